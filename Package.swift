@@ -1,0 +1,95 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Every module of ours is held to the same language rules.
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// One set of kernels, compiled for one instruction set from the sources that `Sources/Kernels/Shared` holds.
+///
+/// The `-march` flag reaches Swift's own code generation as well as the intrinsics; without it the compiler
+/// cannot lower them. Cross-module optimisation is off so that nothing compiled for a wider instruction set
+/// is inlined into code that runs on every processor.
+func kernelVariant(_ name: String, folder: String, march: [String], define: String) -> Target {
+    .target(
+        name: name,
+        dependencies: ["KernelTable"],
+        path: "Sources/Kernels/\(folder)",
+        swiftSettings: house + [
+            .enableExperimentalFeature("BuiltinModule"),
+            .define(define),
+            .unsafeFlags(march.flatMap { ["-Xcc", $0] } + ["-disable-cmo"]),
+        ])
+}
+
+#if arch(x86_64)
+let variants: [Target] = [
+    kernelVariant("KernelsBaseline", folder: "Baseline", march: ["-march=x86-64-v2"], define: "KERNELS_BASELINE"),
+    kernelVariant("KernelsAVX2", folder: "AVX2", march: ["-march=x86-64-v3"], define: "KERNELS_AVX2"),
+    kernelVariant(
+        "KernelsAVX512", folder: "AVX512", march: ["-march=x86-64-v4", "-mavx512vnni"], define: "KERNELS_AVX512"),
+]
+#else
+let variants: [Target] = [
+    kernelVariant("KernelsBaseline", folder: "Baseline", march: [], define: "KERNELS_BASELINE")
+]
+#endif
+
+let package = Package(
+    name: "swiftlet",
+    platforms: [.macOS(.v15)],
+    products: [
+        .executable(name: "swiftlet", targets: ["swiftlet"]),
+        .library(name: "Swiftlet", targets: ["Tensor", "GGUF", "Kernels", "RPCProto", "Model", "Node"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: variants + [
+        .target(name: "Tensor", swiftSettings: house),
+        .target(name: "GGUF", dependencies: ["Tensor"], swiftSettings: house),
+        .target(
+            name: "KernelTable", path: "Sources/Kernels/Table",
+            swiftSettings: house + [.enableExperimentalFeature("BuiltinModule")]),
+        .target(
+            name: "Kernels",
+            dependencies: ["Tensor", "KernelTable"] + variants.map { .target(name: $0.name) },
+            path: "Sources/Kernels/Backend",
+            swiftSettings: house + [
+                .enableExperimentalFeature("BuiltinModule"),
+                .unsafeFlags(["-Xcc", "-mxsave"]),  // XGETBV, to ask which registers the system saves
+            ]),
+        .target(name: "RPCProto", dependencies: ["Tensor"], swiftSettings: house),
+        .target(name: "Model", dependencies: ["Tensor", "GGUF"], swiftSettings: house),
+        .target(
+            name: "Node",
+            dependencies: [
+                "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: house),
+        .executableTarget(
+            name: "swiftlet",
+            dependencies: [
+                "Node",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: house),
+        .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
+        .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
+        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "KernelTable"], swiftSettings: house),
+        .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
+        .testTarget(
+            name: "NodeTests",
+            dependencies: ["Node", .product(name: "HummingbirdTesting", package: "hummingbird")],
+            swiftSettings: house),
+    ]
+)

@@ -1,0 +1,1 @@
+// The variant's entry points join as its kernels do.

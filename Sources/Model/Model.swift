@@ -1,0 +1,1 @@
+// The module's files join as they are written.

@@ -1,0 +1,133 @@
+/// Something that runs graphs: this machine's processor, a worker at the other end of a socket.
+///
+/// `prepare` once, `run` often: a prepared plan has its kernels chosen, its memory laid out and its work split, so that
+/// a run of it does none of that. Calls block the calling thread until done; never make them from a task of the
+/// concurrency runtime's cooperative pool. A backend serialises its own runs.
+public protocol Backend: AnyObject, Sendable {
+    /// For people: `CPU (AVX-512)`, `RPC 127.0.0.1:50052`.
+    var name: String { get }
+
+    /// Where in a buffer tensors may begin: a power of two.
+    var alignment: Int { get }
+
+    /// Memory as it stands now.
+    func memory() throws(BackendError) -> DeviceMemory
+
+    /// Memory of the backend's own, zeroed.
+    func allocate(byteCount: Int) throws(BackendError) -> any Buffer
+
+    /// A read-only buffer with the content of `region`: used in place where the backend can reach it, copied otherwise.
+    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer
+
+    /// Whether ``prepare(_:)`` would accept this tensor as a node of `graph`.
+    func supports(_ id: TensorID, of graph: Graph) -> Bool
+
+    /// Checks the graph whole and makes it ready to run.
+    ///
+    /// Every check of sizes, extents, types and parameters happens here; nothing after it can fail for them.
+    func prepare(_ graph: Graph) throws(BackendError) -> any Plan
+
+    /// Writes inputs, computes the plan, reads results: one exchange.
+    func run(_ step: Step) throws(BackendError)
+
+    /// For loading, and for cache contents that outlive steps.
+    func write(_ bytes: UnsafeRawBufferPointer, to buffer: any Buffer, at byteOffset: Int) throws(BackendError)
+
+    /// The counterpart of ``write(_:to:at:)``.
+    func read(_ buffer: any Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError)
+}
+
+/// Bytes a device has, and has left.
+public struct DeviceMemory: Hashable, Sendable {
+    public var free: Int
+    public var total: Int
+
+    public init(free: Int, total: Int) {
+        self.free = free
+        self.total = total
+    }
+}
+
+/// A graph made ready by a backend. Only that backend can run it.
+public protocol Plan: AnyObject, Sendable {
+    /// Bytes set aside for the graph's own tensors.
+    var computeByteCount: Int { get }
+}
+
+/// One exchange with a backend: writes, then the plan, then reads.
+///
+/// Pointers need to be valid only during ``Backend/run(_:)``.
+public struct Step {
+    public struct Write {
+        public var tensor: TensorID
+        public var byteOffset: Int
+        public var bytes: UnsafeRawBufferPointer
+
+        public init(tensor: TensorID, byteOffset: Int = 0, bytes: UnsafeRawBufferPointer) {
+            self.tensor = tensor
+            self.byteOffset = byteOffset
+            self.bytes = bytes
+        }
+    }
+
+    public struct Read {
+        public var tensor: TensorID
+        public var byteOffset: Int
+        public var bytes: UnsafeMutableRawBufferPointer
+
+        public init(tensor: TensorID, byteOffset: Int = 0, into bytes: UnsafeMutableRawBufferPointer) {
+            self.tensor = tensor
+            self.byteOffset = byteOffset
+            self.bytes = bytes
+        }
+    }
+
+    public var writes: [Write]
+    public var plan: any Plan
+    public var reads: [Read]
+
+    public init(writes: [Write] = [], plan: any Plan, reads: [Read] = []) {
+        self.writes = writes
+        self.plan = plan
+        self.reads = reads
+    }
+}
+
+/// Why a backend did not do what was asked.
+public struct BackendError: Error, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// The graph is malformed, or names memory outside of its buffers.
+        case invalidGraph
+        /// The backend has no kernel for an operation with these types.
+        case unsupported
+        /// A buffer, plan or pointer range does not fit: wrong backend, out of bounds.
+        case invalidArgument
+        /// Not enough memory.
+        case outOfMemory
+        /// An index in tensor data lies outside of what it indexes; found while computing.
+        case indexOutOfRange
+        /// The work was stopped by request or for exceeding its budget.
+        case cancelled
+        /// The connection to a remote backend is gone.
+        case connection
+    }
+
+    public var code: Code
+    /// The tensor it happened at, where there is one.
+    public var tensor: String?
+    public var message: String
+
+    public init(_ code: Code, tensor: String? = nil, _ message: String) {
+        self.code = code
+        self.tensor = tensor
+        self.message = message
+    }
+
+    public init(_ error: GraphError) {
+        self.init(.invalidGraph, tensor: error.tensor, error.message)
+    }
+
+    public var description: String {
+        tensor.map { "tensor \"\($0)\": \(message)" } ?? message
+    }
+}
