@@ -1,0 +1,250 @@
+internal import KernelTable
+internal import Tensor
+
+/// Turns a graph into phases, node by node, checking everything on the way.
+///
+/// What a node's operation demands of its sources is checked where its phases are made (`Operations/`), so nothing is
+/// said to be supported that is not. Making phases touches no tensor's bytes.
+struct PlanBuilder {
+    let graph: Graph
+    let backend: CPUBackend
+    let threadCount: Int
+    let storage = PlanStorage()
+
+    /// Each tensor with its place; nil for leaves that nothing uses.
+    private(set) var operands: [Operand?]
+    private(set) var phases: [Phase] = []
+    /// Bytes of each thread's own memory that the phases need.
+    private(set) var scratchByteCount = 64
+    /// Bytes of the arena.
+    private(set) var byteCount = 0
+    private var temporaries = TemporaryMemory()
+    private var arenaBase: UnsafeMutableRawPointer?
+
+    /// Nodes that an earlier node's phases compute too.
+    var isFused: [Bool]
+    /// How many nodes read each tensor, views counted as readers.
+    private(set) var useCounts: [Int]
+    /// Memory that later nodes can use again, until something writes over it or over what it was made from.
+    var shared = SharedResults()
+
+    var vector: VectorTable { backend.kernels.vector }
+    var tables: ProductTable { backend.kernels.products }
+
+    init(_ graph: Graph, for backend: CPUBackend, threadCount: Int) {
+        self.graph = graph
+        self.backend = backend
+        self.threadCount = threadCount
+        operands = [Operand?](repeating: nil, count: graph.tensors.count)
+        isFused = [Bool](repeating: false, count: graph.tensors.count)
+        useCounts = [Int](repeating: 0, count: graph.tensors.count)
+    }
+
+    // MARK: The whole graph
+
+    mutating func build(in arena: ReservedMemory) throws(BackendError) {
+        try checkStructure()
+        let memory: MemoryPlan
+        do throws(GraphError) {
+            memory = try MemoryPlan(graph, alignment: 64, padding: CPUBackend.padding)
+        } catch {
+            throw BackendError(error)
+        }
+        guard memory.byteCount <= arena.capacity / 2 else {
+            throw BackendError(.outOfMemory, "the graph needs \(memory.byteCount) bytes for its tensors")
+        }
+        arenaBase = arena.base
+        temporaries = TemporaryMemory(start: memory.byteCount, limit: arena.capacity)
+        for index in graph.tensors.indices {
+            operands[index] = try place(TensorID(index)) { memory.offsets[$0.index].map { arena.base + $0 } }
+        }
+        for (position, node) in graph.nodes.enumerated() where !isFused[node.index] {
+            try addPhases(of: node, at: position)
+        }
+        byteCount = temporaries.end
+    }
+
+    /// Whether one node could be part of a plan; the rest of the graph is not looked at.
+    mutating func checkNode(_ id: TensorID) throws(BackendError) {
+        guard id.index >= 0, id.index < graph.tensors.count else {
+            throw BackendError(.invalidGraph, "there is no tensor \(id.index)")
+        }
+        // Any address does, since nothing is computed.
+        temporaries = TemporaryMemory(limit: Int.max / 2)
+        arenaBase = backend.anyAddress
+        for case let tensor? in [id] + graph[id].sources {
+            guard tensor.index >= 0, tensor.index < graph.tensors.count else {
+                throw BackendError(.invalidGraph, "there is no tensor \(tensor.index)")
+            }
+            guard graph[tensor].checkedByteExtent != nil else { throw invalid(id, "\(graph[tensor].name) has no size") }
+            operands[tensor.index] = Operand(tensor, graph[tensor], at: backend.anyAddress, writable: true)
+        }
+        try addPhases(of: id, at: graph.nodes.count)
+    }
+
+    private mutating func checkStructure() throws(BackendError) {
+        let count = graph.tensors.count
+        for index in 0..<count {
+            let tensor = graph.tensors[index]
+            for case let source? in tensor.sources {
+                guard source.index >= 0, source.index < index else {
+                    throw BackendError(.invalidGraph, tensor: tensor.name, "source \(source.index) is not before it")
+                }
+            }
+            if let root = tensor.view?.root {
+                guard root.index >= 0, root.index < index, graph[root].view == nil else {
+                    throw BackendError(.invalidGraph, tensor: tensor.name, "it views no root tensor before it")
+                }
+            }
+        }
+        var computed = [Bool](repeating: false, count: count)
+        for node in graph.nodes {
+            guard node.index >= 0, node.index < count, !computed[node.index] else {
+                throw BackendError(.invalidGraph, "node \(node.index) is unknown or listed twice")
+            }
+            let tensor = graph[node]
+            for case let source? in tensor.sources {
+                useCounts[source.index] += 1
+                // Memory of the plan's own holds nothing before a node of this graph has computed it.
+                if case .planned = graph[graph.root(of: source)].storage, case .planned = graph[source].storage,
+                    graph[source].operation != .none, !computed[source.index]
+                {
+                    throw invalid(node, "its source \"\(graph[source].name)\" is computed after it or not at all")
+                }
+            }
+            computed[node.index] = true
+        }
+    }
+
+    /// The tensor with its address, once its extent is known to lie inside of its memory.
+    private func place(
+        _ id: TensorID, planned: (TensorID) -> UnsafeMutableRawPointer?
+    ) throws(BackendError) -> Operand? {
+        let tensor = graph[id]
+        guard let extent = tensor.checkedByteExtent else {
+            throw invalid(id, "shape \(tensor.shape) of \(tensor.type.name) with strides \(tensor.strides) has no size")
+        }
+        var base: UnsafeMutableRawPointer
+        var writable = true
+        if case .placed(let buffer, let offset) = tensor.storage {
+            (base, writable) = try address(of: id, in: buffer, at: offset, extent: extent)
+        } else if let view = tensor.view {
+            guard view.byteOffset >= 0 else { throw invalid(id, "it begins before the tensor that it views") }
+            if case .placed(let buffer, let offset) = graph[view.root].storage {
+                let (start, overflow) = offset.addingReportingOverflow(view.byteOffset)
+                guard !overflow else { throw invalid(id, "its offset overflows") }
+                (base, writable) = try address(of: id, in: buffer, at: start, extent: extent)
+            } else {
+                let available = graph[view.root].byteExtent
+                guard view.byteOffset <= available, extent <= available - view.byteOffset else {
+                    throw invalid(id, "\(extent) bytes at \(view.byteOffset) leave the \(available) bytes it views")
+                }
+                guard let root = planned(view.root) else { return nil }
+                base = root + view.byteOffset
+            }
+        } else {
+            guard let own = planned(id) else { return nil }
+            base = own
+        }
+        let alignment = tensor.type.isQuantized ? 1 : tensor.type.bytesPerBlock
+        var lowBits = Int(bitPattern: base)
+        for dimension in 0..<Shape.rank where tensor.shape[dimension] > 1 { lowBits |= tensor.strides[dimension] }
+        guard lowBits & (alignment - 1) == 0 else {
+            throw invalid(id, "its elements are not aligned to \(alignment) bytes")
+        }
+        return Operand(id, tensor, at: base, writable: writable)
+    }
+
+    private func address(
+        of id: TensorID, in buffer: any Buffer, at offset: Int, extent: Int
+    ) throws(BackendError) -> (UnsafeMutableRawPointer, Bool) {
+        let own = try backend.own(buffer, for: graph[id].name)
+        guard offset >= 0, extent <= own.byteCount, offset <= own.byteCount - extent else {
+            throw invalid(id, "\(extent) bytes at \(offset) leave its buffer of \(own.byteCount) bytes")
+        }
+        return (own.base + offset, own.isWritable)
+    }
+
+    // MARK: What operations ask for
+
+    func invalid(_ id: TensorID, _ message: String) -> BackendError {
+        BackendError(.invalidGraph, tensor: graph[id].name, message)
+    }
+
+    func unsupported(_ id: TensorID, _ why: String = "") -> BackendError {
+        let tensor = graph[id]
+        let types = tensor.sources.map { $0.map { graph[$0].type.name } ?? "none" }.joined(separator: ", ")
+        let message = "no kernel for \(tensor.operation) of (\(types)) giving \(tensor.type.name)"
+        return BackendError(.unsupported, tensor: tensor.name, why.isEmpty ? message : message + ": " + why)
+    }
+
+    /// The result's place, which must be writable.
+    func output(_ id: TensorID) throws(BackendError) -> Operand {
+        guard let operand = operands[id.index] else { throw invalid(id, "it has no memory") }
+        guard operand.isWritable else { throw invalid(id, "it lies in a read-only buffer") }
+        return operand
+    }
+
+    func source(_ id: TensorID, _ index: Int) throws(BackendError) -> Operand {
+        guard let operand = try optionalSource(id, index) else { throw invalid(id, "it needs source \(index)") }
+        return operand
+    }
+
+    func optionalSource(_ id: TensorID, _ index: Int) throws(BackendError) -> Operand? {
+        let sources = graph[id].sources
+        guard index < sources.count, let source = sources[index] else { return nil }
+        guard let operand = operands[source.index] else { throw invalid(id, "source \(index) has no memory") }
+        return operand
+    }
+
+    /// Asks for thread memory: the most that is asked for is what each thread gets.
+    mutating func needScratch(_ bytes: Int) throws(BackendError) {
+        guard bytes >= 0, bytes <= 1 << 30 else {
+            throw BackendError(.outOfMemory, "an operation needs \(bytes) bytes for each thread")
+        }
+        scratchByteCount = max(scratchByteCount, bytes)
+    }
+
+    /// Memory for results that pass from one phase of the plan to a later one.
+    mutating func temporary(_ bytes: Int, keep: Bool = false) throws(BackendError) -> UnsafeMutableRawBufferPointer {
+        guard let offset = temporaries.take(bytes, keep: keep), let arenaBase else {
+            throw BackendError(.outOfMemory, "no room for \(bytes) bytes between phases")
+        }
+        return UnsafeMutableRawBufferPointer(start: arenaBase + offset, count: bytes)
+    }
+
+    mutating func add(_ phase: Phase) {
+        if phase.pieces <= 0 { return }
+        for write in phase.writes { shared.forget(overlapping: write) }
+        phases.append(phase)
+    }
+
+    /// A phase over `count` units of work that are split into ranges.
+    mutating func addPhase(
+        over count: Int, costPerUnit: Double, reads: [Range<UInt>], writes: [Range<UInt>],
+        _ body: @escaping (Worker, Range<Int>) -> Void
+    ) {
+        if count <= 0 { return }
+        let cost = Int(min(1e15, Double(count) * costPerUnit))
+        let pieces = pieceCount(units: count, cost: cost)
+        if pieces == 1 {
+            add(Phase(body: { worker, _ in body(worker, 0..<count) }, pieces: 1, cost: cost, reads: reads, writes: writes))
+            return
+        }
+        let quotient = count / pieces
+        let rest = count % pieces
+        let split: (Worker, Int) -> Void = { worker, piece in
+            let start = piece &* quotient &+ min(piece, rest)
+            body(worker, start..<(start &+ quotient &+ (piece < rest ? 1 : 0)))
+        }
+        add(Phase(body: split, pieces: pieces, cost: cost, reads: reads, writes: writes))
+    }
+
+    /// Into how many pieces work of `cost` nanoseconds is worth splitting.
+    func pieceCount(units: Int, cost: Int) -> Int {
+        if threadCount == 1 { return max(1, min(units, cost / 1_000_000)) }
+        if cost < Schedule.worthSharing { return 1 }
+        // A few pieces a thread even out what else the machine does; each long enough to be worth fetching.
+        return max(1, min(units, threadCount * 6, max(threadCount, cost / 4000)))
+    }
+}

@@ -1,0 +1,110 @@
+internal import Tensor
+
+/// Phases that run without waiting for each other: all their pieces, on one thread or shared out.
+final class Section {
+    private let bodies: [(Worker, Int) -> Void]
+    /// The first piece of each phase, and the end of the last's.
+    private let starts: [Int]
+    private let workers: [Worker]
+    private let faults: FaultRecord
+    let pieceCount: Int
+    /// Whether thread 0 computes it by itself, phase after phase in order.
+    let isSerial: Bool
+
+    init(_ phases: [Phase], serial: Bool, workers: [Worker], faults: FaultRecord) {
+        bodies = phases.map(\.body)
+        var next = 0
+        var starts: [Int] = []
+        for phase in phases {
+            starts.append(next)
+            next += phase.pieces
+        }
+        starts.append(next)
+        self.starts = starts
+        pieceCount = next
+        isSerial = serial
+        self.workers = workers
+        self.faults = faults
+    }
+
+    private func compute(piece index: Int, thread: Int) {
+        // After a fault the run's results are void; the pieces are only counted off. Cancelling hooks in here too.
+        if faults.shouldStop { return }
+        var phase = 0
+        while index >= starts[phase + 1] { phase += 1 }
+        bodies[phase](workers[thread], index - starts[phase])
+    }
+
+    /// Shares the pieces out over the pool.
+    func compute(on pool: ThreadPool) {
+        pool.run(Unmanaged.passUnretained(self).toOpaque(), pieces: pieceCount) { context, piece, thread in
+            Unmanaged<Section>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.compute(piece: piece, thread: thread) }
+        }
+    }
+
+    func computeSerially() {
+        let worker = workers[0]
+        for phase in bodies.indices {
+            for piece in 0..<(starts[phase + 1] - starts[phase]) {
+                if faults.shouldStop { return }
+                bodies[phase](worker, piece)
+            }
+        }
+    }
+}
+
+/// The order in which phases run: as few meetings of the threads as their reads and writes allow.
+///
+/// Each phase gets the lowest level above all earlier phases that it conflicts with; phases of one level share a
+/// section. Levels too small to be worth waking others for are chained into serial sections.
+enum Schedule {
+    /// Nanoseconds of work below which a level stays on one thread.
+    static let worthSharing = 3000
+    /// Phases looked back at for conflicts; older ones are taken to conflict.
+    private static let window = 24
+
+    static func sections(of phases: [Phase], workers: [Worker], faults: FaultRecord) -> [Section] {
+        let levels = leveled(phases)
+        var sections: [Section] = []
+        var serial: [Phase] = []
+        func flush() {
+            if serial.isEmpty { return }
+            sections.append(Section(serial, serial: true, workers: workers, faults: faults))
+            serial = []
+        }
+        for level in levels {
+            let cost = level.reduce(0) { $0 &+ $1.cost }
+            let pieces = level.reduce(0) { $0 + $1.pieces }
+            if workers.count == 1 || pieces == 1 || cost < worthSharing {
+                serial += level
+            } else {
+                flush()
+                // Large pieces first, so that the small ones fill the end.
+                let ordered = level.enumerated().sorted {
+                    ($1.element.cost / $1.element.pieces, $0.offset) < ($0.element.cost / $0.element.pieces, $1.offset)
+                }
+                sections.append(Section(ordered.map(\.element), serial: false, workers: workers, faults: faults))
+            }
+        }
+        flush()
+        return sections
+    }
+
+    private static func leveled(_ phases: [Phase]) -> [[Phase]] {
+        var levels: [[Phase]] = []
+        var levelOf: [Int] = []
+        var floor = 0
+        for (index, phase) in phases.enumerated() {
+            let oldest = max(0, index - window)
+            if oldest > 0 { floor = max(floor, levelOf[oldest - 1] + 1) }
+            var level = floor
+            for earlier in oldest..<index where levelOf[earlier] >= level {
+                if phase.conflicts(with: phases[earlier]) { level = levelOf[earlier] + 1 }
+            }
+            levelOf.append(level)
+            while levels.count <= level { levels.append([]) }
+            levels[level].append(phase)
+        }
+        return levels.filter { !$0.isEmpty }
+    }
+}
