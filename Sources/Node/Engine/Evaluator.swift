@@ -4,6 +4,8 @@
 public protocol Evaluator: Sendable {
     var card: ModelCard { get }
 
+    var vocabulary: any VocabularyReader { get }
+
     /// Logits at each position of `tokens`, as they are taken in from an empty context.
     ///
     /// - Parameters:
