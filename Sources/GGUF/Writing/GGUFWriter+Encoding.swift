@@ -1,11 +1,11 @@
 internal import Tensor
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 extension GGUFWriter {
@@ -44,11 +44,11 @@ extension GGUFWriter {
             while !rest.isEmpty {
                 let chunk = UnsafeRawBufferPointer(rebasing: rest)
                 #if canImport(Darwin)
-                let written = Darwin.write(descriptor, chunk.baseAddress, chunk.count)
+                    let written = Darwin.write(descriptor, chunk.baseAddress, chunk.count)
                 #elseif canImport(Musl)
-                let written = Musl.write(descriptor, chunk.baseAddress, chunk.count)
+                    let written = Musl.write(descriptor, chunk.baseAddress, chunk.count)
                 #else
-                let written = Glibc.write(descriptor, chunk.baseAddress, chunk.count)
+                    let written = Glibc.write(descriptor, chunk.baseAddress, chunk.count)
                 #endif
                 if written < 0, errno == EINTR { continue }
                 guard written >= 0 else { throw .system("cannot be written", file: path) }
