@@ -5,8 +5,8 @@
 //   oracle logits   MODEL TOKENS OUT [flash=0|1] [batch=N] [threads=N] [ctx=N]
 //       TOKENS is a file of little-endian int32; OUT gets little-endian float32, a row of n_vocab per token.
 //   oracle greedy   MODEL PROMPTS OUT n=64 [flash=…] [threads=…]
-//       PROMPTS is a file of strings (below). OUT gets one line per prompt: prompt ids, a tab, generated ids. The model
-//       is asked to go on past its end-of-text token, so that every answer has n tokens.
+//       PROMPTS is a file of strings (below). OUT gets one line per prompt: prompt ids, a tab, generated ids, a tab, for
+//       each generated token its bytes in hexadecimal, separated by commas. Stops before an end-of-text token.
 //   oracle tokenize MODEL STRINGS OUT [special=0|1] [bos=0|1]
 //       STRINGS is a file of length-prefixed strings (uint32, little-endian, then the bytes). OUT gets one line per
 //       string: its ids, separated by commas.
@@ -124,7 +124,7 @@ static void write_ids(FILE *out, const llama_token *tokens, int count) {
     for (int i = 0; i < count; i++) fprintf(out, i ? ",%d" : "%d", tokens[i]);
 }
 
-// Calls `each` on the strings of a length-prefixed file.
+// The next string of a length-prefixed file, or NULL at its end.
 static const unsigned char *next_string(const unsigned char **at, const unsigned char *end, int *length) {
     if (end - *at < 4) return NULL;
     const unsigned char *bytes = *at;
@@ -168,15 +168,27 @@ static void greedy(int argc, char **argv) {
         decode(context, prompt, count, 0, 1);
         write_ids(out, prompt, count);
         fputc('\t', out);
-        for (int made = 0; made < wanted; made++) {
+        llama_token *answer = malloc((size_t)wanted * sizeof *answer);
+        int made = 0;
+        while (made < wanted) {
             const float *row = llama_get_logits_ith(context, -1);
             llama_token best = 0;
             for (int i = 1; i < vocabulary; i++)
                 if (row[i] > row[best]) best = i;
-            fprintf(out, made ? ",%d" : "%d", best);
-            if (made + 1 < wanted) decode(context, &best, 1, count + made, 1);
+            if (llama_vocab_is_eog(vocab, best)) break;
+            answer[made++] = best;
+            if (made < wanted) decode(context, &best, 1, count + made - 1, 1);
+        }
+        write_ids(out, answer, made);
+        fputc('\t', out);
+        for (int i = 0; i < made; i++) {
+            char piece[256];
+            int bytes = llama_token_to_piece(vocab, answer[i], piece, sizeof piece, 0, 1);
+            if (i) fputc(',', out);
+            for (int j = 0; j < bytes; j++) fprintf(out, "%02x", (unsigned char)piece[j]);
         }
         fputc('\n', out);
+        free(answer);
         llama_free(context);
         free(prompt);
     }
