@@ -50,14 +50,14 @@ public struct BatchPiece: Sendable {
 /// The pieces of one step in the order of its columns, with the layout that serves them.
 ///
 /// Single tokens come first, by slot, and share one group; longer pieces have a group each.
-struct Batch {
-    var pieces: [BatchPiece]
-    var layout: BatchLayout
+package struct Batch {
+    package var pieces: [BatchPiece]
+    package var layout: BatchLayout
 
     /// Cached positions are read in multiples of this many.
-    static let keyBlock = 256
+    package static let keyBlock = 256
 
-    init(_ unordered: [BatchPiece], contextLength: Int) {
+    package init(_ unordered: [BatchPiece], contextLength: Int) {
         let single = unordered.filter { $0.tokens.count == 1 }.sorted { $0.slot < $1.slot }
         let longer = unordered.filter { $0.tokens.count > 1 }
         pieces = single + longer
