@@ -9,6 +9,8 @@ struct BinaryHeap<Element: HeapElement> {
     private var elements: [Element] = []
 
     var isEmpty: Bool { elements.isEmpty }
+    /// The element that leaves next.
+    var top: Element? { elements.first }
 
     mutating func push(_ element: Element) {
         elements.append(element)
