@@ -4,4 +4,5 @@ public import KernelTable
 public func fillProducts(_ table: UnsafeMutablePointer<ProductTable>) {
     addFloatProducts(table)
     addBlockProducts(table)
+    addSuperProducts(table)
 }
