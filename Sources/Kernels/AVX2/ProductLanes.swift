@@ -164,7 +164,7 @@ func laneSum(_ lanes: FloatLanes) -> Float {
 func loadFloats(_ pointer: UnsafeRawPointer) -> FloatLanes { pointer.loadUnaligned(as: __m256.self) }
 
 @inline(__always)
-func loadHalves(_ pointer: UnsafeRawPointer) -> FloatLanes { _mm256_cvtph_ps(pointer.loadUnaligned(as: __m128i.self)) }
+func loadHalfLanes(_ pointer: UnsafeRawPointer) -> FloatLanes { _mm256_cvtph_ps(pointer.loadUnaligned(as: __m128i.self)) }
 
 @inline(__always)
 func loadBfloats(_ pointer: UnsafeRawPointer) -> FloatLanes {

@@ -200,7 +200,7 @@ func loadFloats(_ pointer: UnsafeRawPointer) -> FloatLanes { pointer.loadUnalign
 
 /// Four halves; see `floatFromHalf`.
 @inline(__always)
-func loadHalves(_ pointer: UnsafeRawPointer) -> FloatLanes {
+func loadHalfLanes(_ pointer: UnsafeRawPointer) -> FloatLanes {
     let bits = _mm_cvtepu16_epi32(_mm_cvtsi64_si128(pointer.loadUnaligned(as: Int64.self)))
     let magnitude = _mm_slli_epi32(_mm_and_si128(bits, _mm_set1_epi32(0x7fff)), 13)
     let finite = _mm_mul_ps(unsafeBitCast(magnitude, to: __m128.self), _mm_set1_ps(0x1p112))

@@ -17,7 +17,7 @@ enum FormatF32: FloatFormat {
 
 enum FormatF16: FloatFormat {
     @inline(__always) static var byteCount: Int { 2 }
-    @inline(__always) static func load(_ pointer: UnsafeRawPointer) -> FloatLanes { loadHalves(pointer) }
+    @inline(__always) static func load(_ pointer: UnsafeRawPointer) -> FloatLanes { loadHalfLanes(pointer) }
 }
 
 enum FormatBF16: FloatFormat {
