@@ -85,7 +85,10 @@ let package = Package(
             swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
-        .testTarget(name: "KernelsTests", dependencies: ["Kernels", "KernelTable"], swiftSettings: house),
+        .testTarget(
+            name: "KernelsTests",
+            dependencies: ["Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
+            swiftSettings: house),
         .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",

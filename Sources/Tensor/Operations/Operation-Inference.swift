@@ -99,6 +99,14 @@ extension Operation {
             }
             guard a.shape[0] % 2 == 0 else { throw fail(.shape, "rows of \(a.shape) have no halves") }
             return Result(a.type, Shape(a.shape[0] / 2, a.shape[1], a.shape[2], a.shape[3]))
+        case .concat(let dimension):
+            let b = try source(1)
+            guard (0..<Shape.rank).contains(dimension), a.type == b.type,
+                (0..<Shape.rank).allSatisfy({ $0 == dimension || a.shape[$0] == b.shape[$0] })
+            else { throw fail(.shape, "\(a.shape) and \(b.shape) cannot be joined along dimension \(dimension)") }
+            var shape = a.shape
+            shape[dimension] += b.shape[dimension]
+            return Result(a.type, shape)
         case .argsort:
             return Result(.i32, a.shape)
         default:

@@ -1,0 +1,39 @@
+/// The types that metadata values can have, with GGUF's numbers.
+public enum GGUFValueType: UInt32, CaseIterable, Hashable, Sendable {
+    case uint8 = 0
+    case int8 = 1
+    case uint16 = 2
+    case int16 = 3
+    case uint32 = 4
+    case int32 = 5
+    case float32 = 6
+    case bool = 7
+    case string = 8
+    case array = 9
+    case uint64 = 10
+    case int64 = 11
+    case float64 = 12
+
+    /// Bytes of one value in a file; nil for strings and arrays, whose values differ in size.
+    public var byteCount: Int? {
+        switch self {
+        case .uint8, .int8, .bool: 1
+        case .uint16, .int16: 2
+        case .uint32, .int32, .float32: 4
+        case .uint64, .int64, .float64: 8
+        case .string, .array: nil
+        }
+    }
+
+    /// The fewest bytes that one value takes in a file.
+    var leastByteCount: Int {
+        switch self {
+        case .string: 8
+        case .array: 12
+        default: byteCount ?? 1
+        }
+    }
+
+    /// For people: `uint32`.
+    public var name: String { String(describing: self) }
+}

@@ -1,0 +1,1 @@
+../Shared/ProductBlocks256.swift

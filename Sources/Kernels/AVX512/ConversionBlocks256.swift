@@ -1,0 +1,1 @@
+../Shared/ConversionBlocks256.swift

@@ -1,0 +1,1 @@
+../Shared/ConversionBlocks32.swift

@@ -1,0 +1,179 @@
+import KernelTable
+internal import _Builtin_intrinsics.intel
+
+// The products of the types with 32 weights to a block, from both sides: straight from the rows for few columns, and
+// through panels in the first cache for many.
+
+/// Blocks of 32 that a panel holds; with its scales it fits the first cache beside the columns that stream past.
+let panelBlocks = 8
+let panelRows = 32
+
+/// Panel of bytes, scales, minima.
+private let blockPanelScratch = panelBlocks * 1024 + 2 * panelBlocks * 128
+
+/// Scratch: panel | ring of scales | four tail columns' outputs | their pointers | sums of all columns | copied tail rows.
+private let ringOffset = panelBlocks * 1024 + 2 * panelBlocks * 128
+private let tailOutOffset = ringOffset + 256
+let tailOutBytes = 32 * 4 * 8 + 64
+private let sumsOffset = tailOutOffset + tailOutBytes
+
+func sumsBytes(_ n: Int) -> Int { n <= fewColumns ? 0 : (n &+ 5) / 6 &* 768 }
+
+@inline(__always)
+func blockScratchBytes<F: BlockFormat>(_ format: F.Type, _ k: Int, _ n: Int) -> Int {
+    sumsOffset &+ sumsBytes(n) &+ roundUp64(panelRows &* (k / 32) &* F.byteCount)
+}
+
+/// Spreads `count` blocks of 32 rows over the panel: 4 bytes of each row side by side, see `blockTile`.
+@inline(__always)
+func unpackBlocks<F: BlockFormat>(
+    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ count: Int, _ panel: UnsafeMutableRawPointer
+) {
+    let scales = panel + panelBlocks &* 1024, minima = scales + panelBlocks &* 128
+    for b in 0..<count {
+        let target = panel + b &* 1024
+        var block = weights + b &* F.byteCount
+        for r in 0..<16 {
+            // Rows r and r + 16 share a vector; each of its 4-byte groups goes to its own step.
+            let other = block + 16 &* stride
+            let bytes = unsafeBitCast(F.pair(block, other), to: SIMD16<Int32>.self)
+            for t in 0..<8 {
+                target.storeBytes(of: bytes[t], toByteOffset: 128 &* t &+ 4 &* r, as: Int32.self)
+                target.storeBytes(of: bytes[t &+ 8], toByteOffset: 128 &* t &+ 4 &* r &+ 64, as: Int32.self)
+            }
+            let place = 128 &* b &+ 4 &* r
+            let d0 = block.loadUnaligned(as: UInt16.self), d1 = other.loadUnaligned(as: UInt16.self)
+            scales.storeBytes(of: halfToFloat(d0), toByteOffset: place, as: Float.self)
+            scales.storeBytes(of: halfToFloat(d1), toByteOffset: place &+ 64, as: Float.self)
+            if F.hasMinimum {
+                let m0 = block.loadUnaligned(fromByteOffset: 2, as: UInt16.self)
+                let m1 = other.loadUnaligned(fromByteOffset: 2, as: UInt16.self)
+                minima.storeBytes(of: halfToFloat(m0), toByteOffset: place, as: Float.self)
+                minima.storeBytes(of: halfToFloat(m1), toByteOffset: place &+ 64, as: Float.self)
+            }
+            block += stride
+        }
+    }
+}
+
+/// 32 rows times all the panels of columns; leaves the sums as [panel][6 columns][32 rows].
+@inline(__always)
+func blockPanels<F: BlockFormat>(
+    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer, _ panels: Int,
+    _ scratch: UnsafeMutableRawPointer
+) {
+    let scales = scratch + panelBlocks &* 1024, minima = scales + panelBlocks &* 128
+    let sums = scratch + sumsOffset
+    var b = 0
+    while b < blocks {
+        let left = blocks &- b
+        let count = left < panelBlocks ? left : panelBlocks
+        unpackBlocks(format, weights + b &* F.byteCount, stride, count, scratch)
+        for p in 0..<panels {
+            let a = columns + (p &* blocks &+ b) &* blockPanelBytes
+            if F.hasMinimum {
+                blockTileMinimum(scratch, scales, minima, a, count, sums + p &* 768, b == 0)
+            } else {
+                blockTilePlain(scratch, scales, a, count, sums + p &* 768, b == 0)
+            }
+        }
+        b = b &+ panelBlocks
+    }
+}
+
+/// Copies `rows` (at most 32) sums of each column to where the result lies.
+func deliverSums(
+    _ sums: UnsafeRawPointer, _ columnCount: Int, _ rows: Int, _ outputs: UnsafePointer<UnsafeMutablePointer<Float>>, _ row: Int
+) {
+    for c in 0..<columnCount {
+        let target = UnsafeMutableRawPointer(outputs[c] + row)
+        let source = sums + c &* 128
+        if rows == panelRows {
+            store(load512(source), target)
+            store(load512(source + 64), target + 64)
+        } else {
+            target.copyMemory(from: source, byteCount: 4 &* rows)
+        }
+    }
+}
+
+@inline(__always)
+func multiplyBlocks<F: BlockFormat>(
+    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ k: Int, _ firstRow: Int, _ rowCount: Int,
+    _ packed: UnsafeRawPointer, _ n: Int, _ firstColumn: Int, _ columnCount: Int,
+    _ outputs: UnsafePointer<UnsafeMutablePointer<Float>>, _ scratch: UnsafeMutableRawPointer
+) {
+    let blocks = k / 32, rowBytes = blocks &* F.byteCount
+    let out = outputs + firstColumn
+    let tailRows = scratch + (sumsOffset &+ sumsBytes(n))
+    var row = firstRow
+    let end = firstRow &+ rowCount
+    if n <= fewColumns {
+        let columns = packed + firstColumn &* blocks &* blockColumnBytes
+        let ring = scratch + ringOffset
+        while end &- row >= 16 {
+            blockRowsAllColumns(format, weights + row &* stride, stride, blocks, columns, columnCount, out, row, ring)
+            row = row &+ 16
+        }
+        guard row < end else { return }
+        let tail = TailOutputs(scratch + tailOutOffset)
+        copyRows(weights + row &* stride, stride, rowBytes, end &- row, 16, tailRows)
+        blockRowsAllColumns(format, tailRows, rowBytes, blocks, columns, columnCount, tail.pointers, 0, ring)
+        tail.deliver(columnCount, end &- row, out, row)
+    } else {
+        let panels = (columnCount &+ 5) / panelColumns
+        let columns = packed + firstColumn / panelColumns &* blocks &* blockPanelBytes
+        while row < end {
+            let left = end &- row
+            let rows = left < panelRows ? left : panelRows
+            if rows == panelRows {
+                blockPanels(format, weights + row &* stride, stride, blocks, columns, panels, scratch)
+            } else {
+                copyRows(weights + row &* stride, stride, rowBytes, rows, panelRows, tailRows)
+                blockPanels(format, tailRows, rowBytes, blocks, columns, panels, scratch)
+            }
+            deliverSums(scratch + sumsOffset, columnCount, rows, out, row)
+            row = row &+ panelRows
+        }
+    }
+}
+
+/// Sixteen rows of a few columns' results where the rows that do not exist may be written too.
+struct TailOutputs {
+    let pointers: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+
+    /// `place` has room for ``tailOutBytes``.
+    @inline(__always)
+    init(_ place: UnsafeMutableRawPointer) {
+        pointers = place.assumingMemoryBound(to: UnsafeMutablePointer<Float>.self)
+        let values = (place + 64).assumingMemoryBound(to: Float.self)
+        for c in 0..<fewColumns { pointers[c] = values + 16 &* c }
+    }
+
+    @inline(__always)
+    func deliver(_ columns: Int, _ rows: Int, _ outputs: UnsafePointer<UnsafeMutablePointer<Float>>, _ row: Int) {
+        for c in 0..<columns {
+            for r in 0..<rows { outputs[c][row &+ r] = pointers[c][r] }
+        }
+    }
+}
+
+func addBlockProducts(_ table: UnsafeMutablePointer<ProductTable>) {
+    addBlockProduct(table, 2, Q4Block0.self)
+    addBlockProduct(table, 3, Q4Block1.self)
+    addBlockProduct(table, 6, Q5Block0.self)
+    addBlockProduct(table, 7, Q5Block1.self)
+    addBlockProduct(table, 8, Q8Block0.self)
+}
+
+/// `type` is ggml's number of the element type.
+@inline(__always)
+func addBlockProduct<F: BlockFormat>(_ table: UnsafeMutablePointer<ProductTable>, _ type: UInt32, _ format: F.Type) {
+    table.pointee.setProduct(
+        type,
+        packedByteCount: { packedBlockBytes($0, $1) },
+        pack: { packBlocks(F.self, $0, $1, $2, $3, $4, $5) },
+        multiply: { multiplyBlocks(F.self, $0, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) },
+        scratchByteCount: { blockScratchBytes(F.self, $0, $1) },
+        rowGranularity: panelRows, columnGranularity: panelColumns)
+}

@@ -1,0 +1,1 @@
+../Shared/ProductBlocks32.swift

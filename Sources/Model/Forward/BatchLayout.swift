@@ -1,0 +1,88 @@
+/// The outline of one step: how many tokens, whose, and how far back each sees. Steps of equal layout share a plan.
+public struct BatchLayout: Hashable, Sendable {
+    /// Tokens of one prompt, or the next token of each of several slots, attended over together.
+    public struct Group: Hashable, Sendable {
+        /// The group's tokens lie next to each other in the batch, from here on.
+        public var firstToken: Int
+        public var tokenCount: Int
+        /// The range of slots whose caches are read. With more than one, each has one token or none.
+        public var firstSlot: Int
+        public var slotCount: Int
+        /// Cached positions read of each slot, from 0 on: padded, so that most steps repeat.
+        public var keyCount: Int
+
+        public var tokensPerSlot: Int { slotCount == 1 ? tokenCount : 1 }
+        /// Whether some slots of the range have no token in this step.
+        public var hasGaps: Bool { slotCount > 1 && slotCount != tokenCount }
+    }
+
+    public var tokenCount: Int
+    public var groups: [Group]
+    /// How many tokens' results are wanted.
+    public var outputCount: Int
+    public var produces: Product
+
+    public enum Product: Hashable, Sendable {
+        case logits
+        /// The last layer's hidden states, from which logits are made in pieces: for many outputs at once.
+        case hiddenStates
+    }
+}
+
+/// What one step is to do for one slot: tokens that follow each other, from a position on.
+public struct BatchPiece: Sendable {
+    public enum Outputs: Hashable, Sendable { case none, last, all }
+
+    public var slot: Int
+    public var firstPosition: Int
+    public var tokens: [Int32]
+    /// Whose logits are wanted.
+    public var outputs: Outputs
+
+    public init(slot: Int, firstPosition: Int, tokens: [Int32], outputs: Outputs) {
+        self.slot = slot
+        self.firstPosition = firstPosition
+        self.tokens = tokens
+        self.outputs = outputs
+    }
+}
+
+/// The pieces of one step in the order of its columns, with the layout that serves them.
+///
+/// Single tokens come first, by slot, and share one group; longer pieces have a group each.
+package struct Batch {
+    package var pieces: [BatchPiece]
+    package var layout: BatchLayout
+
+    /// Cached positions are read in multiples of this many.
+    package static let keyBlock = 256
+
+    package init(_ unordered: [BatchPiece], contextLength: Int) {
+        let single = unordered.filter { $0.tokens.count == 1 }.sorted { $0.slot < $1.slot }
+        let longer = unordered.filter { $0.tokens.count > 1 }
+        pieces = single + longer
+        var groups: [BatchLayout.Group] = []
+        var next = 0
+        func add(_ members: some BidirectionalCollection<BatchPiece>) {
+            guard let first = members.first, let last = members.last else { return }
+            let count = members.reduce(0) { $0 + $1.tokens.count }
+            let end = members.reduce(0) { max($0, $1.firstPosition + $1.tokens.count) }
+            let padded = (end + Batch.keyBlock - 1) / Batch.keyBlock * Batch.keyBlock
+            groups.append(
+                BatchLayout.Group(
+                    firstToken: next, tokenCount: count, firstSlot: first.slot, slotCount: last.slot - first.slot + 1,
+                    keyCount: min(padded, contextLength)))
+            next += count
+        }
+        add(single)
+        for piece in longer { add(CollectionOfOne(piece)) }
+        let outputs = pieces.reduce(0) { sum, piece in
+            switch piece.outputs {
+            case .none: sum
+            case .last: sum + 1
+            case .all: sum + piece.tokens.count
+            }
+        }
+        layout = BatchLayout(tokenCount: next, groups: groups, outputCount: outputs, produces: .logits)
+    }
+}

@@ -1,0 +1,73 @@
+public import Tensor
+
+/// The keys and values of all layers for a number of slots, each slot's positions one after another.
+///
+/// A row is one position's keys (or values) of all heads in F16; slot s's position p is row `s · contextLength + p`.
+/// Rows are written by index and read from position 0 on, so what a query sums over, and in which order, is the same
+/// in every slot.
+public struct KVCache: Sendable {
+    public struct Layer: Sendable {
+        var name: String
+        var keyRow: Int
+        var valueRow: Int
+        var rowCount: Int
+        var buffer: any Buffer
+        var keyOffset: Int
+        var valueOffset: Int
+
+        func keys(_ g: GraphBuilder) -> TensorID {
+            g.placed("\(name).k", .f16, Shape(keyRow, rowCount), in: buffer, at: keyOffset)
+        }
+
+        func values(_ g: GraphBuilder) -> TensorID {
+            g.placed("\(name).v", .f16, Shape(valueRow, rowCount), in: buffer, at: valueOffset)
+        }
+    }
+
+    public let slotCount: Int
+    /// Positions per slot.
+    public let contextLength: Int
+    public let byteCount: Int
+    let layers: [Layer]
+
+    /// Takes its memory from `backend`; pages that are never written cost nothing there, where the system can do so.
+    public init(
+        _ h: Hyperparameters, slotCount: Int, contextLength: Int, on backend: any Backend
+    ) throws(BackendError) {
+        self.slotCount = slotCount
+        self.contextLength = contextLength
+        let keyRow = h.keyLength * h.keyValueHeadCount
+        let valueRow = h.valueLength * h.keyValueHeadCount
+        let (rowCount, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
+        let (elements, tooMany) = rowCount.multipliedReportingOverflow(by: (keyRow + valueRow) * 2)
+        let (total, tooLarge) = elements.multipliedReportingOverflow(by: h.layerCount)
+        if overflow || tooMany || tooLarge {
+            throw BackendError(.outOfMemory, "a cache of \(slotCount) slots of \(contextLength) tokens has no size")
+        }
+        func aligned(_ size: Int) -> Int { (size + 63) & ~63 }
+        let keyBytes = aligned(rowCount * keyRow * 2)
+        let valueBytes = aligned(rowCount * valueRow * 2)
+        byteCount = total
+        let buffer = try backend.allocate(byteCount: (keyBytes + valueBytes) * h.layerCount)
+        layers = (0..<h.layerCount).map { index in
+            let start = index * (keyBytes + valueBytes)
+            return Layer(
+                name: "cache.\(index)", keyRow: keyRow, valueRow: valueRow, rowCount: rowCount, buffer: buffer,
+                keyOffset: start, valueOffset: start + keyBytes)
+        }
+    }
+
+    /// The row of a slot's position.
+    func row(slot: Int, position: Int) -> Int64 { Int64(slot * contextLength + position) }
+
+    /// What a group of queries reads: `[length, keys, heads, slots]`.
+    func view(
+        _ tensor: TensorID, length: Int, _ heads: Int, _ group: BatchLayout.Group, _ g: GraphBuilder
+    ) -> TensorID {
+        let row = length * heads * 2
+        let slot = row * contextLength
+        return g.view(
+            of: tensor, shape: Shape(length, group.keyCount, heads, group.slotCount),
+            strides: Strides(2, row, length * 2, slot), byteOffset: group.firstSlot * slot)
+    }
+}

@@ -1,0 +1,98 @@
+import GGUF
+
+/// A file's metadata as its architecture's keys: `gemma3.block_count` is asked for as `block_count`.
+struct ModelMetadata: Sendable {
+    let architecture: String
+    private let file: GGUFFile
+
+    init(_ file: GGUFFile) throws(ModelError) {
+        self.file = file
+        guard let value = file.metadata["general.architecture"], case .string(let name) = value else {
+            throw ModelError(.metadata, "\(file.path): the metadata names no \"general.architecture\", so this is no language model")
+        }
+        architecture = name.string
+    }
+
+    // MARK: Single values
+
+    /// A whole number from 1 (or 0) to a limit that keeps later arithmetic far from overflow; nil if the file has none.
+    func count(_ key: String, atMost limit: Int, allowingZero: Bool = false) throws(ModelError) -> Int? {
+        guard let value = file.metadata[full(key)] else { return nil }
+        guard let count: Int = value.integer(), count >= (allowingZero ? 0 : 1), count <= limit else {
+            throw wrong(key, "is not a whole number from \(allowingZero ? 0 : 1) to \(limit)")
+        }
+        return count
+    }
+
+    func requiredCount(_ key: String, atMost limit: Int) throws(ModelError) -> Int {
+        guard let count = try count(key, atMost: limit) else { throw wrong(key, "is missing") }
+        return count
+    }
+
+    func float(_ key: String) throws(ModelError) -> Float? {
+        guard let value = file.metadata[full(key)] else { return nil }
+        guard let number = value.double, number.isFinite else { throw wrong(key, "is not a number") }
+        return Float(number)
+    }
+
+    func requiredFloat(_ key: String) throws(ModelError) -> Float {
+        guard let number = try float(key) else { throw wrong(key, "is missing") }
+        return number
+    }
+
+    func string(_ key: String) throws(ModelError) -> String? {
+        guard let value = file.metadata[full(key)] else { return nil }
+        guard case .string(let text) = value else { throw wrong(key, "is not a string") }
+        return text.string
+    }
+
+    // MARK: Values that may differ by layer
+
+    /// A figure that a file gives once or once for each layer. Layers that differ are not supported yet.
+    func optionalPerLayerCount(_ key: String, layers: Int) throws(ModelError) -> Int? {
+        guard let value = file.metadata[full(key)], case .array(let array) = value else {
+            return try count(key, atMost: 1 << 24)
+        }
+        guard let counts = array.integers(as: Int.self), counts.count >= layers, let first = counts.first else {
+            throw wrong(key, "has not one whole number for each of \(layers) layers")
+        }
+        guard first > 0, first <= 1 << 24, counts.prefix(layers).allSatisfy({ $0 == first }) else {
+            throw ModelError(.unsupported, "\"\(full(key))\" differs between layers, which is not supported")
+        }
+        return first
+    }
+
+    func perLayerCount(_ key: String, layers: Int) throws(ModelError) -> Int {
+        guard let count = try optionalPerLayerCount(key, layers: layers) else { throw wrong(key, "is missing") }
+        return count
+    }
+
+    /// Which layers have a sliding window: all but every n-th, where n is the file's or the architecture's own pattern.
+    func slidingLayers(count: Int, defaultPattern: Int) throws(ModelError) -> [Bool] {
+        let key = "attention.sliding_window_pattern"
+        if let value = file.metadata[full(key)], case .array(let array) = value {
+            let flags = array.bools() ?? array.integers(as: Int.self)?.map { $0 != 0 }
+            guard let flags, flags.count >= count else { throw wrong(key, "has not one truth value for each layer") }
+            return Array(flags.prefix(count))
+        }
+        let pattern = try self.count(key, atMost: 1 << 16, allowingZero: true) ?? defaultPattern
+        return (0..<count).map { pattern == 0 || $0 % pattern < pattern - 1 }
+    }
+
+    /// The number of tokens: the file's own figure, else the length of its list.
+    func vocabularySize() throws(ModelError) -> Int {
+        if let size = try count("vocab_size", atMost: 1 << 26) { return size }
+        guard let value = file.metadata["tokenizer.ggml.tokens"], case .array(let tokens) = value, tokens.count > 0 else {
+            throw ModelError(.metadata, "\(file.path): neither \"\(full("vocab_size"))\" nor a list of tokens says how many there are")
+        }
+        return tokens.count
+    }
+
+    // MARK: Inside
+
+    private func full(_ key: String) -> String { "\(architecture).\(key)" }
+
+    private func wrong(_ key: String, _ what: String) -> ModelError {
+        ModelError(.metadata, "\(file.path): \"\(full(key))\" \(what)")
+    }
+}

@@ -1,0 +1,49 @@
+/// How to load a model and run it.
+public struct EngineOptions: Hashable, Sendable {
+    /// The GGUF file, or the first of a split one.
+    public var modelPath: String
+    /// The name clients use for the model; nil takes the file's.
+    public var alias: String?
+    /// Tokens that a slot holds; nil takes what the model was trained for, up to a limit that keeps memory modest.
+    public var contextSize: Int?
+    /// Requests worked on at once.
+    public var slotCount: Int
+    /// Requests that may wait for a slot.
+    public var queueLimit: Int
+    /// Threads that compute; nil takes one for each core.
+    public var threads: Int?
+    /// Tokens computed in one step, at most.
+    public var batchSize: Int
+    /// The kernels to use (`baseline`, `avx2`, `avx512`); nil takes the best that the processor has.
+    public var variant: String?
+    /// A chat template to use in place of the model's own.
+    public var chatTemplate: String?
+
+    public init(
+        modelPath: String, alias: String? = nil, contextSize: Int? = nil, slotCount: Int = 1, queueLimit: Int = 64,
+        threads: Int? = nil, batchSize: Int = 512, variant: String? = nil, chatTemplate: String? = nil
+    ) {
+        self.modelPath = modelPath
+        self.alias = alias
+        self.contextSize = contextSize
+        self.slotCount = slotCount
+        self.queueLimit = queueLimit
+        self.threads = threads
+        self.batchSize = batchSize
+        self.variant = variant
+        self.chatTemplate = chatTemplate
+    }
+}
+
+/// How far loading has come.
+public struct LoadProgress: Hashable, Sendable {
+    /// `reading metadata`, `loading tensors`, `warming up`.
+    public var stage: String
+    /// 0...1 over all stages.
+    public var fraction: Double
+
+    public init(stage: String, fraction: Double) {
+        self.stage = stage
+        self.fraction = fraction
+    }
+}

@@ -1,0 +1,19 @@
+/// Where engines come from.
+public enum Engines {
+    public typealias Progress = @Sendable (LoadProgress) -> Void
+
+    /// Loads a model to be shared by many requests.
+    public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
+        throw EngineError.unsupported("no engine is built in")
+    }
+
+    /// Loads a model to be measured.
+    public static func evaluator(_ options: EngineOptions, progress: @escaping Progress) async throws -> any Evaluator {
+        throw EngineError.unsupported("no engine is built in")
+    }
+
+    /// Reads only the vocabulary of a model's file.
+    public static func vocabulary(path: String) async throws -> any VocabularyReader {
+        throw EngineError.unsupported("no engine is built in")
+    }
+}

@@ -1,0 +1,164 @@
+/// One text to be continued.
+public struct GenerationRequest: Hashable, Sendable {
+    public var prompt: Prompt
+    public var sampling: SamplingSettings
+    /// Tokens to generate at most; nil goes on until the model ends its text or the context is full. 0 only computes the
+    /// prompt.
+    public var maxTokens: Int?
+    /// Go on after an end-of-text token, which is then never sampled.
+    public var ignoreEnd: Bool
+    /// Report the log-probability of each chosen token and of this many others; nil reports none.
+    public var alternatives: Int?
+
+    public init(
+        prompt: Prompt, sampling: SamplingSettings = .init(), maxTokens: Int? = nil, ignoreEnd: Bool = false,
+        alternatives: Int? = nil
+    ) {
+        self.prompt = prompt
+        self.sampling = sampling
+        self.maxTokens = maxTokens
+        self.ignoreEnd = ignoreEnd
+        self.alternatives = alternatives
+    }
+}
+
+/// What to continue.
+public enum Prompt: Hashable, Sendable {
+    /// Plain text: control tokens around it are added, spellings of control tokens inside it are read as such.
+    case text(String)
+    /// A chat template's output: as `text`, but the begin-of-sequence token is not put in front a second time where the
+    /// template wrote it.
+    case rendered(String)
+    /// Exactly these.
+    case tokens([Int32])
+}
+
+/// How each token is chosen. Values are checked by whoever makes the request: finite, and in the ranges given here.
+public struct SamplingSettings: Hashable, Sendable {
+    /// 0 takes the most likely token each time. >= 0.
+    public var temperature: Float
+    /// Choose among this many of the most likely tokens; 0 among all.
+    public var topK: Int
+    /// Choose among the most likely tokens that together have this share of the probability; 1 among all. 0...1.
+    public var topP: Float
+    /// Leave out tokens less likely than this times the most likely one; 0 leaves out none. 0...1.
+    public var minP: Float
+    /// Divide (or multiply, where negative) the logit of a recent token by this; 1 changes nothing. > 0.
+    public var repeatPenalty: Float
+    /// Take this off a recent token's logit for each time that it occurs.
+    public var frequencyPenalty: Float
+    /// Take this off the logit of a token that occurs at all among the recent ones.
+    public var presencePenalty: Float
+    /// Tokens that count as recent, the prompt's included; 0 none, -1 all.
+    public var penaltyWindow: Int
+    /// Starts the random numbers; nil draws a seed.
+    public var seed: UInt32?
+    /// Added to logits; `-.infinity` forbids a token. Ids are in the vocabulary.
+    public var logitBias: [Int32: Float]
+
+    public init(
+        temperature: Float = 0.8, topK: Int = 40, topP: Float = 0.95, minP: Float = 0.05, repeatPenalty: Float = 1,
+        frequencyPenalty: Float = 0, presencePenalty: Float = 0, penaltyWindow: Int = 64, seed: UInt32? = nil,
+        logitBias: [Int32: Float] = [:]
+    ) {
+        self.temperature = temperature
+        self.topK = topK
+        self.topP = topP
+        self.minP = minP
+        self.repeatPenalty = repeatPenalty
+        self.frequencyPenalty = frequencyPenalty
+        self.presencePenalty = presencePenalty
+        self.penaltyWindow = penaltyWindow
+        self.seed = seed
+        self.logitBias = logitBias
+    }
+}
+
+/// Messages to be put into a chat template.
+public struct Conversation: Hashable, Sendable {
+    public struct Message: Hashable, Sendable {
+        /// `system`, `user`, `assistant`, `tool`, or what else the template knows.
+        public var role: String
+        public var content: String
+        public var name: String?
+
+        public init(role: String, content: String, name: String? = nil) {
+            self.role = role
+            self.content = content
+            self.name = name
+        }
+    }
+
+    public var messages: [Message]
+    /// End with the opening of the assistant's turn.
+    public var addGenerationPrompt: Bool
+    /// Further variables for the template.
+    public var variables: [String: JSONValue]
+
+    public init(messages: [Message], addGenerationPrompt: Bool = true, variables: [String: JSONValue] = [:]) {
+        self.messages = messages
+        self.addGenerationPrompt = addGenerationPrompt
+        self.variables = variables
+    }
+}
+
+/// What happens to a request, in order: ``prompt(tokens:cached:)`` once, when its prompt is computed, then
+/// tokens, then ``finished(_:_:)`` once.
+public enum GenerationEvent: Hashable, Sendable {
+    /// The prompt is computed, `cachedTokens` of it found in the slot from an earlier request.
+    case prompt(tokens: Int, cached: Int)
+    case token(GeneratedToken)
+    case finished(FinishReason, GenerationTimings)
+}
+
+/// One token of the answer. The token that ends a text is not among them.
+public struct GeneratedToken: Hashable, Sendable {
+    public struct Alternative: Hashable, Sendable {
+        public var id: Int32
+        public var bytes: [UInt8]
+        /// Natural logarithm of the probability before any sampling step.
+        public var logProbability: Float
+
+        public init(id: Int32, bytes: [UInt8], logProbability: Float) {
+            self.id = id
+            self.bytes = bytes
+            self.logProbability = logProbability
+        }
+    }
+
+    public var id: Int32
+    /// Whole characters only: bytes that begin one are held back until it is complete, so a piece may be empty, and may
+    /// hold the ends of earlier tokens. At the end of a text, what never became a character is U+FFFD.
+    public var text: String
+    /// The token itself and its probability, where ``GenerationRequest/alternatives`` asked for it.
+    public var chosen: Alternative?
+    /// The most likely tokens, best first.
+    public var alternatives: [Alternative]
+
+    public init(id: Int32, text: String, chosen: Alternative? = nil, alternatives: [Alternative] = []) {
+        self.id = id
+        self.text = text
+        self.chosen = chosen
+        self.alternatives = alternatives
+    }
+}
+
+public enum FinishReason: String, Hashable, Sendable {
+    /// The model ended its text, or a stop string was met.
+    case stop
+    /// `maxTokens` are generated or the context is full.
+    case length
+}
+
+/// Time spent on a request, without waiting in the queue.
+public struct GenerationTimings: Hashable, Sendable {
+    /// On the prompt's uncached part.
+    public var prompt: Duration
+    /// On all tokens after the prompt.
+    public var generation: Duration
+
+    public init(prompt: Duration = .zero, generation: Duration = .zero) {
+        self.prompt = prompt
+        self.generation = generation
+    }
+}

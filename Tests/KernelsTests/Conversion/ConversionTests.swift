@@ -1,0 +1,96 @@
+import KernelTable
+import Testing
+
+@Suite("Conversions between F32 and stored types")
+struct ConversionTests {
+    static let pairs = VariantUnderTest.all.flatMap { variant in StoredType.all.map { (variant, $0) } }
+    static let quantized = StoredType.all.filter { $0.name != "f32" }
+
+    @Test("every variant converts every type", arguments: VariantUnderTest.all)
+    func complete(_ variant: VariantUnderTest) {
+        for type in StoredType.all {
+            #expect(variant.table.conversions[type.number] != nil, "\(variant.name) lacks \(type.name)")
+        }
+    }
+
+    @Test("stored values become the bits that gguf-py makes of them", arguments: VariantUnderTest.all, quantized)
+    func exactlyAsReference(_ variant: VariantUnderTest, _ type: StoredType) throws {
+        let kernel = try #require(variant.table.conversions[type.number])
+        let blocks = try DequantizeFixture.bytes("\(type.name).blocks")
+        let expected = try DequantizeFixture.floats("\(type.name).f32")
+        #expect(expected.count == blocks.count / type.blockBytes * type.blockElements)
+        var found = [Float](repeating: -1, count: expected.count)
+        found.withUnsafeMutableBufferPointer { out in
+            blocks.withUnsafeBytes { kernel.toF32($0.baseAddress!, out.baseAddress!, expected.count) }
+        }
+        let different = expected.indices.filter { expected[$0].bitPattern != found[$0].bitPattern }
+        #expect(different.isEmpty, "first at \(different.first ?? -1)")
+    }
+
+    @Test("values are stored as the bytes that gguf-py makes of them", arguments: VariantUnderTest.all, ["f16", "bf16", "q8_0"])
+    func storedAsReference(_ variant: VariantUnderTest, _ name: String) throws {
+        let type = try #require(StoredType.all.first { $0.name == name })
+        let store = try #require(variant.table.conversions[type.number]?.fromF32)
+        let values = try DequantizeFixture.floats("to-\(name).f32")
+        let expected = try DequantizeFixture.bytes("to-\(name).bytes")
+        var found = [UInt8](repeating: 0xaa, count: expected.count)
+        found.withUnsafeMutableBytes { store(values, $0.baseAddress!, values.count) }
+        let different = expected.indices.filter { expected[$0] != found[$0] }
+        #expect(different.isEmpty, "first at \(different.first ?? -1)")
+    }
+
+    @Test("random blocks are close to the format's definition, and nothing past the end is written", arguments: pairs)
+    func closeToDefinition(_ variant: VariantUnderTest, _ type: StoredType) throws {
+        let kernel = try #require(variant.table.conversions[type.number])
+        var random = SeededGenerator(seed: 7)
+        for blockCount in [1, 2, 3, 7, 33] {
+            let count = blockCount * type.blockElements
+            let bytes = type.randomBytes(count, &random)
+            var found = [Float](repeating: 777, count: count + 1)
+            bytes.withUnsafeBytes { raw in
+                found.withUnsafeMutableBufferPointer { kernel.toF32(raw.baseAddress!, $0.baseAddress!, count) }
+                for i in 0..<count {
+                    let exact = type.element(raw.baseAddress!, i)
+                    // At most four roundings of terms that are no larger than 63 · 31 · 0.02.
+                    #expect(abs(Double(found[i]) - exact) <= 1e-5 * max(1, abs(exact)), "element \(i)")
+                }
+            }
+            #expect(found[count] == 777)
+        }
+    }
+
+    @Test("every half goes to F32 and back unchanged", arguments: VariantUnderTest.all)
+    func halvesThereAndBack(_ variant: VariantUnderTest) throws {
+        let kernel = try #require(variant.table.conversions[TypeNumber.f16])
+        let store = try #require(kernel.fromF32)
+        let halves = (0..<UInt32(65536)).map { UInt16($0) }.filter { $0 & 0x7fff <= 0x7c00 }
+        var floats = [Float](repeating: 0, count: halves.count)
+        var back = [UInt16](repeating: 0, count: halves.count)
+        floats.withUnsafeMutableBufferPointer { out in
+            halves.withUnsafeBytes { kernel.toF32($0.baseAddress!, out.baseAddress!, halves.count) }
+        }
+        back.withUnsafeMutableBytes { store(floats, $0.baseAddress!, halves.count) }
+        #expect(back == halves)
+        #expect(zip(halves, floats).allSatisfy { Float(Float16(bitPattern: $0)).bitPattern == $1.bitPattern })
+    }
+
+    @Test("storing infinities, NaNs and huge values does not trap", arguments: VariantUnderTest.all)
+    func hostileValues(_ variant: VariantUnderTest) throws {
+        let odd: [Float] = [.nan, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, -0.0, 1, -1]
+        let values = (0..<64).map { odd[($0 * 5 + $0 / 32) % odd.count] }
+        for type in StoredType.all {
+            guard let store = variant.table.conversions[type.number]?.fromF32 else { continue }
+            var bytes = [UInt8](repeating: 0, count: type.byteCount(64))
+            bytes.withUnsafeMutableBytes { store(values, $0.baseAddress!, 64) }
+        }
+        // A NaN stays one in the plain types.
+        for number in [TypeNumber.f16, TypeNumber.bf16] {
+            let kernel = try #require(variant.table.conversions[number])
+            var bits: UInt16 = 0
+            var value: Float = 0
+            kernel.fromF32?([Float(bitPattern: 0x7f80_0001)], &bits, 1)
+            kernel.toF32(&bits, &value, 1)
+            #expect(value.isNaN)
+        }
+    }
+}
