@@ -10,7 +10,7 @@ internal import _Builtin_intrinsics.intel
 // The correction is −zero·Σa as an integer, where the accumulators start, or Σa as a float for types with minima.
 
 /// Up to this many columns are computed straight from the blocks; more pay for unpacking into panels.
-let fewColumns = 8
+let fewColumns = 4
 let panelColumns = 6
 let blockColumnBytes = 40
 let blockPanelBytes = 240

@@ -81,23 +81,16 @@ func blockRows<F: BlockFormat>(
     if nc > 3 { store(s3, UnsafeMutableRawPointer(outputs[3] + row)) }
 }
 
-/// Sixteen rows times any few columns; the rows stay in the first cache from one group of columns to the next.
-@inline(__always)
+/// Sixteen rows times `count` columns.
+@inline(never)
 func blockRowsAllColumns<F: BlockFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer, _ count: Int,
     _ outputs: UnsafePointer<UnsafeMutablePointer<Float>>, _ row: Int, _ ring: UnsafeMutableRawPointer
 ) {
-    var column = columns, out = outputs, left = count
-    while left >= 4 {
-        blockRows(format, weights, stride, blocks, column, 4, out, row, ring)
-        column += 4 &* blocks &* blockColumnBytes
-        out += 4
-        left = left &- 4
-    }
-    switch left {
-    case 3: blockRows(format, weights, stride, blocks, column, 3, out, row, ring)
-    case 2: blockRows(format, weights, stride, blocks, column, 2, out, row, ring)
-    case 1: blockRows(format, weights, stride, blocks, column, 1, out, row, ring)
-    default: break
+    switch count {
+    case 4: blockRows(format, weights, stride, blocks, columns, 4, outputs, row, ring)
+    case 3: blockRows(format, weights, stride, blocks, columns, 3, outputs, row, ring)
+    case 2: blockRows(format, weights, stride, blocks, columns, 2, outputs, row, ring)
+    default: blockRows(format, weights, stride, blocks, columns, 1, outputs, row, ring)
     }
 }
