@@ -57,11 +57,11 @@ func unpackBlocks<F: BlockFormat>(
     }
 }
 
-/// 32 rows times all the panels of columns; leaves the sums as [panel][6 columns][32 rows].
+/// 32 rows times `panels` panels of columns from `firstPanel` on, of `allPanels` that are packed; leaves the sums as [panel][6 columns][32 rows].
 @inline(never)
 func blockPanels<F: BlockFormat>(
-    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer, _ panels: Int,
-    _ scratch: UnsafeMutableRawPointer
+    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ packed: UnsafeRawPointer,
+    _ allPanels: Int, _ firstPanel: Int, _ panels: Int, _ scratch: UnsafeMutableRawPointer
 ) {
     let scales = scratch + panelBlocks &* 1024, minima = scales + panelBlocks &* 128
     let sums = scratch + sumsOffset
@@ -71,7 +71,7 @@ func blockPanels<F: BlockFormat>(
         let count = left < panelBlocks ? left : panelBlocks
         unpackBlocks(format, weights + b &* F.byteCount, stride, count, scratch)
         for p in 0..<panels {
-            let a = columns + (p &* blocks &+ b) &* blockPanelBytes
+            let a = packed + panelPlace(b, blocks, firstPanel &+ p, allPanels) &* blockPanelBytes
             if F.hasMinimum {
                 blockTileMinimum(scratch, scales, minima, a, count, sums + p &* 768, b == 0)
             } else {
@@ -123,15 +123,16 @@ func multiplyBlocks<F: BlockFormat>(
         tail.deliver(columnCount, end &- row, out, row)
     } else {
         let panels = (columnCount &+ 5) / panelColumns
-        let columns = packed + firstColumn / panelColumns &* blocks &* blockPanelBytes
+        let allPanels = (n &+ 5) / panelColumns, firstPanel = firstColumn / panelColumns
         while row < end {
             let left = end &- row
             let rows = left < panelRows ? left : panelRows
             if rows == panelRows {
-                blockPanels(format, weights + row &* stride, stride, blocks, columns, panels, scratch)
+                let w = weights + row &* stride
+                blockPanels(format, w, stride, blocks, packed, allPanels, firstPanel, panels, scratch)
             } else {
                 copyRows(weights + row &* stride, stride, rowBytes, rows, panelRows, tailRows)
-                blockPanels(format, tailRows, rowBytes, blocks, columns, panels, scratch)
+                blockPanels(format, tailRows, rowBytes, blocks, packed, allPanels, firstPanel, panels, scratch)
             }
             deliverSums(scratch + sumsOffset, columnCount, rows, out, row)
             row = row &+ panelRows
