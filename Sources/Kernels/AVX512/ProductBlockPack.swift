@@ -8,11 +8,19 @@ internal import _Builtin_intrinsics.intel
 // columns missing in the last panel are zeros. Eight blocks of one panel are followed by those of the next panel,
 // so that a product which takes eight blocks of weights through all columns reads straight on.
 //
-// The correction is −zero·Σa as an integer, where the accumulators start, or Σa as a float for types with minima.
+// The correction is where the integer sums of bytes start: −zero·Σa above `magicBits`. For types with minima it is Σa
+// as a float instead.
 
 /// Up to this many columns are computed straight from the blocks; more pay for unpacking into panels.
 let fewColumns = 4
 let panelColumns = 6
+
+/// The bits of the float 1.5·2²³, where one step of the integer is one of the float: an integer sum that starts here is,
+/// seen as a float, 12582912 + sum. Times a scale, less 12582912 times the scale (which is exact for scales that were
+/// F16), that is the product rounded once, without a conversion.
+let magicBits: Int32 = 0x4b40_0000
+let magicFloat: Float = 12_582_912
+
 let blockColumnBytes = 40
 let blockPanelBytes = 240
 
@@ -78,7 +86,7 @@ func quantizeBlock(
     if plainSum {
         correction.storeBytes(of: Float(sum), as: Float.self)
     } else {
-        correction.storeBytes(of: 0 &- zero &* sum, as: Int32.self)
+        correction.storeBytes(of: magicBits &- zero &* sum, as: Int32.self)
     }
     scale.storeBytes(of: largest / 127, as: Float.self)
 }

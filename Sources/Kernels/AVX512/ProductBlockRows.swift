@@ -2,7 +2,7 @@ internal import _Builtin_intrinsics.intel
 
 // Block types times few columns: sixteen rows at a time, block by block in the file's layout, while the next sixteen
 // rows are fetched. Every column's sum runs over ascending blocks in one chain of floats:
-// `sum = fma(float(dot) · d, scale, sum)`, and with minima `sum = fma(fma(float(dot), d, m · Σa), scale, sum)`.
+// `sum = fma(float(dot) · d, scale, sum)` (see `magicBits`), and with minima `sum = fma(fma(float(dot), d, m · Σa), scale, sum)`.
 
 /// Bytes of a ring of four blocks' scales, gathered from sixteen rows two blocks before they are read:
 /// reading what sixteen narrow stores have just written would stall.
@@ -53,7 +53,7 @@ func blockRows<F: BlockFormat>(
             m = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(both, 16)))
         } else {
             d = _mm512_cvtph_ps(load256(slot))
-            m = _mm512_setzero_ps()
+            m = _mm512_mul_ps(d, _mm512_set1_ps(0 - magicFloat))
         }
         @inline(__always) func add(_ c: Int, _ sum: __m512) -> __m512 {
             let y = column + (c &* columnStride &+ b &* blockColumnBytes)
@@ -67,8 +67,8 @@ func blockRows<F: BlockFormat>(
                 let r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), d, _mm512_mul_ps(m, broadcastFloat(y + 32)))
                 return _mm512_fmadd_ps(r, scale, sum)
             }
-            let r = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dots, broadcast32(y + 32))), d)
-            return _mm512_fmadd_ps(r, scale, sum)
+            let f = unsafeBitCast(_mm512_add_epi32(dots, broadcast32(y + 32)), to: __m512.self)
+            return _mm512_fmadd_ps(_mm512_fmadd_ps(f, d, m), scale, sum)
         }
         s0 = add(0, s0)
         if nc > 1 { s1 = add(1, s1) }
