@@ -38,6 +38,14 @@ let variants: [Target] = [
 ]
 #endif
 
+/// Links the Swift runtime into the program, so that it runs where no Swift is installed, in the same build as the tests
+/// (SwiftPM's own `--static-swift-stdlib` cannot build tests: Swift Testing comes as a dynamic library only). The archives
+/// named are those that the static Foundation stands on; modules compiled against the dynamic one do not ask for them.
+let staticRuntime = [
+    "-static-stdlib", "-lswiftSynchronization", "-lswift_RegexParser",
+    "-lCoreFoundation", "-l_FoundationICU", "-l_FoundationCShims", "-l_FoundationCollections",
+]
+
 let package = Package(
     name: "swiftlet",
     platforms: [.macOS(.v15)],
@@ -82,7 +90,8 @@ let package = Package(
                 "Node",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: house),
+            swiftSettings: house,
+            linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]),
         .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(
