@@ -97,7 +97,13 @@ let package = Package(
         .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", .product(name: "HummingbirdTesting", package: "hummingbird")],
+            dependencies: [
+                "Node",
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: house),
     ]
 )

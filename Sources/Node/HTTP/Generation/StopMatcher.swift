@@ -3,7 +3,7 @@
 /// Which stop string ends the text, and where, does not depend on how the text is cut into pieces: it is the one whose last
 /// byte comes first, and of several that end there the longest. Matching is by bytes, as UTF-8 allows: a whole
 /// string never begins inside a character. Cost per byte: a few steps for each stop string.
-struct StopMatcher: Hashable, Sendable {
+package struct StopMatcher: Hashable, Sendable {
     /// One stop string, and how much of it the text ends with.
     private struct Pattern: Hashable, Sendable {
         let bytes: [UInt8]
@@ -36,15 +36,15 @@ struct StopMatcher: Hashable, Sendable {
     /// What is held back: the end of the text that some pattern may begin with.
     private var held: [UInt8] = []
     /// The string that was found. Once there is one, later text is dropped.
-    private(set) var found: String?
+    package private(set) var found: String?
 
     /// - Parameter stops: none of them empty.
-    init(_ stops: [String]) {
+    package init(_ stops: [String]) {
         patterns = stops.filter { !$0.isEmpty }.map(Pattern.init)
     }
 
     /// Takes a piece of text and returns what is certain to stand before any stop string.
-    mutating func push(_ text: String) -> String {
+    package mutating func push(_ text: String) -> String {
         if patterns.isEmpty { return text }
         if found != nil { return "" }
         for byte in text.utf8 {
@@ -67,7 +67,7 @@ struct StopMatcher: Hashable, Sendable {
     }
 
     /// The text is over: returns what was held back.
-    mutating func finish() -> String {
+    package mutating func finish() -> String {
         defer { held = [] }
         return String(decoding: held, as: UTF8.self)
     }
