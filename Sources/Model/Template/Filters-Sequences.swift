@@ -16,7 +16,9 @@ extension Interpreter {
             }
         default: break
         }
-        let elements = try elements(of: value)
+        // Choosing from none is choosing from nothing.
+        let isChoice = name == "map" || name.hasPrefix("select") || name.hasPrefix("reject")
+        let elements = isChoice && !value.isTrue ? [] : try elements(of: value)
         try charge(elements: elements.count)
         switch name {
         case "list": return .list(elements)
