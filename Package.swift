@@ -38,6 +38,14 @@ let variants: [Target] = [
 ]
 #endif
 
+/// Links the Swift runtime into the program, so that it runs where no Swift is installed, in the same build as the tests
+/// (SwiftPM's own `--static-swift-stdlib` cannot build tests: Swift Testing comes as a dynamic library only). The archives
+/// named are those that the static Foundation stands on; modules compiled against the dynamic one do not ask for them.
+let staticRuntime = [
+    "-static-stdlib", "-lswiftSynchronization", "-lswift_RegexParser",
+    "-lCoreFoundation", "-l_FoundationICU", "-l_FoundationCShims", "-l_FoundationCollections",
+]
+
 let package = Package(
     name: "swiftlet",
     platforms: [.macOS(.v15)],
@@ -50,6 +58,9 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     ],
     targets: variants + [
         .target(name: "Tensor", swiftSettings: house),
@@ -72,8 +83,13 @@ let package = Package(
             dependencies: [
                 "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
                 .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
             swiftSettings: house),
         .executableTarget(
@@ -82,7 +98,8 @@ let package = Package(
                 "Node",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: house),
+            swiftSettings: house,
+            linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]),
         .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(
@@ -92,7 +109,13 @@ let package = Package(
         .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",
-            dependencies: ["Node", .product(name: "HummingbirdTesting", package: "hummingbird")],
+            dependencies: [
+                "Node",
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: house),
     ]
 )

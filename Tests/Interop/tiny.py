@@ -1,4 +1,12 @@
-"""Do random models of each architecture give stock's logits? NMSE over every position, in F32 and in Q8_0."""
+"""Do random models of each architecture give stock's logits? NMSE over every position, in F32 and in Q8_0.
+
+In Q8_0 activations are rounded to eight bits before each product, so that a difference in the last bit of one of them may
+flip a rounding: stock with flash attention on is some 1.5e-6 from stock with it off, and 1.6e-5 from itself token by token.
+A figure below 1e-7 can then only come from the same order of the same operations. What is held to 1e-7 is therefore the
+F32 file and the Q8_0 file's weights written out as F32; on the Q8_0 file itself the limit is 1e-7 or stock's own distance
+between flash attention on and off, whichever is larger, and our distance from the answer that the same weights give in F32 may be at
+most 1.1 x stock's.
+"""
 
 from interop import MODELS, Report, nmse, stock_logits, stop, swiftlet_logits
 
@@ -9,8 +17,14 @@ if not models:
 # 128 tokens of a vocabulary of 128, in a fixed order that repeats nothing soon.
 tokens = [(position * 37 + position * position * 11 + 5) % 128 for position in range(128)]
 for model in models:
-    reference = stock_logits(model, tokens)
-    own = nmse(reference, stock_logits(model, tokens, flash=0))
-    found = nmse(reference, swiftlet_logits(model, tokens))
-    report.check(found <= 1e-7, f"{model.stem}: NMSE {found:.2e} (at most 1e-7; stock with flash attention off: {own:.2e})")
+    on, off = stock_logits(model, tokens), stock_logits(model, tokens, flash=0)
+    ours = swiftlet_logits(model, tokens)
+    found = min(nmse(on, ours), nmse(off, ours))
+    own = nmse(on, off)
+    limit = max(1e-7, own) if model.stem.endswith("-q8_0") else 1e-7
+    report.check(found <= limit, f"{model.stem}: NMSE {found:.2e} (at most {limit:.2g}; stock, flash attention on / off: {own:.2e})")
+    if model.stem.endswith("-q8_0"):
+        exact = stock_logits(model.with_name(model.stem + "-as-f32.gguf"), tokens, flash=0)
+        stocks, found = min(nmse(exact, on), nmse(exact, off)), nmse(exact, ours)
+        report.check(found <= 1.1 * stocks, f"{model.stem}: NMSE {found:.2e} to the same weights in F32 (stock's {stocks:.2e}, at most 1.1 x)")
 report.finish()

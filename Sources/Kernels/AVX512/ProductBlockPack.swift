@@ -5,13 +5,22 @@ internal import _Builtin_intrinsics.intel
 //
 // Few columns: each column alone, 40 bytes a block: 32 bytes, the correction, the scale.
 // Many columns: panels of six, 240 bytes a block: bytes [8 steps][6 columns][4], 6 corrections, 6 scales;
-// columns missing in the last panel are zeros.
+// columns missing in the last panel are zeros. Eight blocks of one panel are followed by those of the next panel,
+// so that a product which takes eight blocks of weights through all columns reads straight on.
 //
-// The correction is −zero·Σa as an integer, where the accumulators start, or Σa as a float for types with minima.
+// The correction is where the integer sums of bytes start: −zero·Σa above `magicBits`. For types with minima it is Σa
+// as a float instead.
 
 /// Up to this many columns are computed straight from the blocks; more pay for unpacking into panels.
-let fewColumns = 8
+let fewColumns = 4
 let panelColumns = 6
+
+/// The bits of the float 1.5·2²³, where one step of the integer is one of the float: an integer sum that starts here is,
+/// seen as a float, 12582912 + sum. Times a scale, less 12582912 times the scale (which is exact for scales that were
+/// F16), that is the product rounded once, without a conversion.
+let magicBits: Int32 = 0x4b40_0000
+let magicFloat: Float = 12_582_912
+
 let blockColumnBytes = 40
 let blockPanelBytes = 240
 
@@ -21,66 +30,69 @@ func packedBlockBytes(_ k: Int, _ n: Int) -> Int {
     return roundUp64((n &+ 5) / 6 &* blocks &* blockPanelBytes)
 }
 
+/// Where in the packed columns block `b` of panel `p` lies, counted in blocks.
+@inline(__always)
+func panelPlace(_ b: Int, _ blocks: Int, _ p: Int, _ panels: Int) -> Int {
+    let start = b & ~7, left = blocks &- start
+    return start &* panels &+ p &* (left < 8 ? left : 8) &+ (b &- start)
+}
+
 @inline(__always)
 func packBlocks<F: BlockFormat>(
     _ format: F.Type, _ columns: UnsafePointer<UnsafeRawPointer>, _ k: Int, _ n: Int, _ first: Int, _ count: Int,
     _ packed: UnsafeMutableRawPointer
 ) {
-    let blocks = k / 32
+    let blocks = k / 32, panels = (n &+ 5) / 6, rest = n % panelColumns
     for c in first..<(first &+ count) {
         if n <= fewColumns {
             let target = packed + c &* blocks &* blockColumnBytes
-            quantizeColumn(columns[c], blocks, target, target + 32, target + 36, 4, blockColumnBytes, F.zero, F.hasMinimum)
+            for b in 0..<blocks {
+                let place = target + b &* blockColumnBytes
+                quantizeBlock(columns[c] + b &* 128, place, 4, place + 32, place + 36, F.zero, F.hasMinimum)
+            }
         } else {
-            let panel = packed + (c / panelColumns) &* blocks &* blockPanelBytes
-            let place = c % panelColumns
-            let target = panel + 4 &* place
-            quantizeColumn(columns[c], blocks, target, target + 192, target + 216, 24, blockPanelBytes, F.zero, F.hasMinimum)
+            for b in 0..<blocks {
+                let place = packed + (panelPlace(b, blocks, c / 6, panels) &* blockPanelBytes &+ c % 6 &* 4)
+                quantizeBlock(columns[c] + b &* 128, place, 24, place + 192, place + 216, F.zero, F.hasMinimum)
+            }
         }
     }
-    let rest = n % panelColumns
-    if n > fewColumns, rest != 0, first &+ count == n {
-        let panel = packed + (n / panelColumns) &* blocks &* blockPanelBytes
-        for place in rest..<panelColumns { clearColumn(panel + 4 &* place, blocks) }
+    guard n > fewColumns, rest != 0, first &+ count == n else { return }
+    for b in 0..<blocks {
+        let panel = packed + panelPlace(b, blocks, panels &- 1, panels) &* blockPanelBytes
+        for place in rest..<panelColumns { clearColumn(panel + 4 &* place, 10) }
     }
 }
 
-/// Quantizes one column, four values to a step of `step` bytes.
-@inline(never)
-func quantizeColumn(
-    _ column: UnsafeRawPointer, _ blocks: Int, _ bytes: UnsafeMutableRawPointer, _ corrections: UnsafeMutableRawPointer,
-    _ scales: UnsafeMutableRawPointer, _ step: Int, _ blockStride: Int, _ zero: Int32, _ plainSum: Bool
+/// Quantizes 32 values. Fours of bytes lie `step` bytes apart.
+@inline(__always)
+func quantizeBlock(
+    _ x: UnsafeRawPointer, _ bytes: UnsafeMutableRawPointer, _ step: Int, _ correction: UnsafeMutableRawPointer,
+    _ scale: UnsafeMutableRawPointer, _ zero: Int32, _ plainSum: Bool
 ) {
-    for b in 0..<blocks {
-        let x0 = loadFloats(column + b &* 128), x1 = loadFloats(column + (b &* 128 &+ 64))
-        let bits = _mm512_reduce_max_epi32(_mm512_max_epi32(magnitudeBits(x0), magnitudeBits(x1)))
-        let largest = Float(bitPattern: UInt32(bitPattern: bits))
-        let inverse = _mm512_set1_ps(largest > 0 ? 127 / largest : 0)
-        let i0 = _mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse))
-        let i1 = _mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse))
-        let q0 = unsafeBitCast(_mm512_cvtepi32_epi8(i0), to: SIMD4<Int32>.self)
-        let q1 = unsafeBitCast(_mm512_cvtepi32_epi8(i1), to: SIMD4<Int32>.self)
-        let target = bytes + b &* blockStride
-        for t in 0..<4 {
-            target.storeBytes(of: q0[t], toByteOffset: t &* step, as: Int32.self)
-            target.storeBytes(of: q1[t], toByteOffset: (t &+ 4) &* step, as: Int32.self)
-        }
-        // The sum is taken over the bytes: values that are not numbers became other bytes than integers.
-        let wide0 = _mm512_cvtepi8_epi32(_mm512_cvtepi32_epi8(i0)), wide1 = _mm512_cvtepi8_epi32(_mm512_cvtepi32_epi8(i1))
-        let sum = _mm512_reduce_add_epi32(_mm512_add_epi32(wide0, wide1))
-        if plainSum {
-            corrections.storeBytes(of: Float(sum), toByteOffset: b &* blockStride, as: Float.self)
-        } else {
-            corrections.storeBytes(of: 0 &- zero &* sum, toByteOffset: b &* blockStride, as: Int32.self)
-        }
-        scales.storeBytes(of: largest / 127, toByteOffset: b &* blockStride, as: Float.self)
+    let x0 = loadFloats(x), x1 = loadFloats(x + 64)
+    let bits = _mm512_reduce_max_epi32(_mm512_max_epi32(magnitudeBits(x0), magnitudeBits(x1)))
+    let largest = Float(bitPattern: UInt32(bitPattern: bits))
+    let inverse = _mm512_set1_ps(largest > 0 ? 127 / largest : 0)
+    let b0 = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(x0, inverse)))
+    let b1 = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(_mm512_mul_ps(x1, inverse)))
+    let q0 = unsafeBitCast(b0, to: SIMD4<Int32>.self), q1 = unsafeBitCast(b1, to: SIMD4<Int32>.self)
+    for t in 0..<4 {
+        bytes.storeBytes(of: q0[t], toByteOffset: t &* step, as: Int32.self)
+        bytes.storeBytes(of: q1[t], toByteOffset: (t &+ 4) &* step, as: Int32.self)
     }
+    // The sum is taken over the bytes: values that are not numbers became other bytes than integers.
+    let sum = _mm512_reduce_add_epi32(_mm512_add_epi32(_mm512_cvtepi8_epi32(b0), _mm512_cvtepi8_epi32(b1)))
+    if plainSum {
+        correction.storeBytes(of: Float(sum), as: Float.self)
+    } else {
+        correction.storeBytes(of: magicBits &- zero &* sum, as: Int32.self)
+    }
+    scale.storeBytes(of: largest / 127, as: Float.self)
 }
 
-@inline(never)
-func clearColumn(_ panel: UnsafeMutableRawPointer, _ blocks: Int) {
-    // Eight steps of bytes, the correction and the scale lie 24 bytes apart.
-    for b in 0..<blocks {
-        for t in 0..<10 { panel.storeBytes(of: 0, toByteOffset: b &* blockPanelBytes &+ 24 &* t, as: Int32.self) }
-    }
+/// Zeroes one column of a block: its `count` 32-bit values lie 24 bytes apart.
+@inline(__always)
+func clearColumn(_ panel: UnsafeMutableRawPointer, _ count: Int) {
+    for t in 0..<count { panel.storeBytes(of: 0, toByteOffset: 24 &* t, as: Int32.self) }
 }

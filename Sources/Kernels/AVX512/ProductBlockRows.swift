@@ -2,7 +2,7 @@ internal import _Builtin_intrinsics.intel
 
 // Block types times few columns: sixteen rows at a time, block by block in the file's layout, while the next sixteen
 // rows are fetched. Every column's sum runs over ascending blocks in one chain of floats:
-// `sum = fma(float(dot) · d, scale, sum)`, and with minima `sum = fma(fma(float(dot), d, m · Σa), scale, sum)`.
+// `sum = fma(float(dot) · d, scale, sum)` (see `magicBits`), and with minima `sum = fma(fma(float(dot), d, m · Σa), scale, sum)`.
 
 /// Bytes of a ring of four blocks' scales, gathered from sixteen rows two blocks before they are read:
 /// reading what sixteen narrow stores have just written would stall.
@@ -53,7 +53,7 @@ func blockRows<F: BlockFormat>(
             m = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(both, 16)))
         } else {
             d = _mm512_cvtph_ps(load256(slot))
-            m = _mm512_setzero_ps()
+            m = _mm512_mul_ps(d, _mm512_set1_ps(0 - magicFloat))
         }
         @inline(__always) func add(_ c: Int, _ sum: __m512) -> __m512 {
             let y = column + (c &* columnStride &+ b &* blockColumnBytes)
@@ -67,8 +67,8 @@ func blockRows<F: BlockFormat>(
                 let r = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), d, _mm512_mul_ps(m, broadcastFloat(y + 32)))
                 return _mm512_fmadd_ps(r, scale, sum)
             }
-            let r = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_add_epi32(dots, broadcast32(y + 32))), d)
-            return _mm512_fmadd_ps(r, scale, sum)
+            let f = unsafeBitCast(_mm512_add_epi32(dots, broadcast32(y + 32)), to: __m512.self)
+            return _mm512_fmadd_ps(_mm512_fmadd_ps(f, d, m), scale, sum)
         }
         s0 = add(0, s0)
         if nc > 1 { s1 = add(1, s1) }
@@ -81,23 +81,16 @@ func blockRows<F: BlockFormat>(
     if nc > 3 { store(s3, UnsafeMutableRawPointer(outputs[3] + row)) }
 }
 
-/// Sixteen rows times any few columns; the rows stay in the first cache from one group of columns to the next.
-@inline(__always)
+/// Sixteen rows times `count` columns.
+@inline(never)
 func blockRowsAllColumns<F: BlockFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer, _ count: Int,
     _ outputs: UnsafePointer<UnsafeMutablePointer<Float>>, _ row: Int, _ ring: UnsafeMutableRawPointer
 ) {
-    var column = columns, out = outputs, left = count
-    while left >= 4 {
-        blockRows(format, weights, stride, blocks, column, 4, out, row, ring)
-        column += 4 &* blocks &* blockColumnBytes
-        out += 4
-        left = left &- 4
-    }
-    switch left {
-    case 3: blockRows(format, weights, stride, blocks, column, 3, out, row, ring)
-    case 2: blockRows(format, weights, stride, blocks, column, 2, out, row, ring)
-    case 1: blockRows(format, weights, stride, blocks, column, 1, out, row, ring)
-    default: break
+    switch count {
+    case 4: blockRows(format, weights, stride, blocks, columns, 4, outputs, row, ring)
+    case 3: blockRows(format, weights, stride, blocks, columns, 3, outputs, row, ring)
+    case 2: blockRows(format, weights, stride, blocks, columns, 2, outputs, row, ring)
+    default: blockRows(format, weights, stride, blocks, columns, 1, outputs, row, ring)
     }
 }

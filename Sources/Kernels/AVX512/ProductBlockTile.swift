@@ -56,26 +56,30 @@ func blockTile(
             q += 24
         }
         let d0 = loadFloats(d), d1 = loadFloats(d + 64)
-        @inline(__always) func add(_ j: Int, _ dots: __m512i, _ d: __m512, _ minimum: UnsafeRawPointer, _ sum: __m512) -> __m512 {
-            let f = _mm512_cvtepi32_ps(dots), scale = broadcastFloat(a + (216 &+ 4 &* j))
+        // Without minima, what takes the start of the integer sums out again; see `magicBits`.
+        let less = _mm512_set1_ps(0 - magicFloat)
+        let m0 = hasMinimum ? loadFloats(m) : _mm512_mul_ps(d0, less)
+        let m1 = hasMinimum ? loadFloats(m + 64) : _mm512_mul_ps(d1, less)
+        @inline(__always) func add(_ j: Int, _ dots: __m512i, _ d: __m512, _ minimum: __m512, _ sum: __m512) -> __m512 {
+            let scale = broadcastFloat(a + (216 &+ 4 &* j))
             if hasMinimum {
-                let r = _mm512_fmadd_ps(f, d, _mm512_mul_ps(loadFloats(minimum), broadcastFloat(a + (192 &+ 4 &* j))))
-                return _mm512_fmadd_ps(r, scale, sum)
+                let least = _mm512_mul_ps(minimum, broadcastFloat(a + (192 &+ 4 &* j)))
+                return _mm512_fmadd_ps(_mm512_fmadd_ps(_mm512_cvtepi32_ps(dots), d, least), scale, sum)
             }
-            return _mm512_fmadd_ps(_mm512_mul_ps(f, d), scale, sum)
+            return _mm512_fmadd_ps(_mm512_fmadd_ps(unsafeBitCast(dots, to: __m512.self), d, minimum), scale, sum)
         }
-        s00 = add(0, a00, d0, m, s00)
-        s01 = add(0, a01, d1, m + 64, s01)
-        s10 = add(1, a10, d0, m, s10)
-        s11 = add(1, a11, d1, m + 64, s11)
-        s20 = add(2, a20, d0, m, s20)
-        s21 = add(2, a21, d1, m + 64, s21)
-        s30 = add(3, a30, d0, m, s30)
-        s31 = add(3, a31, d1, m + 64, s31)
-        s40 = add(4, a40, d0, m, s40)
-        s41 = add(4, a41, d1, m + 64, s41)
-        s50 = add(5, a50, d0, m, s50)
-        s51 = add(5, a51, d1, m + 64, s51)
+        s00 = add(0, a00, d0, m0, s00)
+        s01 = add(0, a01, d1, m1, s01)
+        s10 = add(1, a10, d0, m0, s10)
+        s11 = add(1, a11, d1, m1, s11)
+        s20 = add(2, a20, d0, m0, s20)
+        s21 = add(2, a21, d1, m1, s21)
+        s30 = add(3, a30, d0, m0, s30)
+        s31 = add(3, a31, d1, m1, s31)
+        s40 = add(4, a40, d0, m0, s40)
+        s41 = add(4, a41, d1, m1, s41)
+        s50 = add(5, a50, d0, m0, s50)
+        s51 = add(5, a51, d1, m1, s51)
         d += 128
         m += 128
         a += blockPanelBytes

@@ -25,7 +25,7 @@ func blockScratchBytes<F: BlockFormat>(_ format: F.Type, _ k: Int, _ n: Int) -> 
 }
 
 /// Spreads `count` blocks of 32 rows over the panel: 4 bytes of each row side by side, see `blockTile`.
-@inline(__always)
+@inline(never)
 func unpackBlocks<F: BlockFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ count: Int, _ panel: UnsafeMutableRawPointer
 ) {
@@ -33,14 +33,15 @@ func unpackBlocks<F: BlockFormat>(
     for b in 0..<count {
         let target = panel + b &* 1024
         var block = weights + b &* F.byteCount
+        // Rows r and r + 16 share a vector: its first eight values are steps of the one, the others of the other.
+        @inline(__always) func bytes(_ r: Int) -> __m512i {
+            F.pair(block + r &* stride, block + (r &+ 16) &* stride)
+        }
+        storeTransposed(
+            bytes(0), bytes(1), bytes(2), bytes(3), bytes(4), bytes(5), bytes(6), bytes(7), bytes(8), bytes(9), bytes(10),
+            bytes(11), bytes(12), bytes(13), bytes(14), bytes(15), target, target + 64)
         for r in 0..<16 {
-            // Rows r and r + 16 share a vector; each of its 4-byte groups goes to its own step.
             let other = block + 16 &* stride
-            let bytes = unsafeBitCast(F.pair(block, other), to: SIMD16<Int32>.self)
-            for t in 0..<8 {
-                target.storeBytes(of: bytes[t], toByteOffset: 128 &* t &+ 4 &* r, as: Int32.self)
-                target.storeBytes(of: bytes[t &+ 8], toByteOffset: 128 &* t &+ 4 &* r &+ 64, as: Int32.self)
-            }
             let place = 128 &* b &+ 4 &* r
             let d0 = block.loadUnaligned(as: UInt16.self), d1 = other.loadUnaligned(as: UInt16.self)
             scales.storeBytes(of: halfToFloat(d0), toByteOffset: place, as: Float.self)
@@ -56,11 +57,11 @@ func unpackBlocks<F: BlockFormat>(
     }
 }
 
-/// 32 rows times all the panels of columns; leaves the sums as [panel][6 columns][32 rows].
-@inline(__always)
+/// 32 rows times `panels` panels of columns from `firstPanel` on, of `allPanels` that are packed; leaves the sums as [panel][6 columns][32 rows].
+@inline(never)
 func blockPanels<F: BlockFormat>(
-    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer, _ panels: Int,
-    _ scratch: UnsafeMutableRawPointer
+    _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ packed: UnsafeRawPointer,
+    _ allPanels: Int, _ firstPanel: Int, _ panels: Int, _ scratch: UnsafeMutableRawPointer
 ) {
     let scales = scratch + panelBlocks &* 1024, minima = scales + panelBlocks &* 128
     let sums = scratch + sumsOffset
@@ -70,7 +71,7 @@ func blockPanels<F: BlockFormat>(
         let count = left < panelBlocks ? left : panelBlocks
         unpackBlocks(format, weights + b &* F.byteCount, stride, count, scratch)
         for p in 0..<panels {
-            let a = columns + (p &* blocks &+ b) &* blockPanelBytes
+            let a = packed + panelPlace(b, blocks, firstPanel &+ p, allPanels) &* blockPanelBytes
             if F.hasMinimum {
                 blockTileMinimum(scratch, scales, minima, a, count, sums + p &* 768, b == 0)
             } else {
@@ -122,15 +123,16 @@ func multiplyBlocks<F: BlockFormat>(
         tail.deliver(columnCount, end &- row, out, row)
     } else {
         let panels = (columnCount &+ 5) / panelColumns
-        let columns = packed + firstColumn / panelColumns &* blocks &* blockPanelBytes
+        let allPanels = (n &+ 5) / panelColumns, firstPanel = firstColumn / panelColumns
         while row < end {
             let left = end &- row
             let rows = left < panelRows ? left : panelRows
             if rows == panelRows {
-                blockPanels(format, weights + row &* stride, stride, blocks, columns, panels, scratch)
+                let w = weights + row &* stride
+                blockPanels(format, w, stride, blocks, packed, allPanels, firstPanel, panels, scratch)
             } else {
                 copyRows(weights + row &* stride, stride, rowBytes, rows, panelRows, tailRows)
-                blockPanels(format, tailRows, rowBytes, blocks, columns, panels, scratch)
+                blockPanels(format, tailRows, rowBytes, blocks, packed, allPanels, firstPanel, panels, scratch)
             }
             deliverSums(scratch + sumsOffset, columnCount, rows, out, row)
             row = row &+ panelRows

@@ -34,8 +34,9 @@ func packSupers<F: SuperFormat>(
     }
     let rest = n % panelColumns
     if n > fewColumns, rest != 0, first &+ count == n {
-        for place in rest..<panelColumns {
-            clearSuperColumn(packed + (n / panelColumns &* superPanelBytes &+ place &* 4), blocks, blockStride)
+        for b in 0..<blocks {
+            let panel = packed + (b &* blockStride &+ n / panelColumns &* superPanelBytes)
+            for place in rest..<panelColumns { clearColumn(panel + 4 &* place, 73) }
         }
     }
 }
@@ -73,13 +74,5 @@ func quantizeSuperColumn(
                 sumTarget.storeBytes(of: sum1, toByteOffset: s &* step &+ 2, as: Int16.self)
             }
         }
-    }
-}
-
-@inline(never)
-func clearSuperColumn(_ panel: UnsafeMutableRawPointer, _ blocks: Int, _ blockStride: Int) {
-    // Steps of bytes, pairs of sums and the scale all lie 24 bytes apart.
-    for b in 0..<blocks {
-        for t in 0..<73 { panel.storeBytes(of: 0, toByteOffset: b &* blockStride &+ 24 &* t, as: Int32.self) }
     }
 }

@@ -144,23 +144,16 @@ func superRows<F: SuperFormat>(
     if nc > 3 { store(t3, UnsafeMutableRawPointer(outputs[3] + row)) }
 }
 
-/// Sixteen rows times any few columns.
-@inline(__always)
+/// Sixteen rows times `count` columns.
+@inline(never)
 func superRowsAllColumns<F: SuperFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer, _ count: Int,
     _ outputs: UnsafePointer<UnsafeMutablePointer<Float>>, _ row: Int, _ buffer: UnsafeMutableRawPointer
 ) {
-    var column = columns, out = outputs, left = count
-    while left >= 4 {
-        superRows(format, weights, stride, blocks, column, 4, out, row, buffer)
-        column += 4 &* blocks &* superColumnBytes
-        out += 4
-        left = left &- 4
-    }
-    switch left {
-    case 3: superRows(format, weights, stride, blocks, column, 3, out, row, buffer)
-    case 2: superRows(format, weights, stride, blocks, column, 2, out, row, buffer)
-    case 1: superRows(format, weights, stride, blocks, column, 1, out, row, buffer)
-    default: break
+    switch count {
+    case 4: superRows(format, weights, stride, blocks, columns, 4, outputs, row, buffer)
+    case 3: superRows(format, weights, stride, blocks, columns, 3, outputs, row, buffer)
+    case 2: superRows(format, weights, stride, blocks, columns, 2, outputs, row, buffer)
+    default: superRows(format, weights, stride, blocks, columns, 1, outputs, row, buffer)
     }
 }

@@ -21,22 +21,27 @@ func superScratchBytes<F: SuperFormat>(_ format: F.Type, _ k: Int, _ n: Int) -> 
 }
 
 /// Spreads one block of each of 32 rows over the panel.
-@inline(__always)
+@inline(never)
 func unpackSupers<F: SuperFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ panel: UnsafeMutableRawPointer
 ) {
+    @inline(__always) func spread(_ rows: UnsafeRawPointer, _ half: Int, _ j: Int) {
+        @inline(__always) func bytes(_ r: Int) -> __m512i { F.bytes(rows + r &* stride, j) }
+        let target = panel + (2048 &* j &+ 64 &* half)
+        storeTransposed(
+            bytes(0), bytes(1), bytes(2), bytes(3), bytes(4), bytes(5), bytes(6), bytes(7), bytes(8), bytes(9), bytes(10),
+            bytes(11), bytes(12), bytes(13), bytes(14), bytes(15), target, target + 1024)
+    }
+    for half in 0..<2 {
+        let rows = weights + 16 &* half &* stride
+        spread(rows, half, 0)
+        spread(rows, half, 1)
+        spread(rows, half, 2)
+        spread(rows, half, 3)
+    }
     var x = weights
     for r in 0..<panelRows {
         let place = panel + 4 &* r
-        @inline(__always) func spread(_ j: Int) {
-            let bytes = unsafeBitCast(F.bytes(x, j), to: SIMD16<Int32>.self)
-            let target = place + 2048 &* j
-            for t in 0..<16 { target.storeBytes(of: bytes[t], toByteOffset: 128 &* t, as: Int32.self) }
-        }
-        spread(0)
-        spread(1)
-        spread(2)
-        spread(3)
         let scales = place + superScalesOffset, pairs = place + superPairsOffset, factors = place + superFactorsOffset
         if F.hasMinimum {
             let six = sixBitScales(x + 4)
@@ -68,7 +73,7 @@ func unpackSupers<F: SuperFormat>(
 }
 
 /// 32 rows times the panels `firstPanel` and on; leaves the sums as [panel][6 columns][32 rows].
-@inline(__always)
+@inline(never)
 func superPanels<F: SuperFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ columns: UnsafeRawPointer,
     _ blockStride: Int, _ panels: Int, _ scratch: UnsafeMutableRawPointer

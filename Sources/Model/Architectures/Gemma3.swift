@@ -46,12 +46,18 @@ struct Gemma3: Architecture {
                 queryScale: 1 / Float(perHead).squareRoot(), productScale: 1,
                 headCount: h.headCount, keyValueHeadCount: h.keyValueHeadCount, keyLength: h.keyLength,
                 valueLength: h.valueLength)
+            var feedForward = try FeedForward(weights, prefix, width: width, hidden: h.feedForwardLength, .geglu)
+            // Gemma 3 defines neither scales nor biases here, and the reference passes over any that a file has.
+            for part in [\FeedForward.gate, \.up, \.down] {
+                feedForward[keyPath: part].scale = nil
+                feedForward[keyPath: part].bias = nil
+            }
             layers.append(
                 Layer(
                     attentionNorm: try norm("attn_norm", width), attention: attention,
                     attentionPostNorm: try norm("post_attention_norm", width),
                     feedForwardNorm: try norm("ffn_norm", width),
-                    feedForward: try FeedForward(weights, prefix, width: width, hidden: h.feedForwardLength, .geglu),
+                    feedForward: feedForward,
                     feedForwardPostNorm: try norm("post_ffw_norm", width)))
         }
         self.layers = layers

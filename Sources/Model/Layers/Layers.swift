@@ -2,20 +2,34 @@ import Tensor
 
 // The small parts that the blocks of a transformer are made of. Shapes are given fastest dimension first.
 
-/// `W x`, plus a bias if the file has one: `[in, tokens]` to `[out, tokens]`.
+/// `W x`, times a scale and plus a bias if the file has them: `[in, tokens]` to `[out, tokens]`.
 struct Linear: Sendable {
-    var weight: Weight
-    var bias: Weight?
+    /// What a file's scale multiplies: the reference applies it to the product in attention, to the sum in
+    /// feed-forward blocks.
+    enum Scaling: Sendable { case product, sum }
 
-    /// - Parameter name: without `.weight` and `.bias`.
-    init(_ weights: some WeightSource, _ name: String, from input: Int, to output: Int) throws(ModelError) {
+    var weight: Weight
+    /// One factor for the whole matrix, which some ways of quantizing leave outside of its blocks.
+    var scale: Weight?
+    var bias: Weight?
+    var scaling: Scaling
+
+    /// - Parameter name: without `.weight`, `.scale` and `.bias`.
+    init(
+        _ weights: some WeightSource, _ name: String, from input: Int, to output: Int, scaling: Scaling = .product
+    ) throws(ModelError) {
         weight = try weights.required("\(name).weight", Shape(input, output))
+        scale = try weights.optional("\(name).scale", Shape(1))
         bias = try weights.optional("\(name).bias", Shape(output))
+        self.scaling = scaling
     }
 
     func callAsFunction(_ x: TensorID, _ g: GraphBuilder) -> TensorID {
-        let product = g.matMul(g.weight(weight), x)
-        return bias.map { g.add(product, g.weight($0)) } ?? product
+        var result = g.matMul(g.weight(weight), x)
+        if scaling == .product, let scale { result = g.mul(result, g.weight(scale)) }
+        if let bias { result = g.add(result, g.weight(bias)) }
+        if scaling == .sum, let scale { result = g.mul(result, g.weight(scale)) }
+        return result
     }
 }
 
@@ -44,9 +58,9 @@ struct FeedForward: Sendable {
     init(
         _ weights: some WeightSource, _ prefix: String, width: Int, hidden: Int, _ activation: GLUKind
     ) throws(ModelError) {
-        gate = try Linear(weights, "\(prefix).ffn_gate", from: width, to: hidden)
-        up = try Linear(weights, "\(prefix).ffn_up", from: width, to: hidden)
-        down = try Linear(weights, "\(prefix).ffn_down", from: hidden, to: width)
+        gate = try Linear(weights, "\(prefix).ffn_gate", from: width, to: hidden, scaling: .sum)
+        up = try Linear(weights, "\(prefix).ffn_up", from: width, to: hidden, scaling: .sum)
+        down = try Linear(weights, "\(prefix).ffn_down", from: hidden, to: width, scaling: .sum)
         self.activation = activation
     }
 

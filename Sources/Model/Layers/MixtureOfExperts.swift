@@ -4,12 +4,34 @@ import Tensor
 ///
 /// A router scores the experts; the best of them run, weighted by their softmax scores, which are scaled to sum to 1.
 struct MixtureOfExperts: Sendable {
+    /// One matrix per expert, `[in, out, experts]`.
+    struct Bank: Sendable {
+        var weights: Weight
+        /// A factor for each expert's matrix, `[experts]`, if the file has them.
+        var scales: Weight?
+
+        init(
+            _ source: some WeightSource, _ name: String, from input: Int, to output: Int, _ experts: Int
+        ) throws(ModelError) {
+            weights = try source.required("\(name).weight", Shape(input, output, experts))
+            scales = try source.optional("\(name).scale", Shape(experts))
+        }
+
+        /// `[in, used or 1, tokens]` to `[out, used, tokens]`.
+        func callAsFunction(_ x: TensorID, chosen: TensorID, _ g: GraphBuilder) -> TensorID {
+            let product = g.matMulID(g.weight(weights), x, ids: chosen)
+            guard let scales else { return product }
+            let (used, tokens) = (g[chosen].shape[0], g[chosen].shape[1])
+            let flat = g.reshape(g.contiguous(chosen), Shape(used * tokens))
+            let picked = g.getRows(g.reshape(g.weight(scales), Shape(1, scales.shape[0])), flat)
+            return g.mul(product, g.reshape(picked, Shape(1, used, tokens)))
+        }
+    }
+
     var router: Weight
-    /// `[width, hidden, experts]`.
-    var gate: Weight
-    var up: Weight
-    /// `[hidden, width, experts]`.
-    var down: Weight
+    var gate: Bank
+    var up: Bank
+    var down: Bank
     var expertCount: Int
     var usedCount: Int
     /// A last factor on the weights; 0 or 1 for none.
@@ -19,9 +41,9 @@ struct MixtureOfExperts: Sendable {
         let width = h.embeddingLength
         let hidden = h.feedForwardLength
         router = try weights.required("\(prefix).ffn_gate_inp.weight", Shape(width, h.expertCount))
-        gate = try weights.required("\(prefix).ffn_gate_exps.weight", Shape(width, hidden, h.expertCount))
-        up = try weights.required("\(prefix).ffn_up_exps.weight", Shape(width, hidden, h.expertCount))
-        down = try weights.required("\(prefix).ffn_down_exps.weight", Shape(hidden, width, h.expertCount))
+        gate = try Bank(weights, "\(prefix).ffn_gate_exps", from: width, to: hidden, h.expertCount)
+        up = try Bank(weights, "\(prefix).ffn_up_exps", from: width, to: hidden, h.expertCount)
+        down = try Bank(weights, "\(prefix).ffn_down_exps", from: hidden, to: width, h.expertCount)
         expertCount = h.expertCount
         usedCount = h.usedExpertCount
         weightsScale = h.expertWeightsScale
@@ -38,9 +60,8 @@ struct MixtureOfExperts: Sendable {
 
         let perExpert = g.reshape(x, Shape(width, 1, tokens))
         let hidden = g.glu(
-            .swiglu, gate: g.matMulID(g.weight(gate), perExpert, ids: chosen),
-            value: g.matMulID(g.weight(up), perExpert, ids: chosen))
-        let weighted = g.mul(g.matMulID(g.weight(down), hidden, ids: chosen), share)
+            .swiglu, gate: gate(perExpert, chosen: chosen, g), value: up(perExpert, chosen: chosen, g))
+        let weighted = g.mul(down(hidden, chosen: chosen, g), share)
 
         // Added one after another, best expert first, so that the order of the sum is the model's and not the kernel's.
         let plane = g[weighted].strides

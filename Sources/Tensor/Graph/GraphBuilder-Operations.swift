@@ -93,6 +93,29 @@ extension GraphBuilder {
         return shapedView(a, .permute(axes: packed), shape, strides)
     }
 
+    /// The first two dimensions exchanged.
+    public func transpose(_ a: TensorID) -> TensorID {
+        let source = self[a]
+        let shape = Shape(source.shape[1], source.shape[0], source.shape[2], source.shape[3])
+        let strides = Strides(source.strides[1], source.strides[0], source.strides[2], source.strides[3])
+        return shapedView(a, .transpose, shape, strides)
+    }
+
+    // MARK: Copies
+
+    /// A copy of `a` in another type.
+    public func cast(_ a: TensorID, to type: ElementType) -> TensorID {
+        node("", .cpy, [a], declared: Operation.Declaration(type, self[a].shape))
+    }
+
+    /// Writes `a` into `target`, converting it; the result is a view of `target`.
+    public func copy(_ a: TensorID, into target: TensorID) -> TensorID { node("", .cpy, [a, target]) }
+
+    /// `a` as often as it takes to fill `shape`.
+    public func repeated(_ a: TensorID, to shape: Shape) -> TensorID {
+        node("", .repeat, [a], declared: Operation.Declaration(self[a].type, shape))
+    }
+
     /// A contiguous copy.
     public func contiguous(_ a: TensorID) -> TensorID { node("", .cont, [a]) }
 }

@@ -42,15 +42,19 @@ public final class GraphBuilder {
     // MARK: Nodes
 
     /// Adds a node that computes `operation` over `sources`, its type and shape inferred.
-    public func node(_ name: String = "", _ operation: Operation, _ sources: [TensorID?]) -> TensorID {
+    ///
+    /// - Parameter declared: the result's type and shape, for operations that leave them open.
+    public func node(
+        _ name: String = "", _ operation: Operation, _ sources: [TensorID?], declared: Operation.Declaration? = nil
+    ) -> TensorID {
         let known = sources.map { $0.map { graph[$0] } }
         do throws(GraphError) {
-            let result = try operation.inferred(from: known, name: name)
+            let result = try operation.inferred(from: known, declared: declared, name: name)
             var tensor = Tensor(
                 name: name, type: result.type, shape: result.shape, strides: result.strides, operation: operation,
                 sources: sources, flags: .compute)
             if let target = result.viewOfSource, let id = sources[target] {
-                tensor.view = view(of: id, addingOffset: 0)
+                tensor.view = sameView(as: id)
             }
             return append(tensor, isNode: true)
         } catch {
@@ -60,19 +64,26 @@ public final class GraphBuilder {
     }
 
     /// Adds a view of `source`'s memory; the offset counts from `source`'s first byte.
+    ///
+    /// It may reach past `source`, but not past the tensor whose memory `source` is a view of.
     public func view(
         _ name: String = "", of source: TensorID, shape: Shape, strides: Strides, byteOffset: Int = 0
     ) -> TensorID {
         let original = graph[source]
-        let tensor = Tensor(
+        let inner = original.view?.byteOffset ?? 0
+        let available = graph[graph.root(of: source)].byteExtent
+        var tensor = Tensor(
             name: name, type: original.type, shape: shape, strides: strides, operation: .view(byteOffset: byteOffset),
-            sources: [source], view: view(of: source, addingOffset: byteOffset), flags: .compute)
-        let available = original.byteExtent
-        guard byteOffset >= 0, let extent = tensor.checkedByteExtent, extent <= available - byteOffset else {
-            let message = "a view of shape \(shape) at byte \(byteOffset) leaves \"\(original.name)\" of \(available) bytes"
+            sources: [source], flags: .compute)
+        let (begin, overflow) = inner.addingReportingOverflow(byteOffset)
+        guard byteOffset >= 0, !overflow, begin <= available, let extent = tensor.checkedByteExtent,
+            extent <= available - begin
+        else {
+            let message = "a view of shape \(shape) at byte \(byteOffset) of \"\(original.name)\" leaves its \(available) bytes"
             report(GraphError(.extent, tensor: name, message))
             return source
         }
+        tensor.view = Tensor.View(root: graph.root(of: source), byteOffset: begin)
         return append(tensor, isNode: true)
     }
 
@@ -86,7 +97,7 @@ public final class GraphBuilder {
     func shapedView(_ source: TensorID, _ operation: Operation, _ shape: Shape, _ strides: Strides) -> TensorID {
         let tensor = Tensor(
             name: "", type: graph[source].type, shape: shape, strides: strides, operation: operation,
-            sources: [source], view: view(of: source, addingOffset: 0), flags: .compute)
+            sources: [source], view: sameView(as: source), flags: .compute)
         return append(tensor, isNode: true)
     }
 
@@ -102,10 +113,8 @@ public final class GraphBuilder {
         return id
     }
 
-    private func view(of source: TensorID, addingOffset offset: Int) -> Tensor.View {
-        if let inner = graph[source].view {
-            return Tensor.View(root: inner.root, byteOffset: inner.byteOffset + offset)
-        }
-        return Tensor.View(root: source, byteOffset: offset)
+    /// The view that begins where `source` begins.
+    private func sameView(as source: TensorID) -> Tensor.View {
+        graph[source].view ?? Tensor.View(root: source, byteOffset: 0)
     }
 }

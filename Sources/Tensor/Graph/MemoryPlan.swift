@@ -31,7 +31,10 @@ public struct MemoryPlan: Hashable, Sendable {
                 guard let extent = graph[root].checkedByteExtent,
                     let size = MemoryPlan.roundedUp(extent, padding: padding, to: alignment)
                 else { throw GraphError(.extent, tensor: graph[root].name, "the size of shape \(graph[root].shape) overflows") }
-                offsets[root.index] = free.take(size)
+                guard let offset = free.take(size) else {
+                    throw GraphError(.extent, tensor: graph[root].name, "the sizes of the graph's tensors overflow together")
+                }
+                offsets[root.index] = offset
                 pending = next.next()
             }
             // Freed only after this node's own result has its place, so that a node never writes over what it reads.
@@ -45,7 +48,7 @@ public struct MemoryPlan: Hashable, Sendable {
         byteCount = free.end
         for index in graph.tensors.indices {
             guard let view = graph.tensors[index].view else { continue }
-            offsets[index] = offsets[view.root.index].map { $0 + view.byteOffset }
+            offsets[index] = offsets[view.root.index].map { $0 &+ view.byteOffset }
         }
     }
 
@@ -96,7 +99,8 @@ private struct FreeList {
     private var gaps: [Range<Int>] = []
     private(set) var end = 0
 
-    mutating func take(_ size: Int) -> Int {
+    /// The offset of `size` free bytes; nil if the block would become larger than can be counted.
+    mutating func take(_ size: Int) -> Int? {
         if size == 0 { return 0 }
         if let index = gaps.firstIndex(where: { $0.count >= size }) {
             let offset = gaps[index].lowerBound
@@ -105,13 +109,12 @@ private struct FreeList {
             return offset
         }
         // A gap at the very end is extended instead of left behind.
-        if let last = gaps.last, last.upperBound == end {
-            gaps.removeLast()
-            end = last.lowerBound + size
-            return last.lowerBound
-        }
-        let offset = end
-        end += size
+        let extendsGap = gaps.last?.upperBound == end
+        let offset = extendsGap ? gaps.last?.lowerBound ?? end : end
+        let (newEnd, overflow) = offset.addingReportingOverflow(size)
+        if overflow { return nil }
+        if extendsGap { gaps.removeLast() }
+        end = newEnd
         return offset
     }
 

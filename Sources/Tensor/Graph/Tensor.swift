@@ -106,6 +106,7 @@ extension Tensor {
 
     /// Whether dimensions above `first` are packed onto each other (and, for 0, the elements too).
     public func isContiguous(fromDimension first: Int) -> Bool {
+        if shape.isEmpty { return true }
         var next = type.bytesPerBlock
         if shape[0] != type.elementsPerBlock, strides[0] != next { return false }
         next = next &* (shape[0] / type.elementsPerBlock)
@@ -121,8 +122,13 @@ extension Tensor {
         return true
     }
 
-    /// Whether the strides fall out of order, as after a permutation.
+    /// Whether the strides fall out of order, as after a permutation. Strides of dimensions of one element say nothing.
     public var isPermuted: Bool {
-        strides[0] > strides[1] || strides[1] > strides[2] || strides[2] > strides[3]
+        var last = 0
+        for dimension in 0..<Shape.rank where shape[dimension] > 1 {
+            if strides[dimension] < last { return true }
+            last = strides[dimension]
+        }
+        return false
     }
 }

@@ -1,8 +1,11 @@
 /// What a node of a graph computes, with its parameters as types.
 ///
-/// The cases are ggml's 101 operations in the order of its header. What each reads (``Tensor/sources``) and makes is
-/// said by ``Operation/inferred(from:)``; how it is numbered and packed for the wire, by ``OperationTable``.
-/// Shapes are given fastest dimension first.
+/// The cases are ggml's 101 operations in the order of its header; one of them, the functions of one variable, has two
+/// cases. What each reads (``Tensor/sources``) and makes is said by ``Operation/inferred(from:declared:name:)``; how it
+/// is numbered and packed for the wire, by ``OperationTable``. Shapes are given fastest dimension first.
+///
+/// As in ggml, a few operations do not determine their result by sources and parameters alone (a repetition, a
+/// conversion to another type): there the tensor itself says its type and shape, and is held against what is possible.
 public enum Operation: Hashable, Sendable {
     /// A leaf: weights, an input, a constant.
     case none
@@ -19,7 +22,8 @@ public enum Operation: Hashable, Sendable {
     // Sums and counts.
     case sum, sumRows, cumsum, mean, argmax, countEqual
 
-    // Copies with another shape.
+    // Copies with another shape. A repetition fills the shape that the result declares; its counterpart adds up what
+    // falls on the same element.
     case `repeat`, repeatBack
     case concat(dimension: Int)
 
@@ -39,7 +43,10 @@ public enum Operation: Hashable, Sendable {
 
     case scale(factor: Float, bias: Float)
     case set(SetParameters)
-    case cpy, cont
+    /// Source 0 converted into source 1, of which the result is a view; without source 1, into the type it declares.
+    case cpy
+    /// A contiguous copy, of source 0's shape or of another with as many elements.
+    case cont
 
     // Other views of the same bytes: nothing is computed.
     case reshape
@@ -64,9 +71,41 @@ public enum Operation: Hashable, Sendable {
     case ropeBack(RopeParameters)
     case clamp(minimum: Float, maximum: Float)
 
-    // Convolution and images.
-    case convTranspose1D, im2col, im2colBack, im2col3D, col2im1D, conv2D, conv3D, conv2DDepthwise, convTranspose2D
-    case pool1D, pool2D, pool2DBack, upscale, pad, padReflect1D, roll, arange, timestepEmbedding
+    // Convolutions. Kernels are `[width, height, in, out]`, images `[width, height, channels, batch]`.
+
+    /// Kernel `[size, out, in]`, signal `[length, in, batch]`: `[(length - 1) · stride + size, out, batch]`.
+    case convTranspose1D(stride: Int32)
+    /// Kernel (for its shape) and image: a column of `width · height · in` elements for each place of the kernel.
+    case im2col(Im2colParameters)
+    /// The gradient of im2col's result and the kernel: the gradient of the image, in the shape the result declares.
+    case im2colBack(Im2colParameters)
+    /// As im2col, over `[width, height, depth, channels · batch]`.
+    case im2col3D(Window3D, channels: Int32)
+    /// Columns `[size · channels, steps]` added up to a signal `[length, channels]`.
+    case col2im1D(stride: Int32, channels: Int32, padding: Int32)
+    case conv2D(Window2D)
+    case conv3D(Convolution3DParameters)
+    /// Kernel `[width, height, 1, channels]`: each channel by itself.
+    case conv2DDepthwise(Window2D)
+    /// Kernel `[width, height, out, in]`.
+    case convTranspose2D(stride: Int32)
+
+    // Images.
+    case pool1D(PoolKind, size: Int32, stride: Int32, padding: Int32)
+    case pool2D(Pool2DParameters)
+    /// The gradient of the pooled image, and the image: the image's gradient.
+    case pool2DBack(Pool2DParameters)
+    /// Source 0 (F32) at the size that the result declares.
+    case upscale(UpscaleParameters)
+    case pad(PadParameters)
+    /// Rows lengthened by their own mirror images.
+    case padReflect1D(before: Int32, after: Int32)
+    /// Elements moved along each dimension, what falls off one end coming in at the other.
+    case roll(shifts: SIMD4<Int32>)
+    /// `start`, `start + step`, … below `stop`, in F32; no sources.
+    case arange(start: Float, stop: Float, step: Float)
+    /// Steps `[n]`: `[dimension, n]` of cosines and sines, halves each. (Ho et al., "DDPM", 2020.)
+    case timestepEmbedding(dimension: Int32, maxPeriod: Int32)
 
     /// Indices (I32) that sort each row.
     case argsort(SortOrder)
@@ -80,10 +119,44 @@ public enum Operation: Hashable, Sendable {
     /// `[keys, tokens, 1, streams]` (optional), sinks (optional); gives `[v head size, heads, tokens, streams]`.
     case flashAttention(FlashAttentionParameters)
     case flashAttentionBack(masked: Bool)
-    case ssmConv, ssmScan, winPart, winUnpart, getRelPos, addRelPos, rwkvWKV6, gatedLinearAttention, rwkvWKV7, solveTri
-    case gatedDeltaNet, lightningIndexer, dsv4HCComb, dsv4HCPre, dsv4HCPost
 
+    // Recurrences. States come in and go out; the results hold outputs first and states behind them.
+
+    /// Source 0 `[size - 1 + tokens, inner, sequences]`, kernel `[size, inner]`: `[inner, tokens, sequences]`.
+    case ssmConv
+    /// State s, x, dt, A, B, C, ids (I32): outputs and `snapshots` states per sequence, in one row. (Gu, Dao, "Mamba".)
+    case ssmScan(snapshots: Int32)
+    /// `[embedding, columns, rows]` cut into windows: `[embedding, window, window, columnCount · rowCount]`.
+    case winPart(columnCount: Int32, rowCount: Int32, window: Int32)
+    /// The counterpart of winPart, in the shape that the result declares.
+    case winUnpart(window: Int32)
+    /// Rows of `[embedding, 2n - 1]` by the difference of two positions: `[embedding, n, n]`, in F16.
+    case getRelPos
+    /// Adds to source 0 by columns (source 1) and by rows (source 2).
+    case addRelPos(inPlace: Bool)
+    /// Sources k, v, r, time first, time decay, state. (Peng et al., "Eagle and Finch", 2024.)
+    case rwkvWKV6
+    /// Sources k, v, q, g, state. (Yang et al., "Gated Linear Attention", 2024.)
+    case gatedLinearAttention(scale: Float)
+    /// Sources r, w, k, v, a, b, state. (Peng et al., "RWKV-7 Goose", 2025.)
+    case rwkvWKV7
+    /// Solves A·X = B with A lower triangular; sources A and B.
+    case solveTri
+    /// Sources q, k, v, g, beta, state. (Yang et al., "Gated Delta Networks", 2025.)
+    case gatedDeltaNet(snapshots: Int32)
+    /// Queries `[size, heads, tokens]`, keys `[size, 1, keys]`, weights `[heads, tokens]`, mask F16 `[keys, tokens]`: a
+    /// score per key and token. (DeepSeek-AI, "DeepSeek-V3.2", 2025.)
+    case lightningIndexer
+    /// Mixes `[hc² + 2hc, tokens]`, scale, base: doubly stochastic matrices `[hc, hc, tokens]`.
+    case dsv4HCComb(epsilon: Float, iterations: Int32)
+    /// Streams `[embedding, hc, tokens]` and weights, or, gated, a gate of the streams' shape: `[embedding, tokens]`.
+    case dsv4HCPre(scale: Float, gated: Bool)
+    /// x `[embedding, tokens]`, residual `[embedding, hc, tokens]`, post, comb (optional): the next residual.
+    case dsv4HCPost
+
+    /// A function of one variable. All but ``UnaryKind/xielu``, which has parameters and a case of its own.
     case unary(UnaryKind)
+    case xielu(XIELUParameters)
 
     // Functions of the host program: no backend over the wire can run them.
     case mapCustom1, mapCustom2, mapCustom3, custom
@@ -92,135 +165,4 @@ public enum Operation: Hashable, Sendable {
 
     /// Gate and value: halves of source 0's rows, or source 0 and source 1.
     case glu(GLUParameters)
-}
-
-/// How exactly a product is to be summed, where a backend has a choice.
-public enum Precision: Int32, Hashable, Sendable {
-    case standard = 0
-    case f32 = 10
-}
-
-/// For operations that write a part of a copy: strides and offset of the part, in bytes.
-public struct SetParameters: Hashable, Sendable {
-    public var stride1: Int
-    public var stride2: Int
-    public var stride3: Int
-    public var byteOffset: Int
-    public var inPlace: Bool
-
-    public init(stride1: Int, stride2: Int, stride3: Int, byteOffset: Int, inPlace: Bool) {
-        self.stride1 = stride1
-        self.stride2 = stride2
-        self.stride3 = stride3
-        self.byteOffset = byteOffset
-        self.inPlace = inPlace
-    }
-}
-
-public enum SortOrder: Int32, Hashable, Sendable {
-    case ascending = 0
-    case descending = 1
-}
-
-public enum TriangleKind: Int32, Hashable, Sendable {
-    case upperWithDiagonal = 0
-    case upper = 1
-    case lowerWithDiagonal = 2
-    case lower = 3
-}
-
-/// The functions of one variable, with ggml's numbers.
-public enum UnaryKind: Int32, CaseIterable, Hashable, Sendable {
-    case abs = 0, sgn, neg, step, tanh, elu, relu, sigmoid, gelu, geluQuick, silu, hardSwish, hardSigmoid, exp, expm1
-    case softplus, geluErf, xielu, floor, ceil, round, trunc
-}
-
-/// The gated linear units, with ggml's numbers. (Shazeer, "GLU Variants Improve Transformer", 2020.)
-public enum GLUKind: Int32, CaseIterable, Hashable, Sendable {
-    case reglu = 0, geglu, swiglu, swigluOAI, gegluErf, gegluQuick, swigluClamp
-}
-
-public struct GLUParameters: Hashable, Sendable {
-    public var kind: GLUKind
-    /// Whether, with one source, the gate is the second half of its rows instead of the first.
-    public var swapped: Bool
-    public var alpha: Float
-    public var limit: Float
-
-    public init(_ kind: GLUKind, swapped: Bool = false, alpha: Float = 0, limit: Float = 0) {
-        self.kind = kind
-        self.swapped = swapped
-        self.alpha = alpha
-        self.limit = limit
-    }
-}
-
-/// Rotary position embedding (Su et al., "RoFormer", 2021), with YaRN's extrapolation (Peng et al., 2023).
-public struct RopeParameters: Hashable, Sendable {
-    /// Which elements are rotated together, with ggml's numbers.
-    public enum Mode: Int32, Hashable, Sendable {
-        /// Neighbours: 2i and 2i + 1.
-        case normal = 0
-        /// Halves: i and i + n/2.
-        case neox = 2
-        case multi = 8
-        case vision = 24
-        case interleavedMulti = 40
-    }
-
-    /// How many of each head's elements are rotated; the rest pass through.
-    public var dimensions: Int
-    public var mode: Mode
-    /// The context the model was trained with; for YaRN's corrections.
-    public var originalContext: Int
-    public var frequencyBase: Float
-    public var frequencyScale: Float
-    public var extrapolationFactor: Float
-    public var attentionFactor: Float
-    public var betaFast: Float
-    public var betaSlow: Float
-    public var sections: SIMD4<Int32>
-    /// Where in the head the rotated elements begin (RPC 5.1 and later).
-    public var offset: Int
-
-    public init(
-        dimensions: Int, mode: Mode, originalContext: Int = 0, frequencyBase: Float = 10000, frequencyScale: Float = 1,
-        extrapolationFactor: Float = 0, attentionFactor: Float = 1, betaFast: Float = 32, betaSlow: Float = 1,
-        sections: SIMD4<Int32> = .zero, offset: Int = 0
-    ) {
-        self.dimensions = dimensions
-        self.mode = mode
-        self.originalContext = originalContext
-        self.frequencyBase = frequencyBase
-        self.frequencyScale = frequencyScale
-        self.extrapolationFactor = extrapolationFactor
-        self.attentionFactor = attentionFactor
-        self.betaFast = betaFast
-        self.betaSlow = betaSlow
-        self.sections = sections
-        self.offset = offset
-    }
-}
-
-/// Attention in one pass over keys and values (Dao et al., "FlashAttention", 2022).
-public struct FlashAttentionParameters: Hashable, Sendable {
-    /// Multiplies the products of queries and keys.
-    public var scale: Float
-    /// ALiBi's slope; 0 for none.
-    public var maxBias: Float
-    /// The products are squashed to `softcap · tanh(x / softcap)`; 0 for not at all.
-    public var softcap: Float
-    public var precision: Precision
-    /// A hint of how many keys there are (RPC 7.0 and later); 0 for none.
-    public var keyCountHint: Int
-
-    public init(
-        scale: Float, maxBias: Float = 0, softcap: Float = 0, precision: Precision = .standard, keyCountHint: Int = 0
-    ) {
-        self.scale = scale
-        self.maxBias = maxBias
-        self.softcap = softcap
-        self.precision = precision
-        self.keyCountHint = keyCountHint
-    }
 }

@@ -68,6 +68,17 @@ public enum ElementType: UInt32, CaseIterable, Hashable, Sendable {
         }
     }
 
+    /// What the address of a block, or of a plain type's element, must be a multiple of: the size of the widest
+    /// number in it.
+    public var alignment: Int {
+        switch self {
+        case .i8, .mxfp4, .nvfp4: 1
+        case .f32, .i32, .q8_K: 4
+        case .i64, .f64: 8
+        default: 2
+        }
+    }
+
     /// ggml's spelling, as in `q4_K` and `iq2_xxs`.
     public var name: String { String(describing: self) }
 

@@ -17,15 +17,15 @@ struct VariantUnderTest: Sendable, CustomTestStringConvertible {
 
     static let all: [VariantUnderTest] = {
         var variants = [
-            VariantUnderTest("Baseline", KernelsBaseline.fillConversions)
+            VariantUnderTest("Baseline", KernelsBaseline.fillConversions, KernelsBaseline.fillProducts)
         ]
         #if arch(x86_64)
         let flags = processorFlags()
         if flags.isSuperset(of: ["avx2", "fma", "f16c"]) {
-            variants.append(VariantUnderTest("AVX2", KernelsAVX2.fillConversions))
+            variants.append(VariantUnderTest("AVX2", KernelsAVX2.fillConversions, KernelsAVX2.fillProducts))
         }
         if flags.isSuperset(of: ["avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni"]) {
-            variants.append(VariantUnderTest("AVX512", KernelsAVX512.fillConversions))
+            variants.append(VariantUnderTest("AVX512", KernelsAVX512.fillConversions, KernelsAVX512.fillProducts))
         }
         #endif
         return variants

@@ -1,0 +1,112 @@
+/// Tokens counted and time spent on one answer.
+struct AnswerUsage: Hashable, Sendable {
+    var promptTokens = 0
+    var cachedTokens = 0
+    var completionTokens = 0
+    var timings = GenerationTimings()
+
+    static func + (left: AnswerUsage, right: AnswerUsage) -> AnswerUsage {
+        AnswerUsage(
+            promptTokens: left.promptTokens + right.promptTokens,
+            cachedTokens: left.cachedTokens + right.cachedTokens,
+            completionTokens: left.completionTokens + right.completionTokens,
+            timings: GenerationTimings(
+                prompt: left.timings.prompt + right.timings.prompt,
+                generation: left.timings.generation + right.timings.generation))
+    }
+}
+
+/// A piece of an answer as a client gets it.
+struct AnswerPiece: Hashable, Sendable {
+    var text: String
+    /// The tokens whose text this piece completes, where probabilities were asked for.
+    var tokens: [GeneratedToken]
+}
+
+/// What becomes of an answer.
+enum AnswerEvent: Hashable, Sendable {
+    /// The prompt is computed.
+    case begun
+    case piece(AnswerPiece)
+    case finished(FinishReason)
+}
+
+/// The pieces of an answer: a generation's events with stop strings taken out of the text.
+///
+/// A stop string that is found ends the answer and abandons the generation.
+struct Answer {
+    private let stream: GenerationStream
+    private var events: GenerationStream.Iterator
+    private var matcher: StopMatcher
+    private let reportsTokens: Bool
+
+    /// Events found and not yet returned.
+    private var pending: [AnswerEvent] = []
+    /// Tokens whose text is not passed on yet, with the place where it ends.
+    private var unreported: [(token: GeneratedToken, end: Int)] = []
+    private var receivedBytes = 0
+    private var passedBytes = 0
+    private var isOver = false
+    private let clock = ContinuousClock()
+    private var phaseStart: ContinuousClock.Instant
+
+    private(set) var usage = AnswerUsage()
+
+    init(_ stream: GenerationStream, stops: [String], reportsTokens: Bool) {
+        self.stream = stream
+        events = stream.makeAsyncIterator()
+        matcher = StopMatcher(stops)
+        self.reportsTokens = reportsTokens
+        phaseStart = clock.now
+    }
+
+    /// - Returns: nil after ``AnswerEvent/finished(_:)``, and when the generation was abandoned.
+    mutating func next() async throws(EngineError) -> AnswerEvent? {
+        while pending.isEmpty {
+            if isOver { return nil }
+            guard let event = try await events.next() else {
+                isOver = true
+                return nil
+            }
+            take(event)
+        }
+        return pending.removeFirst()
+    }
+
+    private mutating func take(_ event: GenerationEvent) {
+        switch event {
+        case .prompt(let tokens, let cached):
+            usage.promptTokens = tokens
+            usage.cachedTokens = cached
+            usage.timings.prompt = phaseStart.duration(to: clock.now)
+            phaseStart = clock.now
+            pending.append(.begun)
+        case .token(let token):
+            usage.completionTokens += 1
+            receivedBytes += token.text.utf8.count
+            if reportsTokens { unreported.append((token, receivedBytes)) }
+            pass(matcher.push(token.text))
+            if matcher.found != nil {
+                usage.timings.generation = phaseStart.duration(to: clock.now)
+                stream.abandon()
+                isOver = true
+                pending.append(.finished(.stop))
+            }
+        case .finished(let reason, let timings):
+            usage.timings = timings
+            pass(matcher.finish())
+            isOver = true
+            pending.append(.finished(reason))
+        }
+    }
+
+    private mutating func pass(_ text: String) {
+        passedBytes += text.utf8.count
+        let count = unreported.prefix { $0.end <= passedBytes }.count
+        let tokens = unreported.prefix(count).map(\.token)
+        unreported.removeFirst(count)
+        if !text.isEmpty || !tokens.isEmpty {
+            pending.append(.piece(AnswerPiece(text: text, tokens: tokens)))
+        }
+    }
+}

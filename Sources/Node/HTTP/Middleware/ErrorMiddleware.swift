@@ -1,0 +1,53 @@
+internal import HTTPTypes
+internal import Hummingbird
+internal import NIOCore
+
+/// Turns whatever goes wrong into an answer of OpenAI's shape, and says 405 where a path exists but not with this method.
+struct ErrorMiddleware: RouterMiddleware {
+    typealias Context = ServerContext
+
+    /// Which methods each path has.
+    let routes: RouteTable
+
+    func handle(
+        _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let error as APIError {
+            return error.response(from: request, context: context)
+        } catch let error as EngineError {
+            if case .failed(let reason) = error { context.logger.error("the engine failed: \(reason)") }
+            return APIError(error).response(from: request, context: context)
+        } catch let error as HTTPError {
+            return apiError(error, request).response(from: request, context: context)
+        } catch is CancellationError {
+            return APIError.stopping.response(from: request, context: context)
+        } catch let error as ChannelError {
+            // There is nobody left to answer; the connection's own handler cleans up.
+            throw error
+        } catch {
+            context.logger.error("unexpected error: \(error)")
+            let answer = APIError(.internalServerError, .server, "The server could not answer because of an internal error.", code: "internal_error")
+            return answer.response(from: request, context: context)
+        }
+    }
+
+    private func apiError(_ error: HTTPError, _ request: Request) -> APIError {
+        let path = request.uri.path
+        switch error.status {
+        case .notFound:
+            let allowed = routes.methods(of: path)
+            if allowed.isEmpty {
+                return APIError(.notFound, .notFound, "There is nothing at '\(path.prefix(200))'.", code: "not_found")
+            }
+            return APIError(
+                .methodNotAllowed, .invalidRequest, "'\(path.prefix(200))' cannot be asked with \(request.method.rawValue).",
+                code: "method_not_allowed", headers: [.allow: allowed.map(\.rawValue).joined(separator: ", ")])
+        case let status where status.kind == .clientError:
+            return APIError(status, .invalidRequest, error.body ?? "The request is malformed: \(status.reasonPhrase).")
+        case let status:
+            return APIError(status, .server, status.reasonPhrase, code: "internal_error")
+        }
+    }
+}

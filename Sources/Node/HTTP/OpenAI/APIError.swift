@@ -1,0 +1,103 @@
+internal import HTTPTypes
+internal import Hummingbird
+
+/// What a client is told when its request is not served, in the shape that OpenAI's clients understand.
+struct APIError: Error, Hashable, Sendable {
+    /// The family of an error, as OpenAI spells it.
+    enum Kind: String, Hashable, Sendable {
+        case invalidRequest = "invalid_request_error"
+        case authentication = "authentication_error"
+        case permission = "permission_error"
+        case notFound = "not_found_error"
+        case unavailable = "unavailable_error"
+        case timeout = "timeout_error"
+        case server = "server_error"
+    }
+
+    var status: HTTPResponse.Status
+    var kind: Kind
+    var message: String
+    /// The member of the request's body that is at fault.
+    var parameter: String?
+    /// A word for programs.
+    var code: String?
+    var headers: HTTPFields
+
+    init(
+        _ status: HTTPResponse.Status, _ kind: Kind, _ message: String, parameter: String? = nil, code: String? = nil,
+        headers: HTTPFields = [:]
+    ) {
+        self.status = status
+        self.kind = kind
+        self.message = message
+        self.parameter = parameter
+        self.code = code
+        self.headers = headers
+    }
+
+    /// A request that can never be served as it stands.
+    static func invalid(_ message: String, parameter: String? = nil, code: String? = nil) -> APIError {
+        APIError(.badRequest, .invalidRequest, message, parameter: parameter, code: code)
+    }
+
+    /// `{"error": {…}}`.
+    var body: JSONValue {
+        [
+            "error": [
+                "message": .string(message),
+                "type": .string(kind.rawValue),
+                "param": parameter.map(JSONValue.string) ?? .null,
+                "code": code.map(JSONValue.string) ?? .null,
+            ]
+        ]
+    }
+}
+
+extension APIError {
+    /// How an engine's error is told to a client.
+    ///
+    /// - Parameter parameter: the member of the body that holds the prompt.
+    init(_ error: EngineError, parameter: String? = nil) {
+        let message = error.description.prefix(1).uppercased() + error.description.dropFirst() + "."
+        switch error {
+        case .promptTooLong:
+            self = .invalid(message, parameter: parameter, code: "context_length_exceeded")
+        case .emptyPrompt, .invalidToken, .template:
+            self = .invalid(message, parameter: parameter, code: "invalid_value")
+        case .unsupported:
+            self = .invalid(message, code: "unsupported")
+        case .overloaded:
+            self = APIError(
+                .serviceUnavailable, .unavailable, message + " Try again later.", code: "overloaded", headers: [.retryAfter: "2"])
+        case .stopped:
+            self = .stopping
+        case .failed:
+            // What broke is the operator's business and stands in the log.
+            self = APIError(.internalServerError, .server, "The model could not answer because of an internal error.", code: "internal_error")
+        }
+    }
+
+    static let stopping = APIError(
+        .serviceUnavailable, .unavailable, "The server is shutting down.", code: "shutting_down",
+        headers: [.retryAfter: "10", .connection: "close"])
+}
+
+extension APIError: HTTPResponseError {
+    func response(from request: Request, context: some RequestContext) -> Response {
+        var response = Response(json: body, status: status)
+        for field in headers { response.headers.append(field) }
+        return response
+    }
+}
+
+extension Response {
+    /// A whole answer of JSON.
+    init(json: JSONValue, status: HTTPResponse.Status = .ok) {
+        var bytes = json.utf8
+        bytes.append(0x0a)
+        self.init(
+            status: status,
+            headers: [.contentType: "application/json; charset=utf-8", .contentLength: String(bytes.count)],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+}

@@ -1,0 +1,204 @@
+internal import Foundation
+
+/// The JSON in which answers to one request are told, whole or in chunks.
+struct AnswerFormat: Sendable {
+    enum Kind: Sendable {
+        case completion
+        case chat
+    }
+
+    let kind: Kind
+    let id: String
+    let created: Int
+    let model: String
+    let includesUsage: Bool
+
+    init(_ kind: Kind, model: String, includesUsage: Bool) {
+        self.kind = kind
+        self.model = model
+        self.includesUsage = includesUsage
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+        let suffix = String((0..<24).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] })
+        id = (kind == .chat ? "chatcmpl-" : "cmpl-") + suffix
+        created = Int(Date().timeIntervalSince1970)
+    }
+
+    private func envelope(_ object: String, choices: [JSONValue]) -> JSONObject {
+        [
+            "id": .string(id),
+            "object": .string(object),
+            "created": .integer(created),
+            "model": .string(model),
+            "system_fingerprint": .string("swiftlet-\(Version.current)"),
+            "choices": .array(choices),
+        ]
+    }
+
+    // MARK: Whole answers
+
+    func whole(_ choices: [JSONValue], usage: AnswerUsage) -> JSONValue {
+        var object = envelope(kind == .chat ? "chat.completion" : "text_completion", choices: choices)
+        object["usage"] = usage.json
+        object["timings"] = usage.timingsJSON
+        return .object(object)
+    }
+
+    func choice(index: Int, text: String, tokens: [GeneratedToken]?, reason: FinishReason) -> JSONValue {
+        var choice: JSONObject = ["index": .integer(index)]
+        switch kind {
+        case .completion:
+            choice["text"] = .string(text)
+            choice["logprobs"] = tokens.map { TokenReport($0).completion(startingAt: 0) } ?? .null
+        case .chat:
+            choice["message"] = ["role": "assistant", "content": .string(text), "refusal": nil]
+            choice["logprobs"] = tokens.map { TokenReport($0).chat } ?? .null
+        }
+        choice["finish_reason"] = .string(reason.rawValue)
+        return .object(choice)
+    }
+
+    // MARK: Chunks
+
+    private func chunk(_ choices: [JSONValue]) -> JSONObject {
+        var object = envelope(kind == .chat ? "chat.completion.chunk" : "text_completion", choices: choices)
+        if includesUsage { object["usage"] = .null }
+        return object
+    }
+
+    /// A chat's first chunk, which says who speaks.
+    func opening(index: Int) -> JSONValue? {
+        guard kind == .chat else { return nil }
+        return .object(
+            chunk([["index": .integer(index), "delta": ["role": "assistant", "content": ""], "logprobs": nil, "finish_reason": nil]]))
+    }
+
+    /// - Parameter offset: characters of the answer before this piece.
+    func piece(index: Int, text: String, tokens: [GeneratedToken]?, offset: Int) -> JSONValue {
+        var choice: JSONObject = ["index": .integer(index)]
+        switch kind {
+        case .completion:
+            choice["text"] = .string(text)
+            choice["logprobs"] = tokens.map { TokenReport($0).completion(startingAt: offset) } ?? .null
+        case .chat:
+            choice["delta"] = ["content": .string(text)]
+            choice["logprobs"] = tokens.map { TokenReport($0).chat } ?? .null
+        }
+        choice["finish_reason"] = .null
+        return .object(chunk([.object(choice)]))
+    }
+
+    func closing(index: Int, reason: FinishReason) -> JSONValue {
+        var choice: JSONObject = ["index": .integer(index)]
+        switch kind {
+        case .completion: choice["text"] = ""
+        case .chat: choice["delta"] = [:]
+        }
+        choice["logprobs"] = .null
+        choice["finish_reason"] = .string(reason.rawValue)
+        return .object(chunk([.object(choice)]))
+    }
+
+    /// The chunk without choices that counts tokens, for those who asked for it.
+    func accounting(_ usage: AnswerUsage) -> JSONValue? {
+        guard includesUsage else { return nil }
+        var object = chunk([])
+        object["usage"] = usage.json
+        object["timings"] = usage.timingsJSON
+        return .object(object)
+    }
+}
+
+extension AnswerUsage {
+    var json: JSONValue {
+        [
+            "prompt_tokens": .integer(promptTokens),
+            "completion_tokens": .integer(completionTokens),
+            "total_tokens": .integer(promptTokens + completionTokens),
+            "prompt_tokens_details": ["cached_tokens": .integer(cachedTokens)],
+        ]
+    }
+
+    /// llama.cpp's server's account of time.
+    var timingsJSON: JSONValue {
+        let computed = promptTokens - cachedTokens
+        return [
+            "cache_n": .integer(cachedTokens),
+            "prompt_n": .integer(computed),
+            "prompt_ms": .number(timings.prompt.milliseconds),
+            "prompt_per_second": .number(timings.prompt.rate(of: computed)),
+            "predicted_n": .integer(completionTokens),
+            "predicted_ms": .number(timings.generation.milliseconds),
+            "predicted_per_second": .number(timings.generation.rate(of: completionTokens)),
+        ]
+    }
+}
+
+extension Duration {
+    /// Rounded to microseconds.
+    var milliseconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) * 1e3 + (Double(attoseconds) / 1e12).rounded() / 1e3
+    }
+
+    /// Things in a second; 0 where there was no time.
+    func rate(of count: Int) -> Double {
+        let milliseconds = milliseconds
+        return milliseconds > 0 ? (Double(count) * 1e5 / milliseconds).rounded() / 1e2 : 0
+    }
+}
+
+/// Probabilities of tokens, in OpenAI's two forms.
+private struct TokenReport {
+    let tokens: [GeneratedToken]
+
+    init(_ tokens: [GeneratedToken]) {
+        self.tokens = tokens
+    }
+
+    func chosen(_ token: GeneratedToken) -> GeneratedToken.Alternative {
+        token.chosen ?? GeneratedToken.Alternative(id: token.id, bytes: Array(token.text.utf8), logProbability: 0)
+    }
+
+    func text(_ alternative: GeneratedToken.Alternative) -> String {
+        String(decoding: alternative.bytes, as: UTF8.self)
+    }
+
+    func completion(startingAt offset: Int) -> JSONValue {
+        var names: [JSONValue] = []
+        var probabilities: [JSONValue] = []
+        var tops: [JSONValue] = []
+        var offsets: [JSONValue] = []
+        var position = offset
+        for token in tokens {
+            let chosen = chosen(token)
+            let name = text(chosen)
+            names.append(.string(name))
+            probabilities.append(.number(Double(chosen.logProbability)))
+            var top: JSONObject = [:]
+            for alternative in token.alternatives { top[text(alternative)] = .number(Double(alternative.logProbability)) }
+            tops.append(.object(top))
+            offsets.append(.integer(position))
+            position += name.unicodeScalars.count
+        }
+        return [
+            "tokens": .array(names), "token_logprobs": .array(probabilities), "top_logprobs": .array(tops), "text_offset": .array(offsets),
+        ]
+    }
+
+    private func chat(_ alternative: GeneratedToken.Alternative) -> JSONObject {
+        [
+            "token": .string(text(alternative)),
+            "logprob": .number(Double(alternative.logProbability)),
+            "bytes": .array(alternative.bytes.map { .integer(Int($0)) }),
+        ]
+    }
+
+    var chat: JSONValue {
+        let content = tokens.map { token -> JSONValue in
+            var entry = chat(chosen(token))
+            entry["top_logprobs"] = .array(token.alternatives.map { .object(chat($0)) })
+            return .object(entry)
+        }
+        return ["content": .array(content), "refusal": nil]
+    }
+}

@@ -1,0 +1,25 @@
+internal import HTTPTypes
+internal import Hummingbird
+
+/// `/health`: whether requests are welcome.
+struct HealthRoute: Sendable {
+    let engine: any TextEngine
+    let gate: RequestGate
+
+    func check(_ request: Request, _ context: ServerContext) -> Response {
+        let status = engine.status
+        if gate.isClosed || status.phase == .stopped {
+            return APIError.stopping.response(from: request, context: context)
+        }
+        if status.phase == .failed {
+            return APIError(.serviceUnavailable, .unavailable, "The model does not work any more.", code: "failed")
+                .response(from: request, context: context)
+        }
+        return Response(json: [
+            "status": "ok",
+            "slots_idle": .integer(status.slotCount - status.slotsBusy),
+            "slots_processing": .integer(status.slotsBusy),
+            "queued": .integer(status.queued),
+        ])
+    }
+}

@@ -1,0 +1,107 @@
+internal import HTTPTypes
+package import Hummingbird
+internal import HummingbirdCore
+public import Logging
+internal import NIOCore
+public import ServiceLifecycle
+internal import UnixSignals
+
+/// Serves a model over HTTP as OpenAI's API, until told to stop.
+public struct HTTPServer: Service {
+    private let engine: any TextEngine
+    private let options: ServerOptions
+    private let logger: Logger
+    private let gate: RequestGate
+    private let onRunning: @Sendable (_ port: Int) async -> Void
+
+    /// - Parameter onRunning: called once, when connections are accepted, with the port.
+    public init(
+        engine: any TextEngine, options: ServerOptions, logger: Logger,
+        onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    ) {
+        self.engine = engine
+        self.options = options
+        self.logger = logger
+        self.onRunning = onRunning
+        gate = RequestGate(limit: options.limits.requests)
+    }
+
+    /// Serves until SIGTERM or SIGINT comes, or the surrounding service group stops: then turns new requests away, lets those under
+    /// way finish for the grace period, breaks off what is left, shuts the engine down and returns.
+    ///
+    /// - Throws: when it cannot listen at the address.
+    public func run() async throws {
+        try await run(stopsOn: [])
+    }
+
+    /// As ``run()``, stopped by signals too.
+    public func runUntilSignal() async throws {
+        try await run(stopsOn: [.sigterm, .sigint])
+    }
+
+    private func run(stopsOn signals: [UnixSignal]) async throws {
+        // Services are stopped from the last to the first, each when the one after it is done.
+        let drain = DrainService(gate: gate, engine: engine, gracePeriod: options.limits.gracePeriod, logger: logger)
+        var configuration = ServiceGroupConfiguration(
+            services: [.init(service: application()), .init(service: drain)], gracefulShutdownSignals: signals, logger: quiet(logger))
+        configuration.maximumGracefulShutdownDuration = options.limits.gracePeriod + .seconds(10)
+        let group = ServiceGroup(configuration: configuration)
+        do {
+            try await group.run()
+        } catch {
+            // Stopping by force is still stopping; any other error is news.
+            if !gate.isClosed {
+                await engine.shutdown()
+                throw error
+            }
+            logger.debug("stopped by force: \(error)")
+        }
+        await engine.shutdown()
+    }
+
+    /// The server's frameworks tell more at `info` than people want to read.
+    private func quiet(_ logger: Logger) -> Logger {
+        var logger = logger
+        if logger.logLevel == .info || logger.logLevel == .notice { logger.logLevel = .warning }
+        return logger
+    }
+
+    /// The routes and what stands before them, on a server of their own.
+    package func application() -> Application<RouterResponder<ServerContext>> {
+        let limits = options.limits
+        let answers = AnswerRoutes(engine: engine, limits: limits)
+        let models = ModelRoutes(engine: engine)
+        let tokens = TokenRoutes(engine: engine, limits: limits)
+        let health = HealthRoute(engine: engine, gate: gate)
+        let table = RouteTable(routes: [
+            .init(method: .post, path: "/v1/completions", handler: answers.complete),
+            .init(method: .post, path: "/v1/chat/completions", handler: answers.chat),
+            .init(method: .get, path: "/v1/models", handler: models.list),
+            .init(method: .get, path: "/v1/models/**", handler: models.retrieve),
+            .init(method: .post, path: "/tokenize", handler: tokens.tokenize),
+            .init(method: .post, path: "/detokenize", handler: tokens.detokenize),
+            .init(method: .get, path: "/health", handler: health.check),
+            .init(method: .get, path: "/v1/health", handler: health.check),
+        ])
+        let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
+        router.add(middleware: LogMiddleware(logger: logger))
+        router.add(middleware: ErrorMiddleware(routes: table))
+        router.add(middleware: AccessMiddleware(options))
+        router.add(middleware: AdmissionMiddleware(gate: gate))
+        table.register(in: router)
+
+        let channel = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [ConnectionWatch(bodySizeLimit: limits.bodySize, stalledTime: limits.stalledTime)],
+            idleTimeout: TimeAmount(limits.idleTime),
+            httpDecoderConfiguration: .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))
+        let onRunning = onRunning
+        return Application(
+            router: router,
+            server: .http1(configuration: channel),
+            configuration: ApplicationConfiguration(
+                address: .hostname(options.host, port: options.port), serverName: "swiftlet",
+                availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
+            onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) },
+            logger: quiet(logger))
+    }
+}

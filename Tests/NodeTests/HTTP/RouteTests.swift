@@ -1,0 +1,84 @@
+import Node
+import Testing
+
+@Suite struct RouteTests {
+    @Test("Health, models and tokens answer as clients of OpenAI and llama.cpp expect")
+    func small() async throws {
+        let server = TestServer()
+        #expect(try await server.ask(.get, "/health").json["status"] == "ok")
+        let list = try await server.ask(.get, "/v1/models").json
+        #expect(list["data"]?[0]?["id"] == "mock")
+        #expect(list["data"]?[0]?["meta"]?["n_ctx"] == 4096)
+        #expect(try await server.ask(.get, "/v1/models/mock").json["object"] == "model")
+        #expect(try await server.ask(.head, "/v1/models").status == 200)
+        #expect(try await server.post("/tokenize", ["content": "ab"]).json == ["tokens": [97, 98]])
+        #expect(try await server.post("/tokenize", ["content": "a", "add_special": true]).json == ["tokens": [256, 97]])
+        #expect(
+            try await server.post("/tokenize", ["content": "é", "with_pieces": true]).json
+                == ["tokens": [["id": 195, "piece": [195]], ["id": 169, "piece": [169]]]])
+        #expect(try await server.post("/detokenize", ["tokens": [104, 105]]).json == ["content": "hi"])
+        #expect(try await server.post("/detokenize", ["tokens": []]).json == ["content": ""])
+    }
+
+    @Test("Paths and methods that are not there are told apart, in JSON")
+    func absent() async throws {
+        let server = TestServer()
+        let nothing = try await server.ask(.get, "/v1/nothing")
+        #expect(nothing.status == 404)
+        #expect(try nothing.json["error"]?["code"] == "not_found")
+        let wrong = try await server.ask(.get, "/v1/completions")
+        #expect(wrong.status == 405)
+        #expect(wrong.headers["allow"] == "POST")
+        #expect(try wrong.json["error"]?["code"] == "method_not_allowed")
+        #expect(try await server.ask(.delete, "/v1/models/mock").status == 405)
+        let model = try await server.ask(.get, "/v1/models/no/such%20one")
+        #expect(model.status == 404)
+        #expect(try model.json["error"]?["code"] == "model_not_found")
+        #expect(model.text.contains("no/such one"))
+    }
+
+    @Test("A body that is too long is refused, stated or not")
+    func bodySize() async throws {
+        let server = TestServer(MockEngine(), ServerOptions(limits: .init(bodySize: 1000)))
+        let answer = try await server.post("/v1/completions", ["prompt": .string(String(repeating: "x", count: 2000))])
+        #expect(answer.status == 413)
+        #expect(try answer.json["error"]?["code"] == "body_too_large")
+    }
+
+    @Test("Keys: none, a wrong one, a prefix, the right one, a second one; health needs none")
+    func keys() async throws {
+        let server = TestServer(MockEngine(), ServerOptions(apiKeys: ["secret-key", "other"]))
+        #expect(try await server.ask(.get, "/health").status == 200)
+        for (header, status) in [
+            (nil, 401), ("secret-key", 401), ("Bearer wrong", 401), ("Bearer secret-ke", 401), ("Bearer secret-keysecret-key", 401), ("Bearer ", 401),
+            ("Basic secret-key", 401), ("Bearer secret-key", 200), ("bearer other", 200),
+        ] {
+            let answer = try await server.ask(.get, "/v1/models", headers: header.map { ["Authorization": $0] } ?? [:])
+            #expect(answer.status == status, "\(header ?? "none")")
+            if status == 401 {
+                #expect(try answer.json["error"]?["type"] == "authentication_error")
+                #expect(answer.headers["www-authenticate"] == "Bearer")
+            }
+        }
+        #expect(try await server.ask(.get, "/v1/nothing").status == 401)
+    }
+
+    @Test("Pages of other sites cannot use a server that has no key and is for this machine only")
+    func browsers() async throws {
+        let server = TestServer()
+        #expect(try await server.ask(.get, "/v1/models", headers: ["Sec-Fetch-Site": "cross-site"]).status == 403)
+        #expect(try await server.ask(.get, "/v1/models", headers: ["Sec-Fetch-Site": "same-origin"]).status == 200)
+        let open = TestServer(MockEngine(), ServerOptions(apiKeys: ["k"]))
+        let headers = ["Sec-Fetch-Site": "cross-site", "Authorization": "Bearer k"]
+        #expect(try await open.ask(.get, "/v1/models", headers: headers).status == 200)
+    }
+
+    @Test("More requests than allowed are turned away with the time to come back")
+    func admission() async throws {
+        let server = TestServer(MockEngine(), ServerOptions(limits: .init(requests: 0)))
+        let answer = try await server.post("/v1/completions", ["prompt": "x"])
+        #expect(answer.status == 503)
+        #expect(answer.headers["retry-after"] == "2")
+        #expect(try await server.ask(.get, "/health").status == 200)
+    }
+}
