@@ -5,6 +5,8 @@ import Testing
 
 /// The name that Foundation has too.
 typealias GraphOperation = Operation
+/// Likewise.
+typealias TensorBuffer = Buffer
 
 /// A tensor's values in ggml's order, for oracles that read like the operation's definition.
 struct Dense: Equatable {
