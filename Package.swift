@@ -104,7 +104,7 @@ let package = Package(
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(
             name: "KernelsTests",
-            dependencies: ["Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
+            dependencies: ["Tensor", "Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
             swiftSettings: house),
         .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
         .testTarget(

@@ -3,7 +3,7 @@ internal import Glibc
 #elseif canImport(Darwin)
 internal import Darwin
 #endif
-internal import KernelTable
+package import KernelTable
 internal import Synchronization
 public import Tensor
 
@@ -17,6 +17,9 @@ public final class CPUBackend: Backend {
     public var alignment: Int { 64 }
     /// Threads that compute, the caller's among them.
     public var threadCount: Int { pool.threadCount }
+
+    /// Conversions to and from F32, by ggml's type number.
+    package var conversions: [UInt32: ConversionKernel] { kernels.products.conversions }
 
     /// Bytes that may be read past a tensor's end in memory of the backend's own.
     static let padding = 64

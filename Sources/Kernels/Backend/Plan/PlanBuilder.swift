@@ -28,13 +28,15 @@ struct PlanBuilder {
     /// Memory that later nodes can use again, until something writes over it or over what it was made from.
     var shared = SharedResults()
 
-    var vector: VectorTable { backend.kernels.vector }
-    var tables: ProductTable { backend.kernels.products }
+    let vector: VectorTable
+    let tables: ProductTable
 
     init(_ graph: Graph, for backend: CPUBackend, threadCount: Int) {
         self.graph = graph
         self.backend = backend
         self.threadCount = threadCount
+        vector = backend.kernels.vector
+        tables = backend.kernels.products
         operands = [Operand?](repeating: nil, count: graph.tensors.count)
         isFused = [Bool](repeating: false, count: graph.tensors.count)
         useCounts = [Int](repeating: 0, count: graph.tensors.count)

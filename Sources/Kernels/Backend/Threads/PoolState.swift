@@ -73,6 +73,8 @@ final class PoolState: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
+    var sleepingThreadCount: Int { sleepers.load(ordering: .relaxed) }
+
     func stop() {
         stopping.store(true, ordering: .sequentiallyConsistent)
         pthread_mutex_lock(mutex)

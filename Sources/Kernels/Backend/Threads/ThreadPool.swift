@@ -52,6 +52,9 @@ package final class ThreadPool: @unchecked Sendable {
         shared.waitForCompletion(of: pieces)
     }
 
+    /// Threads that wait for work without using a processor.
+    package var sleepingThreadCount: Int { shared.sleepingThreadCount }
+
     /// Wakes sleeping threads ahead of a run, so that they are there when its first section is.
     package func wake() { shared.wakeSleepers() }
 }
