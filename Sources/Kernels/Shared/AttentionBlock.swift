@@ -15,6 +15,7 @@ func scoreBlock(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _
             let rows = keyRows(a, key)
             let scores = s.scores + group &* keysPerGroup
             if direct {
+                prefetchGroup(a, key)
                 scoreGroup(s, active, rows, true, group, scores)
             } else {
                 convertKeys(a, s, rows)
@@ -26,7 +27,7 @@ func scoreBlock(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _
 }
 
 /// Four keys from `key` on; past the last key, the last one again, whose scores are not used.
-@inline(__always)
+@_transparent
 private func keyRows(_ a: AttentionArguments, _ key: Int) -> KeyRows {
     let left = a.keyCount &- key
     let row = a.keys + a.keyStride &* key
@@ -35,14 +36,34 @@ private func keyRows(_ a: AttentionArguments, _ key: Int) -> KeyRows {
         c: row + a.keyStride &* (left > 2 ? 2 : left &- 1), d: row + a.keyStride &* (left > 3 ? 3 : left &- 1))
 }
 
-@inline(__always)
+/// Asks for the group's values, which come next, and for keys some way ahead: the rows of one head lie apart, which
+/// the processor does not foresee.
+@_transparent
+private func prefetchGroup(_ a: AttentionArguments, _ key: Int) {
+    let ahead = key &+ 8 &* keysPerGroup
+    for i in 0..<keysPerGroup {
+        if key &+ i < a.keyCount { prefetchRow(a.values + a.valueStride &* (key &+ i), 2 &* a.valueSize) }
+        if ahead &+ i < a.keyCount { prefetchRow(a.keys + a.keyStride &* (ahead &+ i), 2 &* a.keySize) }
+    }
+}
+
+@_transparent
+private func prefetchRow(_ row: UnsafeRawPointer, _ byteCount: Int) {
+    var offset = 0
+    while offset < byteCount {
+        prefetchLine(row + offset)
+        offset &+= 64
+    }
+}
+
+@_transparent
 private func convertedRows(_ s: AttentionScratch) -> KeyRows {
     KeyRows(
         a: UnsafeRawPointer(s.keys), b: UnsafeRawPointer(s.keys + s.keySize),
         c: UnsafeRawPointer(s.keys + 2 &* s.keySize), d: UnsafeRawPointer(s.keys + 3 &* s.keySize))
 }
 
-@inline(__always)
+@inline(never)
 private func convertKeys(_ a: AttentionArguments, _ s: AttentionScratch, _ rows: KeyRows) {
     convert(rows.a, a.keySize, s.keys, s.keySize)
     convert(rows.b, a.keySize, s.keys + s.keySize, s.keySize)
@@ -51,7 +72,7 @@ private func convertKeys(_ a: AttentionArguments, _ s: AttentionScratch, _ rows:
 }
 
 /// Widens `count` F16 values to `padded` F32 values, a whole number of registers, with zeros at the end.
-@inline(__always)
+@_transparent
 private func convert(_ source: UnsafeRawPointer, _ count: Int, _ target: MutableFloats, _ padded: Int) {
     var i = 0
     while i &+ laneCount <= count {
@@ -69,7 +90,7 @@ private func convert(_ source: UnsafeRawPointer, _ count: Int, _ target: Mutable
 }
 
 /// Scores four keys with every active query, tile by tile, passing over tiles that do not see them.
-@inline(__always)
+@_transparent
 private func scoreGroup(
     _ s: AttentionScratch, _ active: Int, _ rows: KeyRows, _ half: Bool, _ group: Int, _ scores: MutableFloats
 ) {
@@ -98,7 +119,7 @@ private func scoreGroup(
 }
 
 /// The query of an active row; past the last row, the last one's again.
-@inline(__always)
+@_transparent
 private func query(_ s: AttentionScratch, _ row: Int, _ active: Int) -> Floats {
     let index = Int(s.active[row < active ? row : active &- 1])
     return UnsafePointer(s.queries + s.keySize &* index)
@@ -126,7 +147,7 @@ func addValues(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _ 
     }
 }
 
-@inline(__always)
+@_transparent
 private func addPart(
     _ s: AttentionScratch, _ active: Int, _ offset: Int, _ values: UnsafeRawPointer, _ stride: Int, _ half: Bool,
     _ count: Int
@@ -158,13 +179,13 @@ private func addPart(
 }
 
 /// The weighted sum of an active row's query; past the last row, the spare one.
-@inline(__always)
+@_transparent
 private func sum(_ s: AttentionScratch, _ row: Int, _ active: Int) -> MutableFloats {
     s.sums + s.valueSize &* (row < active ? Int(s.active[row]) : attentionQueryLimit)
 }
 
 /// From the first to the last key of the groups seen.
-@inline(__always)
+@_transparent
 private func keyRange(_ groups: UInt32, _ count: Int) -> Range<Int> {
     let low = groups.trailingZeroBitCount &* keysPerGroup
     let high = (32 &- groups.leadingZeroBitCount) &* keysPerGroup

@@ -1,49 +1,49 @@
 // The functions of one variable, as ggml defines them, each over one row. Where ggml looks a function up in a table of
 // F16 values, it is computed here.
 
-@inline(__always)
+@_transparent
 private func sign(_ x: Lanes) -> Lanes {
     let zero = lanes(0)
     return zero.replacing(with: lanes(1), where: x .> zero).replacing(with: lanes(-1), where: x .< zero)
 }
 
-@inline(__always)
+@_transparent
 private func step(_ x: Lanes) -> Lanes { lanes(0).replacing(with: lanes(1), where: x .> lanes(0)) }
 
-@inline(__always)
+@_transparent
 func relu(_ x: Lanes) -> Lanes { larger(x, lanes(0)) }
 
-@inline(__always)
+@_transparent
 private func elu(_ x: Lanes) -> Lanes { expMinusOne(x).replacing(with: x, where: x .> lanes(0)) }
 
 /// The approximation by tanh: `x · sigmoid(2 √(2/π) (x + 0.044715 x³))`, cut off at ±10 as ggml does.
-@inline(__always)
+@_transparent
 func gelu(_ x: Lanes) -> Lanes {
     let inner = fused(x * x, lanes(0.044715), lanes(1)) * x
     let y = x / (lanes(1) + exp(inner * lanes(-1.5957691216057308)))
     return y.replacing(with: lanes(0), where: x .<= lanes(-10)).replacing(with: x, where: x .>= lanes(10))
 }
 
-@inline(__always)
+@_transparent
 func geluQuick(_ x: Lanes) -> Lanes { x / (lanes(1) + exp(x * lanes(-1.702))) }
 
 /// `x · Φ(x)` with the exact distribution function.
-@inline(__always)
+@_transparent
 func geluErf(_ x: Lanes) -> Lanes {
     let half = errorFunctionComplement(magnitude(x) * lanes(0.70710678118654752)) * lanes(0.5)
     return x * half.replacing(with: lanes(1) - half, where: x .> lanes(0))
 }
 
-@inline(__always)
+@_transparent
 func silu(_ x: Lanes) -> Lanes { x / (lanes(1) + exp(-x)) }
 
-@inline(__always)
+@_transparent
 private func hardSigmoid(_ x: Lanes) -> Lanes {
     smaller(larger((x + lanes(3)) / lanes(6), lanes(0)), lanes(1))
 }
 
 /// Past 20 the function is its argument to F32's precision.
-@inline(__always)
+@_transparent
 private func softplus(_ x: Lanes) -> Lanes {
     let y = larger(lanes(0), x) + logOnePlus(exp(-magnitude(x)))
     return y.replacing(with: x, where: x .> lanes(20))
