@@ -101,21 +101,28 @@ private func scoreGroup(
     }
     var row = 0
     while row < active {
-        var seen = s.groups[row] | s.groups[row &+ 1]
-        #if KERNELS_AVX512
-        seen |= s.groups[row &+ 2] | s.groups[row &+ 3]
-        let tile = (query(s, row, active), query(s, row &+ 1, active), query(s, row &+ 2, active), query(s, row &+ 3, active))
-        #else
-        let tile = (query(s, row, active), query(s, row &+ 1, active))
-        #endif
-        if seen & bit != 0 {
-            withUnsafePointer(to: tile) { tile in
-                let queries = UnsafeRawPointer(tile).assumingMemoryBound(to: Floats.self)
-                scoreTile(queries, rows, half, s.keySize, scores + keysPerBlock &* row)
-            }
+        if tileGroups(s, row) & bit != 0 {
+            #if KERNELS_AVX512
+            let queries = TileRows(
+                r0: query(s, row, active), r1: query(s, row &+ 1, active), r2: query(s, row &+ 2, active),
+                r3: query(s, row &+ 3, active))
+            #else
+            let queries = TileRows(r0: query(s, row, active), r1: query(s, row &+ 1, active))
+            #endif
+            scoreTile(queries, rows, half, s.keySize, scores + keysPerBlock &* row)
         }
         row &+= tileQueries
     }
+}
+
+/// The groups that any query of the tile sees.
+@_transparent
+private func tileGroups(_ s: AttentionScratch, _ row: Int) -> UInt32 {
+    #if KERNELS_AVX512
+    return s.groups[row] | s.groups[row &+ 1] | s.groups[row &+ 2] | s.groups[row &+ 3]
+    #else
+    return s.groups[row] | s.groups[row &+ 1]
+    #endif
 }
 
 /// The query of an active row; past the last row, the last one's again.
@@ -159,21 +166,15 @@ private func addPart(
     }
     var row = 0
     while row < active {
-        var seen = s.groups[row] | s.groups[row &+ 1]
         #if KERNELS_AVX512
-        seen |= s.groups[row &+ 2] | s.groups[row &+ 3]
-        let tile = (
-            sum(s, row, active) + offset, sum(s, row &+ 1, active) + offset, sum(s, row &+ 2, active) + offset,
-            sum(s, row &+ 3, active) + offset
-        )
+        let sums = TileRows(
+            r0: sum(s, row, active) + offset, r1: sum(s, row &+ 1, active) + offset,
+            r2: sum(s, row &+ 2, active) + offset, r3: sum(s, row &+ 3, active) + offset)
         #else
-        let tile = (sum(s, row, active) + offset, sum(s, row &+ 1, active) + offset)
+        let sums = TileRows(r0: sum(s, row, active) + offset, r1: sum(s, row &+ 1, active) + offset)
         #endif
-        withUnsafePointer(to: tile) { tile in
-            let sums = UnsafeRawPointer(tile).assumingMemoryBound(to: MutableFloats.self)
-            let weights = s.scores + keysPerBlock &* row
-            valueTile(sums, weights, s.factors + row, values, stride, half, keyRange(seen, count))
-        }
+        let keys = keyRange(tileGroups(s, row), count)
+        valueTile(sums, s.scores + keysPerBlock &* row, s.factors + row, values, stride, half, keys)
         row &+= tileQueries
     }
 }

@@ -125,28 +125,36 @@ struct KeyRows {
     var d: UnsafeRawPointer
 }
 
+/// A row for each query of a tile: the queries themselves, or their sums.
+struct TileRows<Row> {
+    var r0: Row
+    var r1: Row
+    #if KERNELS_AVX512
+    var r2: Row
+    var r3: Row
+    #endif
+}
+
 /// Scores of `tileQueries` queries with four keys. `size` is a whole number of registers. Query i's four scores go to
 /// `scores + i · keysPerBlock`.
 @_transparent
-func scoreTile(_ queries: UnsafePointer<Floats>, _ keys: KeyRows, _ half: Bool, _ size: Int, _ scores: MutableFloats) {
+func scoreTile(
+    _ queries: TileRows<Floats>, _ keys: KeyRows, _ half: Bool, _ size: Int, _ scores: MutableFloats
+) {
     var s0 = Quad()
     var s1 = Quad()
-    let q0 = queries[0]
-    let q1 = queries[1]
     #if KERNELS_AVX512
     var s2 = Quad()
     var s3 = Quad()
-    let q2 = queries[2]
-    let q3 = queries[3]
     #endif
     var i = 0
     while i < size {
         let k = Quad(rows: keys, offset: i, half: half)
-        s0.add(load(q0 + i), k)
-        s1.add(load(q1 + i), k)
+        s0.add(load(queries.r0 + i), k)
+        s1.add(load(queries.r1 + i), k)
         #if KERNELS_AVX512
-        s2.add(load(q2 + i), k)
-        s3.add(load(q3 + i), k)
+        s2.add(load(queries.r2 + i), k)
+        s3.add(load(queries.r3 + i), k)
         #endif
         i &+= laneCount
     }
@@ -174,7 +182,7 @@ func scoreRow(_ query: Floats, _ keys: KeyRows, _ half: Bool, _ size: Int, _ sco
 /// weights begin at `weights + i · keysPerBlock`; its sum so far is multiplied by `factors[i]` first.
 @_transparent
 func valueTile(
-    _ sums: UnsafePointer<MutableFloats>, _ weights: Floats, _ factors: Floats, _ values: UnsafeRawPointer,
+    _ sums: TileRows<MutableFloats>, _ weights: Floats, _ factors: Floats, _ values: UnsafeRawPointer,
     _ stride: Int, _ half: Bool, _ range: Range<Int>
 ) {
     var s0 = Quad()
@@ -197,11 +205,11 @@ func valueTile(
         row += stride
         j &+= 1
     }
-    s0.carry(into: sums[0], factors[0])
-    s1.carry(into: sums[1], factors[1])
+    s0.carry(into: sums.r0, factors[0])
+    s1.carry(into: sums.r1, factors[1])
     #if KERNELS_AVX512
-    s2.carry(into: sums[2], factors[2])
-    s3.carry(into: sums[3], factors[3])
+    s2.carry(into: sums.r2, factors[2])
+    s3.carry(into: sums.r3, factors[3])
     #endif
 }
 

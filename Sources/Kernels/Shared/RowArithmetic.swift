@@ -1,25 +1,44 @@
 // Element by element over rows, and their sum.
 
-func addRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) { mapRows(a, b, out, count) { $0 + $1 } }
-func subRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) { mapRows(a, b, out, count) { $0 - $1 } }
-func mulRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) { mapRows(a, b, out, count) { $0 * $1 } }
-func divRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) { mapRows(a, b, out, count) { $0 / $1 } }
+func addRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(row.first + row.second) }
+}
+
+func subRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(row.first - row.second) }
+}
+
+func mulRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(row.first * row.second) }
+}
+
+func divRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(row.first / row.second) }
+}
 
 func scaleRow(_ a: Floats, _ out: MutableFloats, _ count: Int, _ factor: Float, _ bias: Float) {
     let f = lanes(factor)
     let b = lanes(bias)
-    var i = 0
-    while i < count {
-        storeUpTo(fused(loadUpTo(a + i, count &- i), f, b), out + i, count &- i)
-        i &+= laneCount
-    }
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(fused(row.value, f, b)) }
+}
+
+func scaleRow(_ a: Floats, _ out: MutableFloats, _ count: Int, by factor: Float) {
+    let f = lanes(factor)
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(row.value * f) }
 }
 
 /// NaN stays.
 func clampRow(_ a: Floats, _ out: MutableFloats, _ count: Int, _ low: Float, _ high: Float) {
     let l = lanes(low)
     let h = lanes(high)
-    mapRow(a, out, count) { smaller(h, larger(l, $0)) }
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(smaller(h, larger(l, row.value))) }
 }
 
 func sumRow(_ a: Floats, _ count: Int) -> Float { sumRow(a, count, squared: false) }
@@ -56,21 +75,26 @@ private func sumRow(_ a: Floats, _ count: Int, squared: Bool) -> Float {
 // Gated linear units: gate, value.
 
 func regluRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
-    mapRows(a, b, out, count) { relu($0) * $1 }
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(relu(row.first) * row.second) }
 }
 
 func gegluRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
-    mapRows(a, b, out, count) { gelu($0) * $1 }
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(gelu(row.first) * row.second) }
 }
 
 func swigluRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
-    mapRows(a, b, out, count) { silu($0) * $1 }
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(silu(row.first) * row.second) }
 }
 
 func gegluErfRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
-    mapRows(a, b, out, count) { geluErf($0) * $1 }
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(geluErf(row.first) * row.second) }
 }
 
 func gegluQuickRow(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
-    mapRows(a, b, out, count) { geluQuick($0) * $1 }
+    var row = RowPairWalk(a, b, out, count)
+    while row.goesOn { row.put(geluQuick(row.first) * row.second) }
 }

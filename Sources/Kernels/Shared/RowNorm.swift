@@ -1,26 +1,12 @@
-// Root-mean-square norm (Zhang & Sennrich, 2019) and softmax over one row. Plain loops: the optimizer does not inline
-// the closures that these would give `mapRow`, since they capture registers.
+// Root-mean-square norm (Zhang & Sennrich, 2019) and softmax over one row.
 
 func rmsNormRow(_ a: Floats, _ weight: Floats?, _ out: MutableFloats, _ count: Int, _ epsilon: Float) {
     let mean = sumOfSquares(a, count) / Float(count)
     let factor = 1 / (mean + epsilon).squareRoot()
     guard let weight else { return scaleRow(a, out, count, by: factor) }
     let f = lanes(factor)
-    var i = 0
-    while i < count {
-        let left = count &- i
-        storeUpTo(loadUpTo(a + i, left) * f * loadUpTo(weight + i, left), out + i, left)
-        i &+= laneCount
-    }
-}
-
-func scaleRow(_ a: Floats, _ out: MutableFloats, _ count: Int, by factor: Float) {
-    let f = lanes(factor)
-    var i = 0
-    while i < count {
-        storeUpTo(loadUpTo(a + i, count &- i) * f, out + i, count &- i)
-        i &+= laneCount
-    }
+    var row = RowPairWalk(a, weight, out, count)
+    while row.goesOn { row.put(row.first * f * row.second) }
 }
 
 /// Between the passes, `out` holds the masked scores, then their exponentials.
@@ -36,11 +22,8 @@ func softMaxRow(
     top = sink > top ? sink : top
     // With nothing finite there is nothing to shift by, and infinity minus itself would be NaN.
     let shift = lanes(top == -.infinity ? 0 : top)
-    var i = 0
-    while i < count {
-        storeUpTo(exp(loadUpTo(out + i, count &- i) - shift), out + i, count &- i)
-        i &+= laneCount
-    }
+    var row = RowWalk(out, out, count)
+    while row.goesOn { row.put(exp(row.value - shift)) }
     var sum = sumRow(out, count)
     if sink > -.infinity { sum += exp(lanes(sink) - shift)[0] }
     scaleRow(out, out, count, by: sum == 0 ? 0 : 1 / sum)
@@ -53,13 +36,11 @@ private func maskRow(
     let hidden = lanes(-Float.infinity)
     let s = lanes(scale)
     let m = lanes(slope)
-    var i = 0
-    while i < count {
-        let left = count &- i
-        let bias = loadUpTo(mask + i, left)
-        let x = fused(m, bias, loadUpTo(a + i, left) * s)
-        storeUpTo(x.replacing(with: hidden, where: bias .== hidden), out + i, left)
-        i &+= laneCount
+    var row = RowPairWalk(a, mask, out, count)
+    while row.goesOn {
+        let bias = row.second
+        let x = fused(m, bias, row.first * s)
+        row.put(x.replacing(with: hidden, where: bias .== hidden))
     }
 }
 

@@ -42,6 +42,9 @@ private func hardSigmoid(_ x: Lanes) -> Lanes {
     smaller(larger((x + lanes(3)) / lanes(6), lanes(0)), lanes(1))
 }
 
+@_transparent
+private func hardSwish(_ x: Lanes) -> Lanes { x * hardSigmoid(x) }
+
 /// Past 20 the function is its argument to F32's precision.
 @_transparent
 private func softplus(_ x: Lanes) -> Lanes {
@@ -49,23 +52,90 @@ private func softplus(_ x: Lanes) -> Lanes {
     return y.replacing(with: x, where: x .> lanes(20))
 }
 
-func absRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { magnitude($0) } }
-func signRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { sign($0) } }
-func negRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { -$0 } }
-func stepRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { step($0) } }
-func tanhRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { tanh($0) } }
-func eluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { elu($0) } }
-func reluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { relu($0) } }
-func sigmoidRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { sigmoid($0) } }
-func geluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { gelu($0) } }
-func geluQuickRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { geluQuick($0) } }
-func siluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { silu($0) } }
-func hardSwishRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { $0 * hardSigmoid($0) } }
-func hardSigmoidRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { hardSigmoid($0) } }
-func expRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { exp($0) } }
-func expMinusOneRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { expMinusOne($0) } }
-func softplusRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { softplus($0) } }
-func geluErfRow(_ a: Floats, _ out: MutableFloats, _ count: Int) { mapRow(a, out, count) { geluErf($0) } }
+func absRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(magnitude(row.value)) }
+}
+
+func signRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(sign(row.value)) }
+}
+
+func negRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(-row.value) }
+}
+
+func stepRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(step(row.value)) }
+}
+
+func tanhRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(tanh(row.value)) }
+}
+
+func eluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(elu(row.value)) }
+}
+
+func reluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(relu(row.value)) }
+}
+
+func sigmoidRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(sigmoid(row.value)) }
+}
+
+func geluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(gelu(row.value)) }
+}
+
+func geluQuickRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(geluQuick(row.value)) }
+}
+
+func siluRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(silu(row.value)) }
+}
+
+func hardSwishRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(hardSwish(row.value)) }
+}
+
+func hardSigmoidRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(hardSigmoid(row.value)) }
+}
+
+func expRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(exp(row.value)) }
+}
+
+func expMinusOneRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(expMinusOne(row.value)) }
+}
+
+func softplusRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(softplus(row.value)) }
+}
+
+func geluErfRow(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+    var row = RowWalk(a, out, count)
+    while row.goesOn { row.put(geluErf(row.value)) }
+}
 
 // Rounding: plain loops, which the compiler makes vectors of.
 

@@ -166,25 +166,67 @@ func storeUpTo(_ value: Lanes, _ pointer: MutableFloats, _ left: Int) {
     if left >= laneCount { store(value, pointer) } else { store(value, pointer, first: left) }
 }
 
-/// Computes a row register by register. The last, partial register goes through the same arithmetic.
-///
-/// `function` is called in one place only: called in two, it would not be inlined, and its registers would pass
-/// through memory.
-@_transparent
-func mapRow(_ a: Floats, _ out: MutableFloats, _ count: Int, _ function: (Lanes) -> Lanes) {
-    var i = 0
-    while i < count {
-        storeUpTo(function(loadUpTo(a + i, count &- i)), out + i, count &- i)
-        i &+= laneCount
+/// A walk along one row and the row it makes, register by register; the last register may be partial and goes through
+/// the same arithmetic. (A closure per row would not be inlined: each register would pass through memory.)
+struct RowWalk {
+    private var a: Floats
+    private var out: MutableFloats
+    private var left: Int
+
+    @_transparent
+    init(_ a: Floats, _ out: MutableFloats, _ count: Int) {
+        self.a = a
+        self.out = out
+        left = count
+    }
+
+    @_transparent
+    var goesOn: Bool { left > 0 }
+
+    @_transparent
+    var value: Lanes { loadUpTo(a, left) }
+
+    /// Writes what comes of ``value`` and steps on.
+    @_transparent
+    mutating func put(_ result: Lanes) {
+        storeUpTo(result, out, left)
+        a += laneCount
+        out += laneCount
+        left &-= laneCount
     }
 }
 
-/// As ``mapRow(_:_:_:_:)``, of two rows.
-@_transparent
-func mapRows(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int, _ function: (Lanes, Lanes) -> Lanes) {
-    var i = 0
-    while i < count {
-        storeUpTo(function(loadUpTo(a + i, count &- i), loadUpTo(b + i, count &- i)), out + i, count &- i)
-        i &+= laneCount
+/// As ``RowWalk``, along two rows.
+struct RowPairWalk {
+    private var a: Floats
+    private var b: Floats
+    private var out: MutableFloats
+    private var left: Int
+
+    @_transparent
+    init(_ a: Floats, _ b: Floats, _ out: MutableFloats, _ count: Int) {
+        self.a = a
+        self.b = b
+        self.out = out
+        left = count
+    }
+
+    @_transparent
+    var goesOn: Bool { left > 0 }
+
+    @_transparent
+    var first: Lanes { loadUpTo(a, left) }
+
+    @_transparent
+    var second: Lanes { loadUpTo(b, left) }
+
+    /// Writes what comes of ``first`` and ``second`` and steps on.
+    @_transparent
+    mutating func put(_ result: Lanes) {
+        storeUpTo(result, out, left)
+        a += laneCount
+        b += laneCount
+        out += laneCount
+        left &-= laneCount
     }
 }
