@@ -56,5 +56,6 @@ with Server(GEMMA, ctx=512, parallel=16) as server:
                  f"over HTTP: {same} of {len(prompts)} answers the same, figures and all, alone and among 15 others")
     for prompt, a, b in zip(prompts, alone, together):
         if a != b:
-            report.note(f"{prompt!r}: alone {a[0][:80]!r}, among others {b[0][:80]!r}{", other figures" if a[0] == b[0] else ""}")
+            kind = "other figures" if a[0] == b[0] else "another text"
+            report.note(f"{prompt!r}: {kind}: alone {a[0][:80]!r}, among others {b[0][:80]!r}")
 report.finish()
