@@ -1,5 +1,5 @@
-import ArgumentParser
-import Node
+public import ArgumentParser
+public import Node
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

@@ -75,7 +75,7 @@ struct Run: AsyncParsableCommand {
             guard continuation.engine.card.hasChatTemplate else {
                 throw ValidationError("This model has no chat template to talk by. Give --prompt TEXT --raw to continue a text.")
             }
-            return try await TerminalChat(continuation, system: system).run()
+            return try await TerminalChat(continuation, system: system).runUntilInterrupted()
         }
         let account: Continuation.Account
         if raw || !continuation.engine.card.hasChatTemplate {
