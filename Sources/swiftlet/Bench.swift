@@ -1,11 +1,11 @@
-import ArgumentParser
-import Node
+public import ArgumentParser
+public import Node
 
 struct Bench: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Measures how fast a model is, with llama-bench's table and fields.",
         discussion: """
-            Lists separated by commas measure every combination: -p 128,512 -t 1,2. A length of 0 leaves that kind out. pp is taking in a prompt,
+            Lists separated by commas measure every combination: -p 128,512 -t 1,2. A length of 0 leaves that kind out. pp is taking in a prompt, \
             tg generating; t/s is tokens per second, the mean and deviation of the repetitions.
             """)
 

@@ -5,7 +5,7 @@ struct Eval: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Writes a model's raw logits for comparison.",
         discussion: """
-            The file holds little-endian float32: for each position of the input a row of the vocabulary's size. --chunk, --slot and
+            The file holds little-endian float32: for each position of the input a row of the vocabulary's size. --chunk, --slot and \
             --neighbours change how the rows are computed and must not change a bit of them.
             """)
 

@@ -6,7 +6,7 @@ struct PerplexityCommand: AsyncParsableCommand {
         commandName: "perplexity",
         abstract: "Measures how well a model predicts a text.",
         discussion: """
-            The text is cut into chunks of --ctx-size tokens; the second half of each is scored, as llama-perplexity does. The result is
+            The text is cut into chunks of --ctx-size tokens; the second half of each is scored, as llama-perplexity does. The result is \
             on standard output, the way there on standard error.
             """)
 

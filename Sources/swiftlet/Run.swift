@@ -5,7 +5,7 @@ struct Run: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Continues a prompt, or talks with you.",
         discussion: """
-            With --prompt: prints the model's answer to it, or with --raw its continuation, on standard output, and all else on
+            With --prompt: prints the model's answer to it, or with --raw its continuation, on standard output, and all else on \
             standard error. Without: a conversation on the terminal (/help lists what can be typed).
             """)
 
@@ -75,7 +75,7 @@ struct Run: AsyncParsableCommand {
             guard continuation.engine.card.hasChatTemplate else {
                 throw ValidationError("This model has no chat template to talk by. Give --prompt TEXT --raw to continue a text.")
             }
-            return try await TerminalChat(continuation, system: system).run()
+            return try await TerminalChat(continuation, system: system).runUntilInterrupted()
         }
         let account: Continuation.Account
         if raw || !continuation.engine.card.hasChatTemplate {

@@ -12,7 +12,7 @@ struct Serve: AsyncParsableCommand {
               curl http://127.0.0.1:8080/v1/chat/completions \\
                 -d '{"messages": [{"role": "user", "content": "Hello"}]}'
 
-            Requests are served together, as many at once as --parallel says; more wait. SIGTERM and Ctrl-C let
+            Requests are served together, as many at once as --parallel says; more wait. SIGTERM and Ctrl-C let \
             those under way finish (--grace) and end the server.
             """)
 

@@ -7,7 +7,7 @@ struct Tokenize: AsyncParsableCommand {
         discussion: """
             Prints a line for each token: its id and its text. --ids prints the ids alone, separated by commas.
 
-            --batch reads many texts of any bytes: each behind its length as a little-endian 32-bit number. One line of ids comes out for
+            --batch reads many texts of any bytes: each behind its length as a little-endian 32-bit number. One line of ids comes out for \
             each.
             """)
 

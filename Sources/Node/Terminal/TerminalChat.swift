@@ -1,3 +1,4 @@
+internal import Foundation
 internal import Synchronization
 internal import UnixSignals
 
@@ -10,6 +11,7 @@ public struct TerminalChat: Sendable {
     private let system: String?
     /// The next line without its end; nil when there are no more.
     private let readLine: @Sendable (_ prompt: String) -> String?
+    private let interruption = Interruption()
 
     public init(
         _ continuation: Continuation, system: String? = nil, readLine: @escaping @Sendable (_ prompt: String) -> String? = Self.readTerminalLine
@@ -17,6 +19,36 @@ public struct TerminalChat: Sendable {
         self.continuation = continuation
         self.system = system
         self.readLine = readLine
+    }
+
+    /// What Ctrl-C stops.
+    private final class Interruption: Sendable {
+        private let answer = Mutex<Task<Continuation.Account, any Error>?>(nil)
+
+        func set(_ task: Task<Continuation.Account, any Error>?) {
+            answer.withLock { $0 = task }
+        }
+
+        /// - Returns: whether there was an answer to stop.
+        func stop() -> Bool {
+            answer.withLock { task in
+                task?.cancel()
+                return task != nil
+            }
+        }
+    }
+
+    /// As ``run()``; Ctrl-C stops the answer under way, and without one ends the process.
+    public func runUntilInterrupted() async throws {
+        let interruption = interruption
+        let watch = Task {
+            for await _ in await UnixSignalsSequence(trapping: .sigint) where !interruption.stop() {
+                try? Output.error.write("\n")
+                exit(130)
+            }
+        }
+        defer { watch.cancel() }
+        try await run()
     }
 
     /// Shows `prompt` on standard error where people are looking, and reads a line of standard input.
@@ -78,7 +110,9 @@ public struct TerminalChat: Sendable {
         do {
             let prompt = try await continuation.engine.render(Conversation(messages: messages))
             let task = Task { try await continuation.write(.rendered(prompt)) }
-            let account = try await stoppedBySignal(task)
+            interruption.set(task)
+            defer { interruption.set(nil) }
+            let account = try await task.value
             try continuation.output.write("\n")
             if Output.error.isTerminal { try Output.error.write("\u{1b}[2m\(account.summary)\u{1b}[0m\n") }
             return account.text
@@ -88,16 +122,5 @@ public struct TerminalChat: Sendable {
             try Output.error.write("The model's template refuses that: \(message)\n")
         }
         return nil
-    }
-
-    /// Cancels `task` when SIGINT comes, which otherwise ends the process.
-    private func stoppedBySignal<Value: Sendable>(_ task: Task<Value, any Error>) async throws -> Value {
-        let watch = Task {
-            for await _ in await UnixSignalsSequence(trapping: .sigint) {
-                task.cancel()
-            }
-        }
-        defer { watch.cancel() }
-        return try await task.value
     }
 }
