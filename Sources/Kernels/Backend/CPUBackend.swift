@@ -160,7 +160,8 @@ public final class CPUBackend: Backend {
             if faults.shouldStop { break }
         }
         if let fault = faults.current {
-            let message = "index \(fault.index) lies outside of 0 ..< \(fault.limit)"
+            let operation = plan.graph[fault.tensor].operation
+            let message = "\(operation): index \(fault.index) lies outside of 0 ..< \(fault.limit)"
             throw BackendError(.indexOutOfRange, tensor: plan.graph[fault.tensor].name, message)
         }
     }
