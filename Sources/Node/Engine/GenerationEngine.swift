@@ -10,7 +10,7 @@ import Tensor
 final class GenerationEngine: TextEngine {
     let card: ModelCard
     private let tokenizer: any Tokenizer
-    private let template: ChatTemplate?
+    private let template: ChatTemplate
     private let thread: EngineThread<GenerationWorker.Message>
     private let counters: EngineCounters
     private let queueLimit: Int
@@ -23,13 +23,13 @@ final class GenerationEngine: TextEngine {
         progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
         let tokenizer = try Tokenizers.make(loaded.file)
         self.tokenizer = tokenizer
-        template = try (options.chatTemplate ?? loaded.file.chatTemplate).map { source throws(TemplateError) in
-            try ChatTemplate(source: source, tokenizer.vocabulary)
-        }
+        let source = options.chatTemplate ?? loaded.file.chatTemplate
+        template = try ChatTemplate(
+            source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary).source, tokenizer.vocabulary)
         progress(LoadProgress(stage: "setting memory aside", fraction: 0.6))
         let slotCount = max(1, options.slotCount)
         let contextSize = loaded.contextSize(options, slotCount: slotCount)
-        card = loaded.card(options, contextSize: contextSize, slotCount: slotCount, hasChatTemplate: template != nil)
+        card = loaded.card(options, contextSize: contextSize, slotCount: slotCount, hasChatTemplate: source != nil)
         counters = EngineCounters(slotCount: slotCount)
         queueLimit = max(1, options.queueLimit)
 
@@ -59,8 +59,7 @@ final class GenerationEngine: TextEngine {
     }
 
     func render(_ conversation: Conversation) async throws(EngineError) -> String {
-        guard let template else { throw .template("the model's file has none") }
-        return try await blocking { () throws(EngineError) -> String in
+        try await blocking { [template] () throws(EngineError) -> String in
             do throws(TemplateError) {
                 return try template.render(conversation)
             } catch {
