@@ -137,16 +137,14 @@ private func weigh(_ a: AttentionArguments, _ s: AttentionScratch, _ row: Int, _
     // With nothing finite so far there is nothing to shift by, and infinity minus itself would be NaN.
     let shift = top == -.infinity ? 0 : top
     let factor = exp(lanes(s.tops[q] - shift))[0]
-    var sum = lanes(0)
     i = 0
     while i < keysPerBlock {
-        let weight = exp(load(scores + i) - lanes(shift))
-        store(weight, scores + i)
-        sum += weight
+        store(exp(load(scores + i) - lanes(shift)), scores + i)
         i &+= laneCount
     }
     s.tops[q] = top
-    s.totals[q] = s.totals[q] * factor + total(sum)
+    // Added up in a pass of its own: in the loop above, the sum would have the compiler take the registers apart.
+    s.totals[q] = s.totals[q] * factor + sumRow(scores, keysPerBlock)
     s.factors[row] = factor
 }
 

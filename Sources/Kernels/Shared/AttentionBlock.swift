@@ -14,8 +14,8 @@ func scoreBlock(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _
             let key = first &+ group &* keysPerGroup
             let rows = keyRows(a, key)
             let scores = s.scores + group &* keysPerGroup
+            prefetchGroup(a, key)
             if direct {
-                prefetchGroup(a, key)
                 scoreGroup(s, active, rows, true, group, scores)
             } else {
                 convertKeys(a, s, rows)

@@ -41,8 +41,10 @@ func clampRow(_ a: Floats, _ out: MutableFloats, _ count: Int, _ low: Float, _ h
     while row.goesOn { row.put(smaller(h, larger(l, row.value))) }
 }
 
+@inline(never)
 func sumRow(_ a: Floats, _ count: Int) -> Float { sumRow(a, count, squared: false) }
 
+@inline(never)
 func sumOfSquares(_ a: Floats, _ count: Int) -> Float { sumRow(a, count, squared: true) }
 
 @_transparent
