@@ -182,7 +182,7 @@ for source in sources:
             data[at:at + 8] = rng.choice([b"\xff" * 8, b"\0" * 8, b"\0\0\0\0\0\0\0\x80", b"\xff" * 7 + b"\x7f"])
         hostile = SCRATCH / "hostile.gguf"
         hostile.write_bytes(data)
-        for command in (["inspect", "--model", hostile], ["eval", "--model", hostile, "--tokens", "1,2", "--output", SCRATCH / "out"]):
+        for command in (["inspect", hostile], ["eval", "--model", hostile, "--tokens", "1,2", "--output", SCRATCH / "out"]):
             done = subprocess.run([SWIFTLET, *map(str, command)], stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
             tried += 1
             accepted += done.returncode == 0

@@ -23,8 +23,11 @@ for model, tokens in cases:
     for chunk, threads in itertools.product((1, 7, 64, 512), (1, 2)):
         rows = swiftlet_logits(model, tokens, "--chunk", chunk, "--threads", threads)
         found.setdefault(digest(rows), []).append(f"chunk {chunk} threads {threads}")
-    report.check(len(found) == 1, f"{model.stem}: {len(tokens)} tokens, chunks of 1, 7, 64, 512, threads 1, 2: "
-                                  f"{len(found)} different answer(s)")
+    for slot, neighbours in ((1, 1), (3, 3), (15, 15)):
+        rows = swiftlet_logits(model, tokens, "--chunk", 64, "--threads", 2, "--slot", slot, "--neighbours", neighbours)
+        found.setdefault(digest(rows), []).append(f"slot {slot} beside {neighbours} others")
+    report.check(len(found) == 1, f"{model.stem}: {len(tokens)} tokens, chunks of 1, 7, 64, 512, threads 1, 2, slots 0, 1, 3, 15 beside as "
+                                  f"many others: {len(found)} different answer(s)")
     if len(found) > 1:
         for runs in found.values():
             report.note("same bytes: " + "; ".join(runs))
@@ -35,18 +38,24 @@ prompts = [
     "def add(a, b):", "The herring", "Once upon a time", "More than half is enough", "SELECT name FROM berths WHERE",
     "The oldest pilot said", "1, 1, 2, 3, 5, 8,", "Dear Sir or Madam,", "Es war einmal",
 ]
-with Server(GEMMA, ctx=16 * 256, parallel=16) as server:
-    def text(prompt):
+with Server(GEMMA, ctx=512, parallel=16) as server:
+    def ask(prompt):
+        """The text, and the figures of the five most likely tokens at each place."""
         status, _, body = server.post("/v1/completions", {
-            "model": "gemma", "prompt": prompt, "max_tokens": 16 if SHORT else 48, "temperature": 0})
-        return json.loads(body)["choices"][0]["text"] if status == 200 else f"status {status}: {body[:200]!r}"
+            "model": "gemma", "prompt": prompt, "max_tokens": 16 if SHORT else 48, "temperature": 0, "logprobs": 5})
+        if status != 200:
+            return f"status {status}", body[:200]
+        choice = json.loads(body)["choices"][0]
+        return choice["text"], json.dumps(choice.get("logprobs"), sort_keys=True)
 
-    alone = [text(prompt) for prompt in prompts]
+    alone = [ask(prompt) for prompt in prompts]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
-        together = list(pool.map(text, prompts))
+        together = list(pool.map(ask, prompts))
     same = sum(a == b for a, b in zip(alone, together))
-    report.check(same == len(prompts) and all(alone), f"over HTTP: {same} of {len(prompts)} answers the same alone and among 15 others")
+    report.check(same == len(prompts) and all(len(text) > 0 for text, _ in alone),
+                 f"over HTTP: {same} of {len(prompts)} answers the same, figures and all, alone and among 15 others")
     for prompt, a, b in zip(prompts, alone, together):
         if a != b:
-            report.note(f"{prompt!r}: alone {a[:80]!r}, among others {b[:80]!r}")
+            kind = "other figures" if a[0] == b[0] else "another text"
+            report.note(f"{prompt!r}: {kind}: alone {a[0][:80]!r}, among others {b[0][:80]!r}")
 report.finish()

@@ -75,8 +75,8 @@ import Testing
         for kernel in variant.table.unary.compactMap({ $0 }) {
             for count in awkwardCounts {
                 let values = random.floats(count)
-                let source = GuardedMemory(values)
-                let target = GuardedMemory(byteCount: 4 * count)
+                let source = GuardedRow(values)
+                let target = GuardedRow(byteCount: 4 * count)
                 kernel(source.floats, target.floats, count)
                 for i in 0..<count {
                     var alone: Float = 0
@@ -104,9 +104,9 @@ import Testing
             let kernel = try #require(table.glu[Int(unit.rawValue)])
             let reference = try #require(Self.reference(function))
             for count in awkwardCounts {
-                let a = GuardedMemory(random.floats(count))
-                let b = GuardedMemory(random.floats(count))
-                let out = GuardedMemory(byteCount: 4 * count)
+                let a = GuardedRow(random.floats(count))
+                let b = GuardedRow(random.floats(count))
+                let out = GuardedRow(byteCount: 4 * count)
                 kernel(a.floats, b.floats, out.floats, count)
                 for i in 0..<count {
                     #expect(close(out.floats[i], reference(Double(a.floats[i])) * Double(b.floats[i]), relative: 2e-6))

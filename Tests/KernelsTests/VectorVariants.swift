@@ -60,7 +60,7 @@ struct SplitMix: RandomNumberGenerator {
 }
 
 /// Memory that ends where the process may not read on: a kernel that looks past its row dies.
-final class GuardedMemory {
+final class GuardedRow {
     private let base: UnsafeMutableRawPointer
     private let mapped: Int
     /// `byteCount` bytes, the last of which is the last of its page.

@@ -2,11 +2,12 @@ internal import _Builtin_intrinsics.intel
 
 // Block types times few columns: sixteen rows at a time, block by block in the file's layout, while the next sixteen
 // rows are fetched. Every column's sum runs over ascending blocks in one chain of floats:
-// `sum = fma(float(dot) · d, scale, sum)` (see `magicBits`), and with minima `sum = fma(fma(float(dot), d, m · Σa), scale, sum)`.
+// `sum = fma(float(dot) · d, scale, sum)` (see `magicBits`), and with minima
+// `sum = fma(fma(float(dot), d, m · Σa), scale, sum)`.
 
-/// Bytes of a ring of four blocks' scales, gathered from sixteen rows two blocks before they are read:
-/// reading what sixteen narrow stores have just written would stall.
-let scaleRingBytes = 256
+/// Bytes of a ring of four blocks' scales, gathered from sixteen rows two blocks before they are read, since reading
+/// what sixteen narrow stores have just written would stall; then the rows' stride.
+let scaleRingBytes = 320
 
 /// Sixteen rows times `nc` columns (1 to 4).
 @inline(__always)
@@ -20,31 +21,44 @@ func blockRows<F: BlockFormat>(
     let lines = 16 &* F.byteCount
     var s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0
 
-    @inline(__always) func gather(_ b: Int) {
+    // The stride is read anew for every block. Were it a constant of the loop, the compiler would keep a pointer for
+    // each of the sixteen rows, most of them on the stack.
+    ring.storeBytes(of: stride, toByteOffset: 256, as: Int.self)
+
+    @inline(__always) func gather(_ b: Int, _ x: UnsafeRawPointer, _ s: Int) {
         let target = ring + (b & 3) &* 64
-        var block = weights + b &* F.byteCount
-        for r in 0..<16 {
+        @inline(__always) func one(_ r: Int, _ block: UnsafeRawPointer) {
             if F.hasMinimum {
                 target.storeBytes(of: block.loadUnaligned(as: UInt32.self), toByteOffset: 4 &* r, as: UInt32.self)
             } else {
                 target.storeBytes(of: block.loadUnaligned(as: UInt16.self), toByteOffset: 2 &* r, as: UInt16.self)
             }
-            block += stride
         }
+        @inline(__always) func four(_ r: Int, _ block: UnsafeRawPointer) {
+            one(r, block)
+            one(r &+ 1, block + s)
+            one(r &+ 2, block + 2 &* s)
+            one(r &+ 3, block + 3 &* s)
+        }
+        four(0, x)
+        four(4, x + 4 &* s)
+        four(8, x + 8 &* s)
+        four(12, x + 12 &* s)
     }
-    gather(0)
-    if blocks > 1 { gather(1) }
+    gather(0, weights, stride)
+    if blocks > 1 { gather(1, weights + F.byteCount, stride) }
     for b in 0..<blocks {
         let x = weights + b &* F.byteCount
+        let s = UnsafeRawPointer(ring).load(fromByteOffset: 256, as: Int.self)
         let next = ahead + b &* lines
         var line = 0
         while line < lines { prefetch(next + line); line = line &+ 64 }
-        if b &+ 2 < blocks { gather(b &+ 2) }
-        let x4 = x + 4 &* stride, x8 = x + 8 &* stride, x12 = x + 12 &* stride
-        let w0 = F.pair(x, x8), w1 = F.pair(x + stride, x8 + stride)
-        let w2 = F.pair(x + 2 &* stride, x8 + 2 &* stride), w3 = F.pair(x + 3 &* stride, x8 + 3 &* stride)
-        let w4 = F.pair(x4, x12), w5 = F.pair(x4 + stride, x12 + stride)
-        let w6 = F.pair(x4 + 2 &* stride, x12 + 2 &* stride), w7 = F.pair(x4 + 3 &* stride, x12 + 3 &* stride)
+        if b &+ 2 < blocks { gather(b &+ 2, x + 2 &* F.byteCount, s) }
+        let x4 = x + 4 &* s, x8 = x + 8 &* s, x12 = x + 12 &* s
+        let w0 = F.pair(x, x8), w1 = F.pair(x + s, x8 + s)
+        let w2 = F.pair(x + 2 &* s, x8 + 2 &* s), w3 = F.pair(x + 3 &* s, x8 + 3 &* s)
+        let w4 = F.pair(x4, x12), w5 = F.pair(x4 + s, x12 + s)
+        let w6 = F.pair(x4 + 2 &* s, x12 + 2 &* s), w7 = F.pair(x4 + 3 &* s, x12 + 3 &* s)
         let slot = UnsafeRawPointer(ring + (b & 3) &* 64)
         let d: __m512, m: __m512
         if F.hasMinimum {

@@ -8,13 +8,10 @@ internal import _Builtin_intrinsics.intel
 let panelBlocks = 8
 let panelRows = 32
 
-/// Panel of bytes, scales, minima.
-private let blockPanelScratch = panelBlocks * 1024 + 2 * panelBlocks * 128
-
-/// Scratch: panel | ring of scales | four tail columns' outputs | their pointers | sums of all columns | copied tail rows.
+// Scratch: panel of bytes, scales and minima | ring of scales | tail columns' outputs | sums of all columns | copied
+// tail rows.
 private let ringOffset = panelBlocks * 1024 + 2 * panelBlocks * 128
-private let tailOutOffset = ringOffset + 256
-let tailOutBytes = 32 * 4 * 8 + 64
+private let tailOutOffset = ringOffset + scaleRingBytes
 private let sumsOffset = tailOutOffset + tailOutBytes
 
 func sumsBytes(_ n: Int) -> Int { n <= fewColumns ? 0 : (n &+ 5) / 6 &* 768 }
@@ -38,8 +35,8 @@ func unpackBlocks<F: BlockFormat>(
             F.pair(block + r &* stride, block + (r &+ 16) &* stride)
         }
         storeTransposed(
-            bytes(0), bytes(1), bytes(2), bytes(3), bytes(4), bytes(5), bytes(6), bytes(7), bytes(8), bytes(9), bytes(10),
-            bytes(11), bytes(12), bytes(13), bytes(14), bytes(15), target, target + 64)
+            bytes(0), bytes(1), bytes(2), bytes(3), bytes(4), bytes(5), bytes(6), bytes(7), bytes(8), bytes(9),
+            bytes(10), bytes(11), bytes(12), bytes(13), bytes(14), bytes(15), target, target + 64)
         for r in 0..<16 {
             let other = block + 16 &* stride
             let place = 128 &* b &+ 4 &* r
@@ -57,7 +54,8 @@ func unpackBlocks<F: BlockFormat>(
     }
 }
 
-/// 32 rows times `panels` panels of columns from `firstPanel` on, of `allPanels` that are packed; leaves the sums as [panel][6 columns][32 rows].
+/// 32 rows times `panels` panels of columns from `firstPanel` on, of `allPanels` that are packed; leaves the sums as
+/// [panel][6 columns][32 rows].
 @inline(never)
 func blockPanels<F: BlockFormat>(
     _ format: F.Type, _ weights: UnsafeRawPointer, _ stride: Int, _ blocks: Int, _ packed: UnsafeRawPointer,
@@ -140,6 +138,9 @@ func multiplyBlocks<F: BlockFormat>(
     }
 }
 
+/// Room for the pointers and sixteen rows of each of the few columns.
+let tailOutBytes = 64 + fewColumns * 64
+
 /// Sixteen rows of a few columns' results where the rows that do not exist may be written too.
 struct TailOutputs {
     let pointers: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
@@ -161,11 +162,11 @@ struct TailOutputs {
 }
 
 func addBlockProducts(_ table: UnsafeMutablePointer<ProductTable>) {
-    addBlockProduct(table, 2, Q4Block0.self)
-    addBlockProduct(table, 3, Q4Block1.self)
-    addBlockProduct(table, 6, Q5Block0.self)
-    addBlockProduct(table, 7, Q5Block1.self)
-    addBlockProduct(table, 8, Q8Block0.self)
+    addBlockProduct(table, TypeNumber.q4_0, Q4Block0.self)
+    addBlockProduct(table, TypeNumber.q4_1, Q4Block1.self)
+    addBlockProduct(table, TypeNumber.q5_0, Q5Block0.self)
+    addBlockProduct(table, TypeNumber.q5_1, Q5Block1.self)
+    addBlockProduct(table, TypeNumber.q8_0, Q8Block0.self)
 }
 
 /// `type` is ggml's number of the element type.

@@ -92,9 +92,9 @@ func multiplyFloats<F: FloatFormat>(
 }
 
 func addFloatProducts(_ table: UnsafeMutablePointer<ProductTable>) {
-    addFloatProduct(table, 0, Float32Weights.self)
-    addFloatProduct(table, 1, Float16Weights.self)
-    addFloatProduct(table, 30, BrainFloat16Weights.self)
+    addFloatProduct(table, TypeNumber.f32, Float32Weights.self)
+    addFloatProduct(table, TypeNumber.f16, Float16Weights.self)
+    addFloatProduct(table, TypeNumber.bf16, BrainFloat16Weights.self)
 }
 
 /// `type` is ggml's number of the element type.

@@ -133,9 +133,9 @@ func multiplySupers<F: SuperFormat>(
 }
 
 func addSuperProducts(_ table: UnsafeMutablePointer<ProductTable>) {
-    addSuperProduct(table, 12, Q4Super.self)
-    addSuperProduct(table, 13, Q5Super.self)
-    addSuperProduct(table, 14, Q6Super.self)
+    addSuperProduct(table, TypeNumber.q4_K, Q4Super.self)
+    addSuperProduct(table, TypeNumber.q5_K, Q5Super.self)
+    addSuperProduct(table, TypeNumber.q6_K, Q6Super.self)
 }
 
 /// `type` is ggml's number of the element type.

@@ -66,7 +66,7 @@ private func clear(_ row: MutableFloats, _ count: Int) {
 private func findActive(
     _ a: AttentionArguments, _ s: AttentionScratch, _ queries: Range<Int>, _ first: Int, _ count: Int
 ) -> Int {
-    let all = UInt32(truncatingIfNeeded: (1 << ((count &+ keysPerGroup &- 1) / keysPerGroup)) &- 1)
+    let all = UInt32(truncatingIfNeeded: (1 &<< ((count &+ keysPerGroup &- 1) / keysPerGroup)) &- 1)
     var active = 0
     for q in queries {
         var groups = all
@@ -160,8 +160,7 @@ private func finish(_ a: AttentionArguments, _ s: AttentionScratch, _ q: Int) {
         factor = exp(lanes(s.tops[q] - top))[0]
         total = total * factor + exp(lanes(sink - top))[0]
     }
-    let scale = lanes(total == 0 ? 0 : factor / total)
-    mapRow(s.sums + s.valueSize &* q, a.outputs[q], a.valueSize) { $0 * scale }
+    scaleRow(s.sums + s.valueSize &* q, a.outputs[q], a.valueSize, by: total == 0 ? 0 : factor / total)
 }
 
 private func hasNaN(_ row: MutableFloats, _ count: Int) -> Bool {

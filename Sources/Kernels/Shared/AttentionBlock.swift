@@ -15,6 +15,7 @@ func scoreBlock(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _
             let rows = keyRows(a, key)
             let scores = s.scores + group &* keysPerGroup
             if direct {
+                prefetchGroup(a, key)
                 scoreGroup(s, active, rows, true, group, scores)
             } else {
                 convertKeys(a, s, rows)
@@ -26,7 +27,7 @@ func scoreBlock(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _
 }
 
 /// Four keys from `key` on; past the last key, the last one again, whose scores are not used.
-@inline(__always)
+@_transparent
 private func keyRows(_ a: AttentionArguments, _ key: Int) -> KeyRows {
     let left = a.keyCount &- key
     let row = a.keys + a.keyStride &* key
@@ -35,14 +36,34 @@ private func keyRows(_ a: AttentionArguments, _ key: Int) -> KeyRows {
         c: row + a.keyStride &* (left > 2 ? 2 : left &- 1), d: row + a.keyStride &* (left > 3 ? 3 : left &- 1))
 }
 
-@inline(__always)
+/// Asks for the group's values, which come next, and for keys some way ahead: the rows of one head lie apart, which
+/// the processor does not foresee.
+@_transparent
+private func prefetchGroup(_ a: AttentionArguments, _ key: Int) {
+    let ahead = key &+ 8 &* keysPerGroup
+    for i in 0..<keysPerGroup {
+        if key &+ i < a.keyCount { prefetchRow(a.values + a.valueStride &* (key &+ i), 2 &* a.valueSize) }
+        if ahead &+ i < a.keyCount { prefetchRow(a.keys + a.keyStride &* (ahead &+ i), 2 &* a.keySize) }
+    }
+}
+
+@_transparent
+private func prefetchRow(_ row: UnsafeRawPointer, _ byteCount: Int) {
+    var offset = 0
+    while offset < byteCount {
+        prefetchLine(row + offset)
+        offset &+= 64
+    }
+}
+
+@_transparent
 private func convertedRows(_ s: AttentionScratch) -> KeyRows {
     KeyRows(
         a: UnsafeRawPointer(s.keys), b: UnsafeRawPointer(s.keys + s.keySize),
         c: UnsafeRawPointer(s.keys + 2 &* s.keySize), d: UnsafeRawPointer(s.keys + 3 &* s.keySize))
 }
 
-@inline(__always)
+@inline(never)
 private func convertKeys(_ a: AttentionArguments, _ s: AttentionScratch, _ rows: KeyRows) {
     convert(rows.a, a.keySize, s.keys, s.keySize)
     convert(rows.b, a.keySize, s.keys + s.keySize, s.keySize)
@@ -51,7 +72,7 @@ private func convertKeys(_ a: AttentionArguments, _ s: AttentionScratch, _ rows:
 }
 
 /// Widens `count` F16 values to `padded` F32 values, a whole number of registers, with zeros at the end.
-@inline(__always)
+@_transparent
 private func convert(_ source: UnsafeRawPointer, _ count: Int, _ target: MutableFloats, _ padded: Int) {
     var i = 0
     while i &+ laneCount <= count {
@@ -69,7 +90,7 @@ private func convert(_ source: UnsafeRawPointer, _ count: Int, _ target: Mutable
 }
 
 /// Scores four keys with every active query, tile by tile, passing over tiles that do not see them.
-@inline(__always)
+@_transparent
 private func scoreGroup(
     _ s: AttentionScratch, _ active: Int, _ rows: KeyRows, _ half: Bool, _ group: Int, _ scores: MutableFloats
 ) {
@@ -80,25 +101,32 @@ private func scoreGroup(
     }
     var row = 0
     while row < active {
-        var seen = s.groups[row] | s.groups[row &+ 1]
-        #if KERNELS_AVX512
-        seen |= s.groups[row &+ 2] | s.groups[row &+ 3]
-        let tile = (query(s, row, active), query(s, row &+ 1, active), query(s, row &+ 2, active), query(s, row &+ 3, active))
-        #else
-        let tile = (query(s, row, active), query(s, row &+ 1, active))
-        #endif
-        if seen & bit != 0 {
-            withUnsafePointer(to: tile) { tile in
-                let queries = UnsafeRawPointer(tile).assumingMemoryBound(to: Floats.self)
-                scoreTile(queries, rows, half, s.keySize, scores + keysPerBlock &* row)
-            }
+        if tileGroups(s, row) & bit != 0 {
+            #if KERNELS_AVX512
+            let queries = TileRows(
+                r0: query(s, row, active), r1: query(s, row &+ 1, active), r2: query(s, row &+ 2, active),
+                r3: query(s, row &+ 3, active))
+            #else
+            let queries = TileRows(r0: query(s, row, active), r1: query(s, row &+ 1, active))
+            #endif
+            scoreTile(queries, rows, half, s.keySize, scores + keysPerBlock &* row)
         }
         row &+= tileQueries
     }
 }
 
+/// The groups that any query of the tile sees.
+@_transparent
+private func tileGroups(_ s: AttentionScratch, _ row: Int) -> UInt32 {
+    #if KERNELS_AVX512
+    return s.groups[row] | s.groups[row &+ 1] | s.groups[row &+ 2] | s.groups[row &+ 3]
+    #else
+    return s.groups[row] | s.groups[row &+ 1]
+    #endif
+}
+
 /// The query of an active row; past the last row, the last one's again.
-@inline(__always)
+@_transparent
 private func query(_ s: AttentionScratch, _ row: Int, _ active: Int) -> Floats {
     let index = Int(s.active[row < active ? row : active &- 1])
     return UnsafePointer(s.queries + s.keySize &* index)
@@ -126,7 +154,7 @@ func addValues(_ a: AttentionArguments, _ s: AttentionScratch, _ active: Int, _ 
     }
 }
 
-@inline(__always)
+@_transparent
 private func addPart(
     _ s: AttentionScratch, _ active: Int, _ offset: Int, _ values: UnsafeRawPointer, _ stride: Int, _ half: Bool,
     _ count: Int
@@ -138,33 +166,27 @@ private func addPart(
     }
     var row = 0
     while row < active {
-        var seen = s.groups[row] | s.groups[row &+ 1]
         #if KERNELS_AVX512
-        seen |= s.groups[row &+ 2] | s.groups[row &+ 3]
-        let tile = (
-            sum(s, row, active) + offset, sum(s, row &+ 1, active) + offset, sum(s, row &+ 2, active) + offset,
-            sum(s, row &+ 3, active) + offset
-        )
+        let sums = TileRows(
+            r0: sum(s, row, active) + offset, r1: sum(s, row &+ 1, active) + offset,
+            r2: sum(s, row &+ 2, active) + offset, r3: sum(s, row &+ 3, active) + offset)
         #else
-        let tile = (sum(s, row, active) + offset, sum(s, row &+ 1, active) + offset)
+        let sums = TileRows(r0: sum(s, row, active) + offset, r1: sum(s, row &+ 1, active) + offset)
         #endif
-        withUnsafePointer(to: tile) { tile in
-            let sums = UnsafeRawPointer(tile).assumingMemoryBound(to: MutableFloats.self)
-            let weights = s.scores + keysPerBlock &* row
-            valueTile(sums, weights, s.factors + row, values, stride, half, keyRange(seen, count))
-        }
+        let keys = keyRange(tileGroups(s, row), count)
+        valueTile(sums, s.scores + keysPerBlock &* row, s.factors + row, values, stride, half, keys)
         row &+= tileQueries
     }
 }
 
 /// The weighted sum of an active row's query; past the last row, the spare one.
-@inline(__always)
+@_transparent
 private func sum(_ s: AttentionScratch, _ row: Int, _ active: Int) -> MutableFloats {
     s.sums + s.valueSize &* (row < active ? Int(s.active[row]) : attentionQueryLimit)
 }
 
 /// From the first to the last key of the groups seen.
-@inline(__always)
+@_transparent
 private func keyRange(_ groups: UInt32, _ count: Int) -> Range<Int> {
     let low = groups.trailingZeroBitCount &* keysPerGroup
     let high = (32 &- groups.leadingZeroBitCount) &* keysPerGroup

@@ -25,11 +25,11 @@ struct Quad {
     var c = lanes(0)
     var d = lanes(0)
 
-    @inline(__always)
+    @_transparent
     init() {}
 
     /// Values from `offset` on of four rows.
-    @inline(__always)
+    @_transparent
     init(rows: KeyRows, offset: Int, half: Bool) {
         a = loadLanes(rows.a, offset, half)
         b = loadLanes(rows.b, offset, half)
@@ -38,7 +38,7 @@ struct Quad {
     }
 
     /// Four registers of one row.
-    @inline(__always)
+    @_transparent
     init(row: UnsafeRawPointer, half: Bool) {
         a = loadLanes(row, 0, half)
         b = loadLanes(row, laneCount, half)
@@ -47,7 +47,7 @@ struct Quad {
     }
 
     /// Adds `factor · other`.
-    @inline(__always)
+    @_transparent
     mutating func add(_ factor: Lanes, _ other: Quad) {
         a = fused(factor, other.a, a)
         b = fused(factor, other.b, b)
@@ -56,7 +56,7 @@ struct Quad {
     }
 
     /// `row = row · factor + self`.
-    @inline(__always)
+    @_transparent
     func carry(into row: MutableFloats, _ factor: Float) {
         let f = lanes(factor)
         store(fused(load(row), f, a), row)
@@ -66,7 +66,7 @@ struct Quad {
     }
 
     /// The sums of the four registers' lanes, written one after the other.
-    @inline(__always)
+    @_transparent
     func storeSums(_ target: MutableFloats) {
         let ab = pairSums(a, b)
         let cd = pairSums(c, d)
@@ -90,15 +90,15 @@ struct Quad {
 }
 
 #if KERNELS_AVX512
-@inline(__always)
+@_transparent
 private func doubles(_ value: Lanes) -> SIMD8<Double> { unsafeBitCast(value, to: SIMD8<Double>.self) }
 #elseif KERNELS_AVX2
-@inline(__always)
+@_transparent
 private func doubles(_ value: Lanes) -> SIMD4<Double> { unsafeBitCast(value, to: SIMD4<Double>.self) }
 #endif
 
 /// Of each four lanes: a0 + a2, b0 + b2, a1 + a3, b1 + b3.
-@inline(__always)
+@_transparent
 private func pairSums(_ a: Lanes, _ b: Lanes) -> Lanes {
     #if KERNELS_AVX512
     return _mm512_unpacklo_ps(a, b) + _mm512_unpackhi_ps(a, b)
@@ -112,7 +112,7 @@ private func pairSums(_ a: Lanes, _ b: Lanes) -> Lanes {
 }
 
 /// A register's worth of a row of F16 or F32 values.
-@inline(__always)
+@_transparent
 private func loadLanes(_ row: UnsafeRawPointer, _ offset: Int, _ half: Bool) -> Lanes {
     half ? loadHalves(row + 2 &* offset) : (row + 4 &* offset).loadUnaligned(as: Lanes.self)
 }
@@ -125,28 +125,36 @@ struct KeyRows {
     var d: UnsafeRawPointer
 }
 
+/// A row for each query of a tile: the queries themselves, or their sums.
+struct TileRows<Row> {
+    var r0: Row
+    var r1: Row
+    #if KERNELS_AVX512
+    var r2: Row
+    var r3: Row
+    #endif
+}
+
 /// Scores of `tileQueries` queries with four keys. `size` is a whole number of registers. Query i's four scores go to
 /// `scores + i · keysPerBlock`.
-@inline(__always)
-func scoreTile(_ queries: UnsafePointer<Floats>, _ keys: KeyRows, _ half: Bool, _ size: Int, _ scores: MutableFloats) {
+@_transparent
+func scoreTile(
+    _ queries: TileRows<Floats>, _ keys: KeyRows, _ half: Bool, _ size: Int, _ scores: MutableFloats
+) {
     var s0 = Quad()
     var s1 = Quad()
-    let q0 = queries[0]
-    let q1 = queries[1]
     #if KERNELS_AVX512
     var s2 = Quad()
     var s3 = Quad()
-    let q2 = queries[2]
-    let q3 = queries[3]
     #endif
     var i = 0
     while i < size {
         let k = Quad(rows: keys, offset: i, half: half)
-        s0.add(load(q0 + i), k)
-        s1.add(load(q1 + i), k)
+        s0.add(load(queries.r0 + i), k)
+        s1.add(load(queries.r1 + i), k)
         #if KERNELS_AVX512
-        s2.add(load(q2 + i), k)
-        s3.add(load(q3 + i), k)
+        s2.add(load(queries.r2 + i), k)
+        s3.add(load(queries.r3 + i), k)
         #endif
         i &+= laneCount
     }
@@ -159,7 +167,7 @@ func scoreTile(_ queries: UnsafePointer<Floats>, _ keys: KeyRows, _ half: Bool, 
 }
 
 /// As ``scoreTile``, of one query.
-@inline(__always)
+@_transparent
 func scoreRow(_ query: Floats, _ keys: KeyRows, _ half: Bool, _ size: Int, _ scores: MutableFloats) {
     var sums = Quad()
     var i = 0
@@ -172,9 +180,9 @@ func scoreRow(_ query: Floats, _ keys: KeyRows, _ half: Bool, _ size: Int, _ sco
 
 /// Adds the values of keys `range`, weighted, to `tileQueries` sums over `tileValues` values of the head. Query i's
 /// weights begin at `weights + i · keysPerBlock`; its sum so far is multiplied by `factors[i]` first.
-@inline(__always)
+@_transparent
 func valueTile(
-    _ sums: UnsafePointer<MutableFloats>, _ weights: Floats, _ factors: Floats, _ values: UnsafeRawPointer,
+    _ sums: TileRows<MutableFloats>, _ weights: Floats, _ factors: Floats, _ values: UnsafeRawPointer,
     _ stride: Int, _ half: Bool, _ range: Range<Int>
 ) {
     var s0 = Quad()
@@ -197,17 +205,17 @@ func valueTile(
         row += stride
         j &+= 1
     }
-    s0.carry(into: sums[0], factors[0])
-    s1.carry(into: sums[1], factors[1])
+    s0.carry(into: sums.r0, factors[0])
+    s1.carry(into: sums.r1, factors[1])
     #if KERNELS_AVX512
-    s2.carry(into: sums[2], factors[2])
-    s3.carry(into: sums[3], factors[3])
+    s2.carry(into: sums.r2, factors[2])
+    s3.carry(into: sums.r3, factors[3])
     #endif
 }
 
 /// As ``valueTile``, for one query. With a mask, values of hidden keys are not even multiplied by zero, so that
 /// infinities and NaN among them do no harm.
-@inline(__always)
+@_transparent
 func valueRow(
     _ sum: MutableFloats, _ weights: Floats, _ factor: Float, _ values: UnsafeRawPointer, _ stride: Int, _ half: Bool,
     _ range: Range<Int>, _ mask: UnsafeRawPointer?

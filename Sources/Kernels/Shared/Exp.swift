@@ -1,7 +1,7 @@
 // The exponential and what is made of it, lane by lane. None traps; NaN stays NaN.
 
 /// `x = steps · ln 2 + rest`, with |rest| at most about ln 2 / 2; `steps` as whole numbers. |x| must be below 2²⁰.
-@inline(__always)
+@_transparent
 private func reduced(_ x: Lanes) -> (steps: BitLanes, rest: Lanes) {
     // Adding 1.5 · 2²³ rounds to whole numbers and leaves them in the low bits.
     let shifter = lanes(0x1.8p23)
@@ -14,7 +14,7 @@ private func reduced(_ x: Lanes) -> (steps: BitLanes, rest: Lanes) {
 }
 
 /// `(e^r − 1 − r) / r²` for |r| up to ln 2 / 2, to 3e-9.
-@inline(__always)
+@_transparent
 private func expTail(_ r: Lanes) -> Lanes {
     var p = fused(lanes(0.0013950610300526023), r, lanes(0.0083689633756876))
     p = fused(p, r, lanes(0.04166620224714279))
@@ -23,13 +23,13 @@ private func expTail(_ r: Lanes) -> Lanes {
 }
 
 /// `2^n` for n in −126 ... 127.
-@inline(__always)
+@_transparent
 private func power(_ n: BitLanes) -> Lanes {
     floats((n &+ BitLanes(repeating: 127)) &<< BitLanes(repeating: 23))
 }
 
 /// `e^x`, to about one unit in the last place; infinity past the range, denormals and then 0 below it.
-@inline(__always)
+@_transparent
 func exp(_ x: Lanes) -> Lanes {
     // The bounds come first so that NaN, which compares false, passes through them.
     let bounded = smaller(lanes(90), larger(lanes(-105), x))
@@ -41,7 +41,7 @@ func exp(_ x: Lanes) -> Lanes {
 }
 
 /// `e^x − 1` without loss near 0.
-@inline(__always)
+@_transparent
 func expMinusOne(_ x: Lanes) -> Lanes {
     let bounded = smaller(lanes(90), larger(lanes(-30), x))
     let (steps, rest) = reduced(bounded)
@@ -53,17 +53,17 @@ func expMinusOne(_ x: Lanes) -> Lanes {
     return fused(p, scale, scale - lanes(1) / other) * other
 }
 
-@inline(__always)
+@_transparent
 func tanh(_ x: Lanes) -> Lanes {
     let e = expMinusOne(smaller(lanes(40), larger(lanes(-40), x + x)))
     return e / (e + lanes(2))
 }
 
-@inline(__always)
+@_transparent
 func sigmoid(_ x: Lanes) -> Lanes { lanes(1) / (lanes(1) + exp(-x)) }
 
 /// `log(1 + y)` for y in 0 ... 1, through the series of the inverse hyperbolic tangent.
-@inline(__always)
+@_transparent
 func logOnePlus(_ y: Lanes) -> Lanes {
     let s = y / (y + lanes(2))
     let s2 = s * s
@@ -79,7 +79,7 @@ func logOnePlus(_ y: Lanes) -> Lanes {
 }
 
 /// The complementary error function of z ≥ 0: `e^(−z²) · t · P(t)` with `t = 1 / (1 + z/2)`, P fitted to 2e-8.
-@inline(__always)
+@_transparent
 func errorFunctionComplement(_ z: Lanes) -> Lanes {
     let t = lanes(1) / fused(z, lanes(0.5), lanes(1))
     var p = lanes(0.012284587137401104)

@@ -173,20 +173,22 @@ private func multiply256<Block: Block256>(
         outputs[column &+ 1][row] = laneSum(sum1.lanes)
         outputs[column &+ 2][row] = laneSum(sum2.lanes)
         outputs[column &+ 3][row] = laneSum(sum3.lanes)
-    } one: { row, column in
-        var block = weights + row &* rowStride
+    } oneColumn: { rows, column in
         let column0 = packed + column &* layout.stride
-        var sum = Sum256()
-        for i in 0..<blocks {
-            prefetch(block + prefetchDistance)
-            prefetch(block + (prefetchDistance &+ 64))
-            prefetch(block + (prefetchDistance &+ 128))
-            let header = Block.header(block)
-            for pair in 0..<4 { sum.add(Block.parts(block, header, pair), column0 + 256 &* i) }
-            sum.finish(type, header, column0, layout, i)
-            block += Block.byteCount
+        for row in rows {
+            var block = weights + row &* rowStride
+            var sum = Sum256()
+            for i in 0..<blocks {
+                prefetch(block + prefetchDistance)
+                prefetch(block + (prefetchDistance &+ 64))
+                prefetch(block + (prefetchDistance &+ 128))
+                let header = Block.header(block)
+                for pair in 0..<4 { sum.add(Block.parts(block, header, pair), column0 + 256 &* i) }
+                sum.finish(type, header, column0, layout, i)
+                block += Block.byteCount
+            }
+            outputs[column][row] = laneSum(sum.lanes)
         }
-        outputs[column][row] = laneSum(sum.lanes)
     }
 }
 

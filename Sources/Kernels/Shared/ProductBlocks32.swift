@@ -120,16 +120,18 @@ private func multiply32<Block: Block32>(
         outputs[column &+ 1][row] = sum1.total
         outputs[column &+ 2][row] = sum2.total
         outputs[column &+ 3][row] = sum3.total
-    } one: { row, column in
-        var block = weights + row &* rowStride
+    } oneColumn: { rows, column in
         let column0 = packed + column &* layout.stride
-        var sum = Sum32()
-        for i in 0..<blocks {
-            prefetch(block + prefetchDistance)
-            sum.add(type, unpacked(type, block), column0, layout, i)
-            block += Block.byteCount
+        for row in rows {
+            var block = weights + row &* rowStride
+            var sum = Sum32()
+            for i in 0..<blocks {
+                prefetch(block + prefetchDistance)
+                sum.add(type, unpacked(type, block), column0, layout, i)
+                block += Block.byteCount
+            }
+            outputs[column][row] = sum.total
         }
-        outputs[column][row] = sum.total
     }
 }
 

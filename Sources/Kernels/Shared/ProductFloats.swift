@@ -95,21 +95,49 @@ private func multiplyFloats<Format: FloatFormat>(
         outputs[column &+ 1][row] = sum1.total
         outputs[column &+ 2][row] = sum2.total
         outputs[column &+ 3][row] = sum3.total
-    } one: { row, column in
-        var source = weights + row &* rowStride
-        var activations = packed + column &* layout.stride
-        var sum = SumFloat()
-        for _ in 0..<whole {
-            prefetch(source + prefetchDistance)
-            sum.add(Format.load(source), Format.load(source + vectorBytes), activations)
-            source += 2 &* vectorBytes
-            activations += 4 &* step
+    } oneColumn: { rows, column in
+        let column0 = packed + column &* layout.stride
+        var row = rows.lowerBound
+        // Two rows at a time, since a row's sums would wait for themselves.
+        while row &+ 2 <= rows.upperBound {
+            var source = weights + row &* rowStride
+            var activations = column0
+            var sum0 = SumFloat()
+            var sum1 = SumFloat()
+            for _ in 0..<whole {
+                let below = source + rowStride
+                prefetch(source + prefetchDistance)
+                prefetch(below + prefetchDistance)
+                sum0.add(Format.load(source), Format.load(source + vectorBytes), activations)
+                sum1.add(Format.load(below), Format.load(below + vectorBytes), activations)
+                source += 2 &* vectorBytes
+                activations += 4 &* step
+            }
+            if rest > 0 {
+                fillUp(source, rest, scratch)
+                sum0.add(Format.load(scratch), Format.load(scratch + vectorBytes), activations)
+                fillUp(source + rowStride, rest, scratch)
+                sum1.add(Format.load(scratch), Format.load(scratch + vectorBytes), activations)
+            }
+            outputs[column][row] = sum0.total
+            outputs[column][row &+ 1] = sum1.total
+            row = row &+ 2
         }
-        if rest > 0 {
-            fillUp(source, rest, scratch)
-            sum.add(Format.load(scratch), Format.load(scratch + vectorBytes), activations)
+        if row < rows.upperBound {
+            var source = weights + row &* rowStride
+            var activations = column0
+            var sum = SumFloat()
+            for _ in 0..<whole {
+                sum.add(Format.load(source), Format.load(source + vectorBytes), activations)
+                source += 2 &* vectorBytes
+                activations += 4 &* step
+            }
+            if rest > 0 {
+                fillUp(source, rest, scratch)
+                sum.add(Format.load(scratch), Format.load(scratch + vectorBytes), activations)
+            }
+            outputs[column][row] = sum.total
         }
-        outputs[column][row] = sum.total
     }
 }
 

@@ -5,7 +5,7 @@ internal import _Builtin_intrinsics.intel
 // Conversion between F16 and F32.
 
 /// Widens one register's worth of F16 values.
-@inline(__always)
+@_transparent
 func loadHalves(_ pointer: UnsafeRawPointer) -> Lanes {
     #if KERNELS_AVX512
     return _mm512_cvtph_ps(pointer.loadUnaligned(as: SIMD4<Int64>.self))
@@ -27,7 +27,7 @@ func loadHalves(_ pointer: UnsafeRawPointer) -> Lanes {
 }
 
 /// Widens the first `count` F16 values, fewer than a register holds, and reads nothing past them; zeros in the rest.
-@inline(__always)
+@_transparent
 func loadHalves(_ pointer: UnsafeRawPointer, first count: Int) -> Lanes {
     var value = Lanes(repeating: 0)
     for i in 0..<count {

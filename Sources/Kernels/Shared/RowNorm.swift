@@ -2,47 +2,59 @@
 
 func rmsNormRow(_ a: Floats, _ weight: Floats?, _ out: MutableFloats, _ count: Int, _ epsilon: Float) {
     let mean = sumOfSquares(a, count) / Float(count)
-    let factor = lanes(1 / (mean + epsilon).squareRoot())
-    if let weight {
-        mapRows(a, weight, out, count) { $0 * factor * $1 }
-    } else {
-        mapRow(a, out, count) { $0 * factor }
-    }
+    let factor = 1 / (mean + epsilon).squareRoot()
+    guard let weight else { return scaleRow(a, out, count, by: factor) }
+    let f = lanes(factor)
+    var row = RowPairWalk(a, weight, out, count)
+    while row.goesOn { row.put(row.first * f * row.second) }
 }
 
-/// The row of sums is kept in `out` between the passes.
+/// Between the passes, `out` holds the masked scores, then their exponentials.
 func softMaxRow(
     _ a: Floats, _ mask: Floats?, _ slope: Float, _ sink: Float, _ out: MutableFloats, _ count: Int, _ scale: Float
 ) {
-    let infinity = lanes(-Float.infinity)
-    let s = lanes(scale)
     if let mask {
-        let m = lanes(slope)
-        // A hidden element is hidden whatever its value, NaN included.
-        mapRows(a, mask, out, count) { value, bias in
-            fused(m, bias, value * s).replacing(with: infinity, where: bias .== infinity)
-        }
+        maskRow(a, mask, slope, out, count, scale)
     } else {
-        mapRow(a, out, count) { $0 * s }
+        scaleRow(a, out, count, by: scale)
     }
+    var top = largestOfRow(out, count)
+    top = sink > top ? sink : top
+    // With nothing finite there is nothing to shift by, and infinity minus itself would be NaN.
+    let shift = lanes(top == -.infinity ? 0 : top)
+    var row = RowWalk(out, out, count)
+    while row.goesOn { row.put(exp(row.value - shift)) }
+    var sum = sumRow(out, count)
+    if sink > -.infinity { sum += exp(lanes(sink) - shift)[0] }
+    scaleRow(out, out, count, by: sum == 0 ? 0 : 1 / sum)
+}
 
-    var best = infinity
+/// `a · scale + mask · slope`; what the mask hides is hidden whatever its value, NaN included.
+private func maskRow(
+    _ a: Floats, _ mask: Floats, _ slope: Float, _ out: MutableFloats, _ count: Int, _ scale: Float
+) {
+    let hidden = lanes(-Float.infinity)
+    let s = lanes(scale)
+    let m = lanes(slope)
+    var row = RowPairWalk(a, mask, out, count)
+    while row.goesOn {
+        let bias = row.second
+        let x = fused(m, bias, row.first * s)
+        row.put(x.replacing(with: hidden, where: bias .== hidden))
+    }
+}
+
+private func largestOfRow(_ a: Floats, _ count: Int) -> Float {
+    var best = lanes(-Float.infinity)
     var i = 0
     while i &+ laneCount <= count {
-        best = larger(load(out + i), best)
+        best = larger(load(a + i), best)
         i &+= laneCount
     }
     var top = largest(best)
     while i < count {
-        top = out[i] > top ? out[i] : top
+        top = a[i] > top ? a[i] : top
         i &+= 1
     }
-    top = sink > top ? sink : top
-    let shift = lanes(top == -.infinity ? 0 : top)
-
-    mapRow(out, out, count) { exp($0 - shift) }
-    var sum = sumRow(out, count)
-    if sink > -.infinity { sum += exp(lanes(sink) - shift)[0] }
-    let factor = lanes(sum == 0 ? 0 : 1 / sum)
-    mapRow(out, out, count) { $0 * factor }
+    return top
 }

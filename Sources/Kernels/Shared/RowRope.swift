@@ -15,7 +15,7 @@ func ropeRow(_ a: Floats, _ out: MutableFloats, _ count: Int, _ pairs: Int, _ ne
 }
 
 /// Value i with value i + pairs.
-@inline(__always)
+@_transparent
 private func rotateHalves(_ a: Floats, _ out: MutableFloats, _ pairs: Int, _ cosSin: Floats) {
     let b = a + pairs
     let outB = out + pairs
@@ -44,7 +44,7 @@ private func rotateHalves(_ a: Floats, _ out: MutableFloats, _ pairs: Int, _ cos
 }
 
 /// Value 2i with value 2i + 1.
-@inline(__always)
+@_transparent
 private func rotateNeighbours(_ a: Floats, _ out: MutableFloats, _ pairs: Int, _ cosSin: Floats) {
     let count = 2 &* pairs
     var i = 0
@@ -66,7 +66,7 @@ private func rotateNeighbours(_ a: Floats, _ out: MutableFloats, _ pairs: Int, _
 }
 
 /// Register's worth of `row` from `offset` on, zeros past its `count` values.
-@inline(__always)
+@_transparent
 private func cosSinLanes(_ row: Floats, _ count: Int, _ offset: Int) -> Lanes {
     let left = count &- offset
     if left >= laneCount { return load(row + offset) }
@@ -74,7 +74,7 @@ private func cosSinLanes(_ row: Floats, _ count: Int, _ offset: Int) -> Lanes {
 }
 
 /// The even and the odd values of two registers.
-@inline(__always)
+@_transparent
 private func separated(_ first: Lanes, _ second: Lanes) -> (Lanes, Lanes) {
     var even = Lanes(repeating: 0)
     var odd = Lanes(repeating: 0)

@@ -4,16 +4,16 @@ public enum Engines {
 
     /// Loads a model to be shared by many requests.
     public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
-        throw EngineError.unsupported("no engine is built in")
+        try await BlockingWork.run { try GenerationEngine(options, progress: progress) }
     }
 
     /// Loads a model to be measured.
     public static func evaluator(_ options: EngineOptions, progress: @escaping Progress) async throws -> any Evaluator {
-        throw EngineError.unsupported("no engine is built in")
+        try await BlockingWork.run { try ModelEvaluator(options, progress: progress) }
     }
 
     /// Reads only the vocabulary of a model's file.
     public static func vocabulary(path: String) async throws -> any VocabularyReader {
-        throw EngineError.unsupported("no engine is built in")
+        try await BlockingWork.run { try FileVocabulary(path: path) }
     }
 }

@@ -25,21 +25,21 @@ struct ProductRun {
         let size = type.byteCount(k)
         let rowCount = rowBytes.count / size
         let rowStride = size + gap
-        let weights = GuardedMemory(rowCount * rowStride - gap)
+        let weights = GuardedMemory(byteCount: rowCount * rowStride - gap)
         defer { withExtendedLifetime(weights) {} }
         for row in 0..<rowCount {
             rowBytes.withUnsafeBytes {
-                (weights.start + row * rowStride).copyMemory(from: $0.baseAddress! + row * size, byteCount: size)
+                (weights.pointer + row * rowStride).copyMemory(from: $0.baseAddress! + row * size, byteCount: size)
             }
         }
         self.rowCount = rowCount
         self.rowStride = rowStride
         self.weights = weights
-        let columnMemory = GuardedMemory(4 * k * columns.count, alignment: 4)
+        let columnMemory = GuardedMemory(byteCount: 4 * k * columns.count)
         defer { withExtendedLifetime(columnMemory) {} }
         for (i, column) in columns.enumerated() {
             column.withUnsafeBytes {
-                (columnMemory.start + 4 * k * i).copyMemory(from: $0.baseAddress!, byteCount: 4 * k)
+                (columnMemory.pointer + 4 * k * i).copyMemory(from: $0.baseAddress!, byteCount: 4 * k)
             }
         }
         self.columns = columnMemory
@@ -49,35 +49,43 @@ struct ProductRun {
     /// The result columns, `rowCount` values each.
     func callAsFunction() -> [[Float]] {
         let n = columnCount
-        let packed = GuardedMemory(kernel.packedByteCount(k, n), alignment: 64)
-        let scratch = GuardedMemory(max(64, kernel.scratchByteCount(k, n)), alignment: 64)
-        packed.start.initializeMemory(as: UInt8.self, repeating: 0xff, count: packed.byteCount)
-        scratch.start.initializeMemory(as: UInt8.self, repeating: 0xff, count: scratch.byteCount)
-        let output = GuardedMemory(4 * rowCount * n, alignment: 4)
+        let packed = ProductRun.aligned(kernel.packedByteCount(k, n))
+        let scratch = ProductRun.aligned(kernel.scratchByteCount(k, n))
+        let output = GuardedMemory(byteCount: 4 * rowCount * n)
         // Only pointers into these are used from here on.
         defer { withExtendedLifetime((packed, scratch, output, weights, columns)) {} }
 
-        let inputs = (0..<n).map { UnsafeRawPointer(columns.start + 4 * k * $0) }
-        let values = output.start.bindMemory(to: Float.self, capacity: rowCount * n)
+        let inputs = (0..<n).map { UnsafeRawPointer(columns.pointer + 4 * k * $0) }
+        let values = output.pointer.bindMemory(to: Float.self, capacity: rowCount * n)
         values.initialize(repeating: .nan, count: rowCount * n)
         let results = (0..<n).map { values + rowCount * $0 }
 
         let columnPieces = pieces(n, columnsPerPiece, kernel.columnGranularity)
         for piece in columnPieces {
             inputs.withUnsafeBufferPointer {
-                kernel.pack($0.baseAddress!, k, n, piece.lowerBound, piece.count, packed.start)
+                kernel.pack($0.baseAddress!, k, n, piece.lowerBound, piece.count, packed.pointer)
             }
         }
         for rowPiece in pieces(rowCount, rowsPerPiece, kernel.rowGranularity) {
             for piece in columnPieces {
                 results.withUnsafeBufferPointer {
                     kernel.multiply(
-                        weights.start, rowStride, k, rowPiece.lowerBound, rowPiece.count, packed.start, n,
-                        piece.lowerBound, piece.count, $0.baseAddress!, scratch.start)
+                        weights.pointer, rowStride, k, rowPiece.lowerBound, rowPiece.count, packed.pointer, n,
+                        piece.lowerBound, piece.count, $0.baseAddress!, scratch.pointer)
                 }
             }
         }
         return results.map { Array(UnsafeBufferPointer(start: $0, count: rowCount)) }
+    }
+
+    /// At least `byteCount` bytes from the start of a cache line, none of them zero.
+    private static func aligned(_ byteCount: Int) -> GuardedMemory {
+        let rounded = max(64, (byteCount + 63) / 64 * 64)
+        let memory = GuardedMemory(byteCount: rounded)
+        withExtendedLifetime(memory) {
+            _ = memory.pointer.initializeMemory(as: UInt8.self, repeating: 0xff, count: rounded)
+        }
+        return memory
     }
 
     private func pieces(_ count: Int, _ size: Int?, _ granularity: Int) -> [Range<Int>] {

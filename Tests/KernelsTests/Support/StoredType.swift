@@ -29,7 +29,7 @@ struct StoredType: Sendable, Hashable, CustomTestStringConvertible {
     func byteCount(_ elements: Int) -> Int { elements / blockElements * blockBytes }
 
     /// `elements` values as random blocks with scales of the size that models have.
-    func randomBytes(_ elements: Int, _ random: inout SeededGenerator) -> [UInt8] {
+    func randomBytes(_ elements: Int, _ random: inout SplitMix) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: byteCount(elements))
         for i in bytes.indices { bytes[i] = UInt8.random(in: 0...255, using: &random) }
         for block in 0..<(elements / blockElements) {
@@ -51,20 +51,5 @@ struct StoredType: Sendable, Hashable, CustomTestStringConvertible {
             }
         }
         return bytes
-    }
-}
-
-/// A small generator with a seed (SplitMix64), so that a failing case can be met again.
-struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
     }
 }

@@ -141,16 +141,9 @@ import Testing
         }
     }
 
-    @Test(
-        "What is not HTTP is refused and the server serves on",
-        arguments: [
-            "\u{16}\u{3}\u{1}\u{2}garbage\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\r\n\r\n",
-            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: -5\r\n\r\n",
-            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-            "GET / HTTP/1.1\r\nHost: localhost\r\nA: " + String(repeating: "x", count: 100_000) + "\r\n\r\n",
-            "GET / HTTP/1.1\r\n" + String(repeating: "A: b\r\n", count: 1000) + "\r\n",
-        ])
-    func notHTTP(text: String) async throws {
+    @Test("What is not HTTP is refused and the server serves on", arguments: Malformed.all)
+    func notHTTP(what: Malformed) async throws {
+        let text = what.text
         let engine = MockEngine()
         try await serving(engine, .init(idleTime: .seconds(2), bodyTime: .seconds(1))) { port, _ in
             try await blocking {
@@ -244,5 +237,26 @@ import Testing
             }
             try await eventually("an answer goes on that nobody waits for") { engine.seen.live == 0 }
         }
+    }
+}
+
+/// Bytes that are no request.
+struct Malformed: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let text: String
+
+    static let all = [
+        Malformed(testDescription: "a TLS greeting", text: "\u{16}\u{3}\u{1}\u{2}garbage\r\n\r\n"),
+        Malformed(testDescription: "a strange version", text: "GET / HTTP/9.9\r\n\r\n"),
+        Malformed(testDescription: "no version", text: "GET /\r\n\r\n"),
+        Malformed(testDescription: "a negative length", text: post("Content-Length: -5")),
+        Malformed(testDescription: "two lengths", text: post("Content-Length: 5\r\nTransfer-Encoding: chunked") + "zz\r\n"),
+        Malformed(testDescription: "a chunk without a length", text: post("Transfer-Encoding: chunked") + "zz\r\n"),
+        Malformed(testDescription: "a long header", text: post("A: " + String(repeating: "x", count: 100_000))),
+        Malformed(testDescription: "many headers", text: post(String(repeating: "A: b\r\n", count: 1000) + "A: b")),
+    ]
+
+    private static func post(_ headers: String) -> String {
+        "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n\(headers)\r\n\r\n"
     }
 }

@@ -1,0 +1,47 @@
+/// A model's chat template: turns a conversation into the text that the model was trained on. Templates are programs in
+/// the language Jinja, stored in the model file (`tokenizer.chat_template`).
+///
+/// Parsed once, rendered often; may be shared freely. Neither the template nor the messages are trusted: see
+/// ``TemplateLimits``.
+public struct ChatTemplate: Sendable {
+    /// The template's text.
+    public let source: String
+    private let statements: [Statement]
+    private let bosToken: String
+    private let eosToken: String
+    private let limits: TemplateLimits
+
+    /// Throws a ``TemplateError`` of kind `syntax`, `unsupported` or `limit`, with the line.
+    ///
+    /// - Parameters:
+    ///   - bosToken: the text of the token that starts a text; templates write it out.
+    ///   - eosToken: likewise for the end.
+    public init(
+        source: String, bosToken: String = "", eosToken: String = "", limits: TemplateLimits = .init()
+    ) throws(TemplateError) {
+        self.source = source
+        self.bosToken = bosToken
+        self.eosToken = eosToken
+        self.limits = limits
+        statements = try Parser.statements(of: source, limits: limits)
+    }
+
+    /// The prompt for a conversation. It contains the special tokens' texts, so it is to be tokenized with
+    /// `parseSpecial`, and without adding a start token if it begins with one.
+    ///
+    /// - Parameters:
+    ///   - addGenerationPrompt: end with the start of the assistant's answer.
+    ///   - extra: further variables, such as `tools` or `enable_thinking`. They win over those set here.
+    ///   - now: seconds since 1970 for templates that tell the date; nil takes the clock's.
+    public func render(
+        messages: [ChatMessage], addGenerationPrompt: Bool, extra: [String: TemplateValue] = [:], now: Int? = nil
+    ) throws(TemplateError) -> String {
+        var variables: [(String, TemplateValue)] = [
+            ("bos_token", .string(bosToken)), ("eos_token", .string(eosToken)),
+            ("messages", .array(messages.map { .object($0.fields) })),
+            ("add_generation_prompt", .bool(addGenerationPrompt)),
+        ]
+        variables += extra.map { ($0.key, $0.value) }
+        return try Interpreter.render(statements, variables: variables, limits: limits, now: now ?? CalendarTime.now)
+    }
+}

@@ -1,0 +1,131 @@
+import Foundation
+import GGUF
+import Kernels
+import Model
+import Synchronization
+import Tensor
+
+/// A model on this machine that many requests share: tokenizer and template on the callers' behalf, one thread that
+/// computes, steps in which all live requests take part.
+final class GenerationEngine: TextEngine {
+    let card: ModelCard
+    private let tokenizer: any Tokenizer
+    private let template: ChatTemplate?
+    private let thread: EngineThread<GenerationWorker.Message>
+    private let counters: EngineCounters
+    private let queueLimit: Int
+    private let nextID = Atomic(0)
+
+    /// Blocks: reads the file's metadata and vocabulary, sets the cache aside and runs one token to warm up.
+    init(_ options: EngineOptions, progress: Engines.Progress) throws {
+        progress(LoadProgress(stage: "reading metadata", fraction: 0))
+        let loaded = try LoadedModel(options)
+        progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
+        let tokenizer = try Tokenizers.make(loaded.file)
+        self.tokenizer = tokenizer
+        template = try (options.chatTemplate ?? loaded.file.chatTemplate).map { source throws(TemplateError) in
+            try ChatTemplate(source: source, tokenizer.vocabulary)
+        }
+        progress(LoadProgress(stage: "setting memory aside", fraction: 0.6))
+        let slotCount = max(1, options.slotCount)
+        let contextSize = loaded.contextSize(options, slotCount: slotCount)
+        card = loaded.card(options, contextSize: contextSize, slotCount: slotCount, hasChatTemplate: template != nil)
+        counters = EngineCounters(slotCount: slotCount)
+        queueLimit = max(1, options.queueLimit)
+
+        let pass = try ForwardPass(loaded.model, slotCount: slotCount, contextLength: contextSize)
+        progress(LoadProgress(stage: "warming up", fraction: 0.8))
+        try pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)]) { _, _, _ in }
+        // Handed over whole: nothing here keeps a reference to the pass.
+        nonisolated(unsafe) let owned = pass
+        let (counters, batchSize) = (counters, options.batchSize)
+        thread = EngineThread(name: "swiftlet engine") {
+            GenerationWorker(owned, tokenizer, batchSize: batchSize, counters)
+        }
+        progress(LoadProgress(stage: "ready", fraction: 1))
+    }
+
+    var status: EngineStatus { counters.current }
+
+    func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
+        try await blocking { [tokenizer] in
+            tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
+        }
+    }
+
+    func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
+        try check(tokens)
+        return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
+    }
+
+    func render(_ conversation: Conversation) async throws(EngineError) -> String {
+        guard let template else { throw .template("the model's file has none") }
+        return try await blocking { () throws(EngineError) -> String in
+            do throws(TemplateError) {
+                return try template.render(conversation)
+            } catch {
+                throw .template("\(error)")
+            }
+        }
+    }
+
+    func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream {
+        let prompt = try await tokens(of: request.prompt)
+        guard !prompt.isEmpty else { throw .emptyPrompt }
+        guard prompt.count < card.contextSize else {
+            throw .promptTooLong(tokens: prompt.count, limit: card.contextSize - 1)
+        }
+        guard counters.current.phase == .ready else { throw .stopped }
+        guard counters.reserve(limit: queueLimit) else { throw .overloaded(queued: queueLimit) }
+        let id = nextID.add(1, ordering: .relaxed).newValue
+        let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
+        let submission = GenerationWorker.Submission(
+            id: id, prompt: prompt, limit: request.maxTokens ?? .max, sampling: SamplingParameters(request, tokenizer.vocabulary),
+            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, source: source)
+        guard thread.send(.generate(submission)) else { throw .stopped }
+        return stream
+    }
+
+    func shutdown() async {
+        counters.set(phase: .stopped)
+        try? await BlockingWork.run { [thread] in thread.stop() }
+    }
+
+    // MARK: Inside
+
+    private func tokens(of prompt: Prompt) async throws(EngineError) -> [Int32] {
+        switch prompt {
+        case .tokens(let tokens):
+            try check(tokens)
+            return tokens
+        case .text(let text):
+            return try await blocking { [tokenizer] in tokenizer.encode(text, addSpecial: true, parseSpecial: true) }
+        case .rendered(let text):
+            return try await blocking { [tokenizer] in
+                let tokens = tokenizer.encode(text, addSpecial: true, parseSpecial: true)
+                // The template may have written the token that the tokenizer puts in front.
+                let bos = tokenizer.vocabulary.special.bos
+                let isDoubled = tokenizer.vocabulary.addBOS && tokens.count > 1 && tokens[0] == bos && tokens[1] == bos
+                return isDoubled ? Array(tokens.dropFirst()) : tokens
+            }
+        }
+    }
+
+    private func check(_ tokens: [Int32]) throws(EngineError) {
+        if let wrong = tokens.first(where: { $0 < 0 || Int($0) >= card.vocabularySize }) {
+            throw .invalidToken(wrong, vocabularySize: card.vocabularySize)
+        }
+    }
+
+    private func blocking<Result: Sendable>(
+        _ work: @escaping @Sendable () throws(EngineError) -> Result
+    ) async throws(EngineError) -> Result {
+        do {
+            return try await BlockingWork.run(work)
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+}

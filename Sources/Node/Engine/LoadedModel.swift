@@ -1,0 +1,77 @@
+import Foundation
+import GGUF
+import Kernels
+import Model
+import Tensor
+
+/// A model's file opened on this machine's processor, with what is said of it in listings.
+struct LoadedModel {
+    let file: GGUFFile
+    let backend: CPUBackend
+    let model: LanguageModel
+
+    /// Contexts longer than this are taken only when asked for: memory for them is set aside whole.
+    static let defaultContextLimit = 4096
+
+    init(_ options: EngineOptions) throws {
+        file = try GGUFFile(path: options.modelPath)
+        backend = try CPUBackend(options)
+        model = try LanguageModel(file, on: backend)
+    }
+
+    /// Tokens per slot.
+    func contextSize(_ options: EngineOptions, slotCount: Int) -> Int {
+        let trained = model.hyperparameters.trainedContext
+        guard let asked = options.contextSize else { return min(trained, LoadedModel.defaultContextLimit) }
+        return max(1, asked)
+    }
+
+    func card(_ options: EngineOptions, contextSize: Int, slotCount: Int, hasChatTemplate: Bool) -> ModelCard {
+        let h = model.hyperparameters
+        let fileName = URL(fileURLWithPath: options.modelPath).deletingPathExtension().lastPathComponent
+        let parameters = file.tensors.reduce(0) { $0 + $1.shape.elementCount }
+        var name: String?
+        if case .string(let text) = file.metadata["general.name"] { name = text.string }
+        return ModelCard(
+            id: options.alias ?? fileName, architecture: h.architecture, name: name,
+            created: Int(Date().timeIntervalSince1970), contextSize: contextSize, trainingContextSize: h.trainedContext,
+            vocabularySize: h.vocabularySize, embeddingLength: h.embeddingLength, parameterCount: parameters,
+            byteCount: file.tensors.reduce(0) { $0 + $1.byteCount }, slotCount: slotCount,
+            typeDescription: "\(h.architecture) \(sizeName(parameters)) \(FileType.name(of: file))",
+            hasChatTemplate: hasChatTemplate)
+    }
+
+    /// `270M`, `7B`: parameters as people say them.
+    private func sizeName(_ parameters: Int) -> String {
+        let (value, unit) = parameters >= 1_000_000_000 ? (Double(parameters) / 1e9, "B") : (Double(parameters) / 1e6, "M")
+        return String(format: value < 10 && unit == "B" ? "%.1f%@" : "%.0f%@", value, unit)
+    }
+}
+
+/// What a file says of how its weights were quantized, as llama.cpp names it.
+enum FileType {
+    static func name(of file: GGUFFile) -> String {
+        guard let number: Int = file.metadata["general.file_type"]?.integer() else { return "unknown" }
+        return names[number] ?? "type \(number)"
+    }
+
+    private static let names = [
+        0: "all F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K - Medium",
+        11: "Q3_K - Small", 12: "Q3_K - Medium", 13: "Q3_K - Large", 14: "Q4_K - Small", 15: "Q4_K - Medium",
+        16: "Q5_K - Small", 17: "Q5_K - Medium", 18: "Q6_K", 32: "BF16",
+    ]
+}
+
+extension CPUBackend {
+    /// The processor with as many threads and the kernels that the options name.
+    convenience init(_ options: EngineOptions) throws {
+        let variant = try options.variant.map { name in
+            guard let variant = KernelVariant(rawValue: name) else {
+                let known = KernelVariant.allCases.map(\.rawValue).joined(separator: ", ")
+                throw EngineError.unsupported("there are no kernels named \"\(name)\": choose one of \(known)")
+            }
+            return variant
+        }
+        try self.init(variant: variant, threads: options.threads ?? DeviceDescription.availableCoreCount())
+    }
+}

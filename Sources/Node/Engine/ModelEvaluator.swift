@@ -1,0 +1,127 @@
+import Foundation
+import Kernels
+import Model
+import Tensor
+
+/// A model on this machine, for raw logits and timings. See ``Evaluator``.
+final class ModelEvaluator: Evaluator {
+    let card: ModelCard
+    let conditions: BenchmarkConditions
+
+    private let options: EngineOptions
+    private let lock = NSLock()
+    /// Only touched while `lock` is held.
+    nonisolated(unsafe) private var state: State
+
+    /// What is computed with, one caller at a time.
+    private struct State {
+        var loaded: LoadedModel
+        var pass: ForwardPass?
+        var threads: Int
+    }
+
+    init(_ options: EngineOptions, progress: Engines.Progress) throws {
+        progress(LoadProgress(stage: "reading metadata", fraction: 0))
+        let loaded = try LoadedModel(options)
+        self.options = options
+        let contextSize = loaded.contextSize(options, slotCount: 1)
+        card = loaded.card(options, contextSize: contextSize, slotCount: options.slotCount, hasChatTemplate: false)
+        conditions = BenchmarkConditions(cpu: DeviceDescription.current().processor, backend: loaded.backend.name)
+        state = State(loaded: loaded, pass: nil, threads: options.threads ?? DeviceDescription.availableCoreCount())
+        progress(LoadProgress(stage: "ready", fraction: 1))
+    }
+
+    var vocabulary: any VocabularyReader {
+        do {
+            return try FileVocabulary(path: options.modelPath)
+        } catch {
+            return MissingVocabulary(vocabularySize: card.vocabularySize, reason: "\(error)")
+        }
+    }
+
+    func logits(
+        for tokens: [Int32], options evaluation: EvaluationOptions,
+        each: (_ position: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
+    ) throws {
+        guard tokens.count <= card.contextSize else {
+            throw EngineError.promptTooLong(tokens: tokens.count, limit: card.contextSize)
+        }
+        if let wrong = tokens.first(where: { $0 < 0 || Int($0) >= card.vocabularySize }) {
+            throw EngineError.invalidToken(wrong, vocabularySize: card.vocabularySize)
+        }
+        try lock.withLock {
+            let slots = max(options.slotCount, evaluation.slot + 1, evaluation.neighbours + 1)
+            let pass = try pass(&state, slots: slots)
+            let others = (0..<slots).filter { $0 != evaluation.slot }.prefix(evaluation.neighbours)
+            let chunk = max(1, evaluation.chunkSize)
+            for start in stride(from: 0, to: tokens.count, by: chunk) {
+                let end = min(start + chunk, tokens.count)
+                var pieces = [
+                    BatchPiece(slot: evaluation.slot, firstPosition: start, tokens: Array(tokens[start..<end]), outputs: .all)
+                ]
+                for slot in others {
+                    // Anything but the same text, and of another length, so that the company really differs.
+                    let count = max(1, (end - start + slot) / 2)
+                    let other = (0..<count).map { Int32(($0 &* 7 &+ slot &* 31 &+ start) % card.vocabularySize) }
+                    if start + count <= card.contextSize {
+                        pieces.append(BatchPiece(slot: slot, firstPosition: start, tokens: other, outputs: .last))
+                    }
+                }
+                try pass.run(pieces) { slot, position, logits in
+                    guard slot == evaluation.slot, position >= evaluation.first else { return }
+                    try each(position, logits)
+                }
+            }
+        }
+    }
+
+    func measure(_ work: BenchmarkWork) throws(EngineError) -> Duration {
+        do {
+            return try lock.withLock {
+                if state.threads != work.threads {
+                    var other = options
+                    other.threads = work.threads
+                    state.loaded = try LoadedModel(other)
+                    state.pass = nil
+                    state.threads = work.threads
+                }
+                let pass = try pass(&state, slots: max(1, options.slotCount))
+                return try time(work, pass)
+            }
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    private func pass(_ state: inout State, slots: Int) throws -> ForwardPass {
+        if let pass = state.pass, pass.cache.slotCount >= slots { return pass }
+        let pass = try ForwardPass(state.loaded.model, slotCount: slots, contextLength: card.contextSize)
+        state.pass = pass
+        return pass
+    }
+
+    /// Tokens go in from position 0; what is in the cache from before is written over.
+    private func time(_ work: BenchmarkWork, _ pass: ForwardPass) throws -> Duration {
+        let total = work.depth + work.prompt + work.generate
+        guard total <= card.contextSize else {
+            throw EngineError.unsupported("\(total) tokens do not fit a context of \(card.contextSize): raise --ctx-size")
+        }
+        func token(_ position: Int) -> Int32 { Int32((position &* 2_654_435 &+ 17) % card.vocabularySize) }
+        func takeIn(_ range: Range<Int>, step: Int) throws {
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: max(1, step)) {
+                let end = min(start + max(1, step), range.upperBound)
+                let tokens = (start..<end).map(token)
+                try pass.run([BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: .last)]) { _, _, _ in }
+            }
+        }
+        try takeIn(0..<work.depth, step: work.batchSize)
+        let clock = ContinuousClock()
+        return try clock.measure {
+            let prompt = work.depth..<(work.depth + work.prompt)
+            try takeIn(prompt, step: work.batchSize)
+            try takeIn(prompt.upperBound..<(prompt.upperBound + work.generate), step: 1)
+        }
+    }
+}

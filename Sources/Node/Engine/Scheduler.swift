@@ -1,0 +1,155 @@
+package import Model
+
+/// Decides what each step computes: which request sits in which slot, whose prompt goes in, who gets a next token.
+///
+/// A value without threads, clocks or a model, so that every decision can be tested. Requests are numbered by whoever
+/// submits them. Slots keep the tokens of their cache after a request ends; a later prompt that begins with the same
+/// tokens goes on from there.
+package struct Scheduler {
+    /// A request as far as scheduling goes.
+    package struct Request {
+        package var id: Int
+        package var prompt: [Int32]
+        /// Tokens to generate at most.
+        package var limit: Int
+
+        package init(id: Int, prompt: [Int32], limit: Int) {
+            self.id = id
+            self.prompt = prompt
+            self.limit = limit
+        }
+    }
+
+    package struct Slot {
+        /// The tokens whose keys and values are in the cache, in order.
+        package var cached: [Int32] = []
+        package var active: Active?
+        /// When the slot was last given a request, counted in requests.
+        package var lastUse = 0
+    }
+
+    /// A request that has a slot.
+    package struct Active {
+        package var request: Request
+        /// Prompt tokens that were in the cache already.
+        package var reused: Int
+        /// Tokens that are to be in the cache before the next token can be chosen: the prompt, then what was chosen.
+        package var tokens: [Int32]
+        package var generated = 0
+        package var isPrefilling: Bool { generated == 0 }
+    }
+
+    package private(set) var slots: [Slot]
+    package private(set) var waiting: [Request] = []
+    private var uses = 0
+
+    /// Tokens in one step, at most.
+    package let batchSize: Int
+    /// Prompt tokens in a step while others generate, at most: what they wait for is one such step.
+    package let interleavedPromptSize: Int
+
+    package init(slotCount: Int, batchSize: Int) {
+        slots = [Slot](repeating: Slot(), count: slotCount)
+        self.batchSize = max(batchSize, slotCount)
+        interleavedPromptSize = max(1, min(batchSize, 128))
+    }
+
+    package var busyCount: Int { slots.lazy.filter { $0.active != nil }.count }
+    package var isIdle: Bool { waiting.isEmpty && slots.allSatisfy { $0.active == nil } }
+
+    package mutating func enqueue(_ request: Request) { waiting.append(request) }
+
+    /// Drops a request wherever it is. What its slot has cached stays for others to go on from.
+    package mutating func remove(_ id: Int) {
+        waiting.removeAll { $0.id == id }
+        if let slot = slots.firstIndex(where: { $0.active?.request.id == id }) { slots[slot].active = nil }
+    }
+
+    /// Gives free slots to waiting requests, oldest first; returns the ids of those that now have one, with how many of
+    /// their prompt's tokens are in the cache already.
+    package mutating func admit() -> [(id: Int, reused: Int)] {
+        var admitted: [(id: Int, reused: Int)] = []
+        while let request = waiting.first, let slot = bestFreeSlot(for: request.prompt) {
+            waiting.removeFirst()
+            uses += 1
+            // The last token is always computed, since its logits are what comes next.
+            let reused = min(commonPrefix(slots[slot].cached, request.prompt), request.prompt.count - 1)
+            slots[slot].cached.removeSubrange(reused...)
+            slots[slot].active = Active(request: request, reused: reused, tokens: request.prompt)
+            slots[slot].lastUse = uses
+            admitted.append((request.id, reused))
+        }
+        return admitted
+    }
+
+    /// The free slot whose cache serves the prompt best; among equals the one unused for longest.
+    private func bestFreeSlot(for prompt: [Int32]) -> Int? {
+        slots.indices.filter { slots[$0].active == nil }.min { a, b in
+            let (first, second) = (commonPrefix(slots[a].cached, prompt), commonPrefix(slots[b].cached, prompt))
+            // An empty cache is taken before one that might serve a later request.
+            return (-first, slots[a].cached.isEmpty ? 0 : 1, slots[a].lastUse)
+                < (-second, slots[b].cached.isEmpty ? 0 : 1, slots[b].lastUse)
+        }
+    }
+
+    private func commonPrefix(_ a: [Int32], _ b: [Int32]) -> Int {
+        zip(a, b).prefix { $0 == $1 }.count
+    }
+
+    /// The next step: a token for everyone who generates, and as much prompt as fits beside it, oldest request first.
+    ///
+    /// The tokens count as cached from here on; if the step fails, call ``fail()``.
+    package mutating func nextStep() -> [BatchPiece] {
+        var pieces: [BatchPiece] = []
+        var budget = batchSize
+        for slot in slots.indices {
+            guard let active = slots[slot].active, !active.isPrefilling else { continue }
+            pieces.append(piece(slot, count: active.tokens.count - slots[slot].cached.count))
+            budget -= 1
+        }
+        if !pieces.isEmpty { budget = min(budget, interleavedPromptSize) }
+        let prefilling = slots.indices
+            .filter { slots[$0].active?.isPrefilling == true }
+            .sorted { slots[$0].lastUse < slots[$1].lastUse }
+        for slot in prefilling where budget > 0 {
+            let left = (slots[slot].active?.tokens.count ?? 0) - slots[slot].cached.count
+            let count = min(left, budget)
+            pieces.append(piece(slot, count: count))
+            budget -= count
+        }
+        for piece in pieces { slots[piece.slot].cached += piece.tokens }
+        return pieces
+    }
+
+    private func piece(_ slot: Int, count: Int) -> BatchPiece {
+        let first = slots[slot].cached.count
+        let tokens = slots[slot].active?.tokens ?? []
+        let end = first + count
+        return BatchPiece(
+            slot: slot, firstPosition: first, tokens: Array(tokens[first..<end]),
+            outputs: end == tokens.count ? .last : .none)
+    }
+
+    /// The request in a slot.
+    package func request(inSlot slot: Int) -> Request? { slots[slot].active?.request }
+
+    /// Notes the token that was chosen for a slot's request.
+    ///
+    /// - Returns: whether there is no room for another, by its own limit or the context; it keeps its slot until ``remove(_:)``.
+    package mutating func choose(_ token: Int32, slot: Int, contextLength: Int) -> Bool {
+        guard var active = slots[slot].active else { return false }
+        active.generated += 1
+        active.tokens.append(token)
+        slots[slot].active = active
+        // Prompt and answer together fill the context at most.
+        return active.generated >= active.request.limit || active.tokens.count >= contextLength
+    }
+
+    /// Forgets what every slot has cached and drops all requests, after a step that failed half-way.
+    package mutating func fail() -> [Int] {
+        let ids = slots.compactMap { $0.active?.request.id } + waiting.map(\.id)
+        waiting = []
+        slots = slots.map { Slot(lastUse: $0.lastUse) }
+        return ids
+    }
+}

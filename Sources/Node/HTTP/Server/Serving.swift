@@ -1,0 +1,61 @@
+internal import Logging
+
+/// `swiftlet serve`: loads a model and serves it until told to stop.
+public enum Serving {
+    /// What log lines there can be, from the most to the fewest.
+    public static let logLevels = Logger.Level.allCases.map(\.rawValue)
+
+    /// - Throws: what loading the model or listening at the address throws.
+    public static func run(
+        _ engineOptions: EngineOptions, _ serverOptions: ServerOptions, logLevel: String, isQuiet: Bool
+    ) async throws {
+        var logger = Logger(label: "swiftlet") { label in StreamLogHandler.standardError(label: label) }
+        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
+        let log = logger
+
+        let report = ProgressReport(loading: engineOptions.modelPath, isQuiet: isQuiet)
+        let engine: any TextEngine
+        do {
+            engine = try await Engines.text(engineOptions) { report.show($0) }
+        } catch {
+            report.abort()
+            throw error
+        }
+        let card = engine.card
+        report.finish("\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)")
+        if let warning = serverOptions.exposureWarning { log.warning("\(warning)") }
+        let server = HTTPServer(engine: engine, options: serverOptions, logger: log) { port in
+            log.notice("listening on http://\(serverOptions.urlHost):\(port)")
+        }
+        do {
+            try await server.runUntilSignal()
+        } catch {
+            throw ListeningError(host: serverOptions.host, port: serverOptions.port, reason: "\(error)")
+        }
+        log.notice("stopped")
+    }
+}
+
+/// A server cannot listen where it was told to.
+public struct ListeningError: Error, CustomStringConvertible {
+    public var host: String
+    public var port: Int
+    public var reason: String
+
+    public var description: String {
+        "cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, --port 0 any that is free."
+    }
+}
+
+extension ServerOptions {
+    /// The host as it stands in a URL.
+    var urlHost: String { host.contains(":") ? "[\(host)]" : host }
+
+    /// What listening beyond this machine means; nil where it does not.
+    var exposureWarning: String? {
+        if isLoopback { return nil }
+        let reach = "listening on \(host): every machine that reaches this one can send requests"
+        let keys = apiKeys.isEmpty ? ", and no API key is asked for (--api-key sets one)" : ""
+        return reach + keys + ". Traffic is not encrypted; put a proxy with TLS in front where others could listen."
+    }
+}

@@ -1,0 +1,50 @@
+internal import Synchronization
+
+/// Tells on standard error how far loading has come: a bar that grows on a terminal, a line at the end elsewhere.
+public final class ProgressReport: Sendable {
+    private struct State {
+        var shown = -1
+        var stage = ""
+    }
+
+    private let state = Mutex(State())
+    private let isTerminal: Bool
+    private let isQuiet: Bool
+    private let name: String
+    private let start = ContinuousClock.now
+
+    public init(loading name: String, isQuiet: Bool) {
+        self.name = name
+        self.isQuiet = isQuiet
+        isTerminal = Output.error.isTerminal
+    }
+
+    /// Shows a step; can be called from any thread.
+    public func show(_ progress: LoadProgress) {
+        guard isTerminal, !isQuiet else { return }
+        let fraction = progress.fraction.isFinite ? min(max(progress.fraction, 0), 1) : 0
+        let percent = Int(fraction * 100)
+        let isNews = state.withLock { state in
+            if state.shown == percent, state.stage == progress.stage { return false }
+            state.shown = percent
+            state.stage = progress.stage
+            return true
+        }
+        guard isNews else { return }
+        let filled = percent * 30 / 100
+        let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
+        try? Output.error.write("\r\u{1b}[K\(name) \(bar) \(percent) % \(progress.stage)")
+    }
+
+    /// Says what was loaded and how long it took.
+    public func finish(_ summary: String) {
+        guard !isQuiet else { return }
+        let milliseconds = Int(start.duration(to: .now).milliseconds)
+        try? Output.error.write((isTerminal ? "\r\u{1b}[K" : "") + "loaded \(summary) in \(milliseconds) ms\n")
+    }
+
+    /// Leaves the line clean for an error message.
+    public func abort() {
+        if isTerminal, !isQuiet { try? Output.error.write("\r\u{1b}[K") }
+    }
+}

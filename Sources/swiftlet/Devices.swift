@@ -1,0 +1,15 @@
+import ArgumentParser
+import Node
+
+struct Devices: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows what this machine computes with, and which kernels fit it.")
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run() async throws {
+        let text = try await BlockingWork.run { DeviceListing.text(json: json) }
+        try Output.standard.write(text)
+    }
+}

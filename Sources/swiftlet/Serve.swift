@@ -1,0 +1,109 @@
+import ArgumentParser
+import Foundation
+import Node
+
+struct Serve: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Serves a model over HTTP as OpenAI's API.",
+        discussion: """
+            Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /tokenize, /detokenize, /health.
+
+            Try it:
+              curl http://127.0.0.1:8080/v1/chat/completions \\
+                -d '{"messages": [{"role": "user", "content": "Hello"}]}'
+
+            Requests are served together, as many at once as --parallel says; more wait. SIGTERM and Ctrl-C let \
+            those under way finish (--grace) and end the server.
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup var threads: ThreadOptions
+
+    @Option(help: ArgumentHelp("The address to listen on. 0.0.0.0 or :: lets other machines in.", valueName: "address"))
+    var host = "127.0.0.1"
+
+    @Option(help: ArgumentHelp("The port to listen on; 0 takes a free one.", valueName: "n"))
+    var port = 8080
+
+    @Option(
+        name: [.customShort("c"), .customLong("ctx-size")],
+        help: ArgumentHelp("Tokens that one request may hold, prompt and answer together. Default: the model's own, 4096 at most.", valueName: "n"))
+    var contextSize: Int?
+
+    @Option(help: ArgumentHelp("Requests worked on at once.", valueName: "n"))
+    var parallel = 4
+
+    @Option(name: .customLong("batch-size"), help: ArgumentHelp("Tokens computed in one step at most.", valueName: "n"))
+    var batchSize = 512
+
+    @Option(help: ArgumentHelp("The model's name for clients. Default: the file's name.", valueName: "name"))
+    var alias: String?
+
+    @Option(
+        name: .customLong("api-key"),
+        help: ArgumentHelp("A key that clients must send; may be given more than once. SWIFTLET_API_KEY sets one unseen by other users.", valueName: "key"))
+    var apiKeys: [String] = []
+
+    @Option(name: .customLong("api-key-file"), help: ArgumentHelp("A file with a key on each line.", valueName: "file"))
+    var apiKeyFile: String?
+
+    @Option(name: .customLong("chat-template-file"), help: ArgumentHelp("A chat template to use instead of the model's.", valueName: "file"))
+    var chatTemplateFile: String?
+
+    @Option(name: .customLong("max-queue"), help: ArgumentHelp("Requests that may wait; more are answered with 503.", valueName: "n"))
+    var queueLimit = 64
+
+    @Option(name: .customLong("max-body"), help: ArgumentHelp("Bytes that a request's body may have.", valueName: "bytes"))
+    var bodyLimit = 8 << 20
+
+    @Option(help: ArgumentHelp("Seconds that an answer may take.", valueName: "s"))
+    var timeout = 3600
+
+    @Option(help: ArgumentHelp("Seconds that answers under way may take once the server is told to stop.", valueName: "s"))
+    var grace = 30
+
+    @Option(
+        name: .customLong("log-level"),
+        help: ArgumentHelp("How much to log on standard error: \(Serving.logLevels.joined(separator: ", ")).", valueName: "level"))
+    var logLevel = "info"
+
+    func validate() throws {
+        if !(0...65535).contains(port) { throw ValidationError("--port must be from 0 to 65535.") }
+        try checkPositive(contextSize, "--ctx-size")
+        try checkPositive(parallel, "--parallel", atMost: 1024)
+        try checkPositive(batchSize, "--batch-size", atMost: 65536)
+        try checkPositive(queueLimit, "--max-queue", atMost: 1_000_000)
+        try checkPositive(bodyLimit, "--max-body", atMost: 1 << 30)
+        try checkPositive(timeout, "--timeout")
+        if !(0...86400).contains(grace) { throw ValidationError("--grace must be from 0 to 86400.") }
+        if !Serving.logLevels.contains(logLevel) { throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).") }
+        if apiKeys.contains(where: \.isEmpty) { throw ValidationError("--api-key must not be empty.") }
+    }
+
+    private func allKeys() throws -> [String] {
+        var keys = apiKeys
+        if let key = ProcessInfo.processInfo.environment["SWIFTLET_API_KEY"], !key.isEmpty { keys.append(key) }
+        if let apiKeyFile {
+            let text = String(decoding: try Input.bytes(ofFile: apiKeyFile, limit: 1 << 20), as: UTF8.self)
+            let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+            // An empty file must not open the server to everyone.
+            if lines.isEmpty { throw ValidationError("'\(apiKeyFile)' holds no key.") }
+            keys += lines
+        }
+        return keys
+    }
+
+    func run() async throws {
+        var engine = EngineOptions(
+            modelPath: model.model, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit, threads: threads.threads,
+            batchSize: batchSize, variant: model.variant)
+        if let chatTemplateFile { engine.chatTemplate = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self) }
+        var limits = ServerOptions.Limits()
+        limits.bodySize = bodyLimit
+        limits.answerTime = .seconds(timeout)
+        limits.gracePeriod = .seconds(grace)
+        limits.requests = parallel + queueLimit + 64
+        let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), limits: limits)
+        try await Serving.run(engine, server, logLevel: logLevel, isQuiet: model.noProgress)
+    }
+}

@@ -1,0 +1,18 @@
+import ArgumentParser
+import Node
+
+@main
+struct Swiftlet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "swiftlet",
+        abstract: "Runs language models in GGUF files.",
+        discussion: """
+            To talk to a model:        swiftlet run --model model.gguf
+            To serve it over HTTP:     swiftlet serve --model model.gguf
+            To see what is in a file:  swiftlet inspect model.gguf
+            """,
+        version: "swiftlet \(Version.current)",
+        subcommands: [
+            Serve.self, Run.self, Tokenize.self, Inspect.self, Devices.self, Bench.self, PerplexityCommand.self, Eval.self,
+        ])
+}
