@@ -150,7 +150,7 @@ public final class CPUBackend: Backend {
 
     private func compute(_ plan: CPUPlan) throws(BackendError) {
         faults.clear()
-        pool.wake()
+        if plan.sharesWork { pool.wake() }
         for section in plan.sections {
             if section.isSerial {
                 section.computeSerially()

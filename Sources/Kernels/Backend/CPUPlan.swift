@@ -11,6 +11,8 @@ public final class CPUPlan: Plan, @unchecked Sendable {
     let graph: Graph
     let operands: [Operand?]
     let sections: [Section]
+    /// Whether any section is for more than one thread.
+    let sharesWork: Bool
     /// Pointer tables and small constants of the sections.
     private let storage: PlanStorage
 
@@ -26,6 +28,7 @@ public final class CPUPlan: Plan, @unchecked Sendable {
         self.graph = graph
         self.operands = operands
         self.sections = sections
+        sharesWork = sections.contains { !$0.isSerial }
         self.storage = storage
         self.computeByteCount = computeByteCount
     }

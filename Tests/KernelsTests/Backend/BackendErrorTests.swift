@@ -120,23 +120,24 @@ import Testing
     /// Shapes whose strides are 0 span few bytes and say of themselves that they are huge.
     @Test func survivesHugeShapesOverFewBytes() throws {
         let buffer = try backend.allocate(byteCount: 4096)
-        let huge = 1 << 40
-        let operations: [GraphOperation] = [
-            .matMul(precision: .standard), .softMax(scale: 1, maxBias: 8),
-            .flashAttention(FlashAttentionParameters(scale: 1)), .argsort(.ascending), .cont,
-            .rope(RopeParameters(dimensions: 8, mode: .neox)),
-        ]
-        for operation in operations {
-            for shape in [Shape(8, huge), Shape(8, 1, huge), Shape(8, 4, 1, huge), Shape(huge)] {
-                let wide = Tensor(
-                    name: "wide", type: .f32, shape: shape, strides: Strides(shape[0] == huge ? 0 : 4, 0, 0, 0),
-                    storage: .placed(buffer, byteOffset: 0))
-                var result = wide
-                result.name = "result"
-                result.operation = operation
-                result.sources = [TensorID(0), TensorID(0), TensorID(0)]
-                let graph = Graph(tensors: [wide, result], nodes: [TensorID(1)])
-                _ = code { _ = try backend.prepare(graph) }
+        for huge in [1 << 40, 1 << 62] {
+            let operations: [GraphOperation] = [
+                .matMul(precision: .standard), .softMax(scale: 1, maxBias: 8),
+                .flashAttention(FlashAttentionParameters(scale: 1)), .argsort(.ascending), .cont,
+                .rope(RopeParameters(dimensions: 8, mode: .neox)),
+            ]
+            for operation in operations {
+                for shape in [Shape(8, huge), Shape(8, 1, huge), Shape(8, 4, 1, huge), Shape(huge)] {
+                    let wide = Tensor(
+                        name: "wide", type: .f32, shape: shape, strides: Strides(shape[0] == huge ? 0 : 4, 0, 0, 0),
+                        storage: .placed(buffer, byteOffset: 0))
+                    var result = wide
+                    result.name = "result"
+                    result.operation = operation
+                    result.sources = [TensorID(0), TensorID(0), TensorID(0)]
+                    let graph = Graph(tensors: [wide, result], nodes: [TensorID(1)])
+                    _ = code { _ = try backend.prepare(graph) }
+                }
             }
         }
     }

@@ -6,12 +6,14 @@ import Testing
 ///
 /// With quantized weights the activations are quantized too, to eight bits, which is what the wider bound allows for.
 @Suite struct MatMulTests {
-    private func weights(_ type: StoredType, _ shape: Shape, _ random: inout SeededGenerator, on backend: CPUBackend) throws -> ([UInt8], Dense) {
+    private func weights(
+        _ type: StoredType, _ shape: Shape, _ random: inout SeededGenerator, on backend: CPUBackend
+    ) throws -> ([UInt8], Dense) {
         let bytes = type.randomBytes(shape.elementCount, &random)
         let convert = try #require(backend.conversions[type.number]?.toF32)
         var values = [Float](repeating: 0, count: shape.elementCount)
         bytes.withUnsafeBytes { raw in
-            if let base = raw.baseAddress { values.withUnsafeMutableBufferPointer { convert(base, $0.baseAddress!, shape.elementCount) } }
+            if let base = raw.baseAddress { convert(base, &values, shape.elementCount) }
         }
         return (bytes, Dense(shape, values))
     }
@@ -66,10 +68,31 @@ import Testing
             let test = GraphUnderTest()
             let left = test.builder.permute(test.halves(&w), axes)
             let right = test.builder.permute(test.floats(x), axes)
-            let result = test.builder.matMul(left, right)
-            let error = largestError(
-                try test.values(of: result, on: given.backend), product(w.permuted(list), x.permuted(list)).values)
+            let expected = product(w.permuted(list), x.permuted(list))
+            let graph = try test.node(.matMul(precision: .standard), [left, right], .f32, expected.shape)
+            let found = try test.values(of: TensorID(graph.tensors.count - 1), in: graph, on: given.backend)
+            let error = largestError(found, expected.values)
             #expect(error < 2e-5, "\(list)")
+        }
+    }
+
+    /// Copies of both sides and the packed activations must not lie over each other, however large.
+    @Test func keepsLargeCopiesApart() throws {
+        var random = SeededGenerator(seed: 16)
+        let backend = try CPUBackend(threads: 2)
+        let size = 1100
+        let w = Dense.random(Shape(size, size), &random)
+        let x = Dense.random(Shape(size, size), &random)
+        let test = GraphUnderTest()
+        let turned = (1, 0, 2, 3)
+        let sources = [test.builder.permute(test.floats(w), turned), test.builder.permute(test.floats(x), turned)]
+        let graph = try test.node(.matMul(precision: .standard), sources, .f32, Shape(size, size))
+        let found = try test.values(of: TensorID(graph.tensors.count - 1), in: graph, on: backend)
+        for _ in 0..<300 {
+            let row = Int.random(in: 0..<size, using: &random)
+            let column = Int.random(in: 0..<size, using: &random)
+            let sum = (0..<size).reduce(0.0) { $0 + Double(w[row, $1, 0, 0]) * Double(x[column, $1, 0, 0]) }
+            #expect(abs(Double(found[column * size + row]) - sum) < 0.01)
         }
     }
 

@@ -68,7 +68,7 @@ extension PlanBuilder {
         let operand = source.columns
         let key = SharedResults.Key(
             kind: .packed(source.type.rawValue), source: operand.identity + [matrices, n])
-        if let place = shared.find(key) { return place }
+        if let place = reuse(key) { return place }
         let each = kernel.packedByteCount(source.k, n)
         let (total, overflow) = ((each + 63) & ~63).multipliedReportingOverflow(by: matrices)
         guard each >= 0, !overflow else { throw BackendError(.outOfMemory, "activations too large to pack") }
@@ -106,7 +106,7 @@ extension PlanBuilder {
         let key = SharedResults.Key(kind: .gathered, source: operand.identity)
         let (bytes, overflow) = operand.elementCount.multipliedReportingOverflow(by: 4)
         guard !overflow, operand.shape.checkedElementCount != nil else { throw invalid(id, "its source is too large") }
-        let known = shared.find(key)
+        let known = reuse(key)
         let place = if let known { known } else { try temporary(bytes) }
         guard let base = place.baseAddress else { return operand }
         let copy = Operand(
@@ -160,7 +160,7 @@ private struct ColumnList {
     let perMatrix: Int
     private let counts: (Int, Int, Int)
     /// The most columns that one node may have; their addresses are kept in tables.
-    private static let limit = 1 << 24
+    private static let limit = 1 << 20
 
     init(
         _ id: TensorID, _ activations: Operand, _ result: Operand, matrixBatches: (Int, Int), in builder: PlanBuilder

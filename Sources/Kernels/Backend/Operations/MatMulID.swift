@@ -15,7 +15,7 @@ extension PlanBuilder {
         let result = try floatOutput(id, Shape(experts.n1, ids.n0, activations.n2))
         if result.isEmpty { return }
         guard let kernel = tables.products[experts.type.rawValue], experts.n0 > 0, experts.hasContiguousRows,
-            experts.n2 > 0, experts.n2 <= 1 << 16, ids.elementCount <= 1 << 20
+            experts.n2 > 0, experts.n2 <= 1 << 16, ids.elementCount <= 1 << 20, experts.n0 <= 1 << 24
         else { throw unsupported(id) }
         let readable = try gathered(id, activations)
         let groups = try ExpertGroups(id, experts, readable, ids, result, kernel, in: &self)

@@ -107,6 +107,7 @@ extension PlanBuilder {
         let a = try source(id, 0)
         let result = try floatOutput(id, a.shape)
         if a.isEmpty { return }
+        guard a.n2 <= 1 << 16 else { throw unsupported(id, "\(a.n2) heads are too many") }
         let values = try reader(id, a)
         let kernel = vector.softMax
         let maskOffset = values.scratchCount

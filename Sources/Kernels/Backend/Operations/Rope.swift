@@ -53,9 +53,10 @@ extension PlanBuilder {
         _ parameters: RopeParameters, _ positions: Operand, tokens: Int, _ factors: Operand?
     ) throws(BackendError) -> UnsafeMutableRawBufferPointer {
         let frequencies = RopeFrequencies(parameters)
+        let factorAddress = factors.map { Int(bitPattern: $0.base) } ?? 0
         let key = SharedResults.Key(
-            kind: .angles(frequencies.bits), source: [Int(bitPattern: positions.base), tokens, factors.map { Int(bitPattern: $0.base) } ?? 0])
-        if let place = shared.find(key) { return place }
+            kind: .angles(frequencies.bits), source: [Int(bitPattern: positions.base), tokens, factorAddress])
+        if let place = reuse(key) { return place }
         let (values, overflow) = tokens.multipliedReportingOverflow(by: parameters.dimensions * 4)
         guard !overflow else { throw BackendError(.outOfMemory, "too many tokens to rotate") }
         let place = try temporary(values, keep: true)

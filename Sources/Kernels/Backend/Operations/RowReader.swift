@@ -42,12 +42,6 @@ struct RowReader {
             for i in 0..<count { target[i] = source.load(fromByteOffset: i &* stride, as: Float.self) }
         } else if operand.hasContiguousRows {
             convert?(source, target, count)
-        } else if operand.type == .f16 {
-            #if arch(x86_64) && os(macOS)
-            for i in 0..<count { convert?(source + i &* stride, target + i, 1) }
-            #else
-            for i in 0..<count { target[i] = Float(source.load(fromByteOffset: i &* stride, as: Float16.self)) }
-            #endif
         } else {
             for i in 0..<count { convert?(source + i &* stride, target + i, 1) }
         }

@@ -60,7 +60,8 @@ struct PlanBuilder {
         for index in graph.tensors.indices {
             operands[index] = try place(TensorID(index)) { memory.offsets[$0.index].map { arena.base + $0 } }
         }
-        for (position, node) in graph.nodes.enumerated() where !isFused[node.index] {
+        for (position, node) in graph.nodes.enumerated() where !isFused[node.index] && graph[node].flags.contains(.compute) {
+            temporaries.beginNode()
             try addPhases(of: node, at: position)
         }
         byteCount = temporaries.end
@@ -78,7 +79,7 @@ struct PlanBuilder {
             guard tensor.index >= 0, tensor.index < graph.tensors.count else {
                 throw BackendError(.invalidGraph, "there is no tensor \(tensor.index)")
             }
-            guard graph[tensor].checkedByteExtent != nil else { throw invalid(id, "\(graph[tensor].name) has no size") }
+            try checkSize(tensor)
             operands[tensor.index] = Operand(tensor, graph[tensor], at: backend.anyAddress, writable: true)
         }
         try addPhases(of: id, at: graph.nodes.count)
@@ -108,8 +109,10 @@ struct PlanBuilder {
             for case let source? in tensor.sources {
                 useCounts[source.index] += 1
                 // Memory of the plan's own holds nothing before a node of this graph has computed it.
-                if case .planned = graph[graph.root(of: source)].storage, case .planned = graph[source].storage,
-                    graph[source].operation != .none, !computed[source.index]
+                var origin = source
+                while graph[origin].operation.isView, let next = graph[origin].sources.first ?? nil { origin = next }
+                if case .planned = graph[graph.root(of: origin)].storage, case .planned = graph[origin].storage,
+                    graph[origin].operation != .none, !computed[origin.index]
                 {
                     throw invalid(node, "its source \"\(graph[source].name)\" is computed after it or not at all")
                 }
@@ -123,9 +126,7 @@ struct PlanBuilder {
         _ id: TensorID, planned: (TensorID) -> UnsafeMutableRawPointer?
     ) throws(BackendError) -> Operand? {
         let tensor = graph[id]
-        guard let extent = tensor.checkedByteExtent else {
-            throw invalid(id, "shape \(tensor.shape) of \(tensor.type.name) with strides \(tensor.strides) has no size")
-        }
+        let extent = try checkSize(id)
         var base: UnsafeMutableRawPointer
         var writable = true
         if case .placed(let buffer, let offset) = tensor.storage {
@@ -155,6 +156,16 @@ struct PlanBuilder {
             throw invalid(id, "its elements are not aligned to \(alignment) bytes")
         }
         return Operand(id, tensor, at: base, writable: writable)
+    }
+
+    /// The extent in bytes of a tensor that arithmetic on sizes cannot overflow with.
+    @discardableResult
+    private func checkSize(_ id: TensorID) throws(BackendError) -> Int {
+        let tensor = graph[id]
+        guard let extent = tensor.checkedByteExtent, let count = tensor.shape.checkedElementCount, count <= 1 << 44 else {
+            throw invalid(id, "shape \(tensor.shape) of \(tensor.type.name) with strides \(tensor.strides) has no size")
+        }
+        return extent
     }
 
     private func address(
@@ -213,6 +224,14 @@ struct PlanBuilder {
             throw BackendError(.outOfMemory, "no room for \(bytes) bytes between phases")
         }
         return UnsafeMutableRawBufferPointer(start: arenaBase + offset, count: bytes)
+    }
+
+    /// What an earlier node left under `key`, kept for the current one; nil if it is not there any more.
+    mutating func reuse(_ key: SharedResults.Key) -> UnsafeMutableRawBufferPointer? {
+        guard let place = shared.find(key), let start = place.baseAddress, let arenaBase else { return nil }
+        let offset = start - UnsafeMutableRawPointer(arenaBase)
+        temporaries.hold(offset..<(offset + place.count))
+        return place
     }
 
     mutating func add(_ phase: Phase) {

@@ -8,6 +8,8 @@ struct TemporaryMemory {
     private var ringStart = 0
     private var cursor = 0
     private let limit: Int
+    /// What the current node's phases use, which must all be there at once.
+    private var held: [Range<Int>] = []
     private static let ringSize = 4 << 20
 
     init(start: Int = 0, limit: Int = 0) {
@@ -16,6 +18,12 @@ struct TemporaryMemory {
         end = start
         self.limit = limit
     }
+
+    /// From here on another node takes.
+    mutating func beginNode() { held.removeAll(keepingCapacity: true) }
+
+    /// Keeps what an earlier node took from being taken by the current one.
+    mutating func hold(_ range: Range<Int>) { held.append(range) }
 
     /// The offset of `bytes` bytes, 64-byte aligned; nil if there are not so many.
     mutating func take(_ bytes: Int, keep: Bool) -> Int? {
@@ -27,9 +35,12 @@ struct TemporaryMemory {
         } else if cursor - ringStart + size > max(TemporaryMemory.ringSize, size) {
             cursor = ringStart
         }
+        let wanted = cursor..<(cursor + size)
+        if held.contains(where: { $0.overlaps(wanted) }) { cursor = end }
         guard size <= limit - cursor else { return nil }
         let offset = cursor
         cursor += size
+        held.append(offset..<cursor)
         end = max(end, cursor)
         if keep { ringStart = cursor }
         return offset
