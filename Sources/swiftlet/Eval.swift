@@ -33,7 +33,9 @@ struct Eval: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Other sequences computed in the same steps.", valueName: "n"))
     var neighbours = 0
 
-    @Option(name: [.customShort("c"), .customLong("ctx-size")], help: ArgumentHelp("Tokens that a slot holds. Default: as many as given.", valueName: "n"))
+    @Option(
+        name: [.customShort("c"), .customLong("ctx-size")],
+        help: ArgumentHelp("Tokens that a slot holds. Default: as many as given.", valueName: "n"))
     var contextSize: Int?
 
     func validate() throws {
@@ -51,7 +53,8 @@ struct Eval: AsyncParsableCommand {
         if ids.isEmpty { throw ValidationError("There are no tokens to evaluate.") }
         let evaluator = try await model.evaluator(
             EngineOptions(
-                modelPath: model.model, contextSize: contextSize ?? ids.count, slotCount: max(slot, neighbours) + 1, threads: threads.threads,
+                modelPath: model.model, contextSize: contextSize ?? ids.count, slotCount: max(slot, neighbours) + 1,
+                threads: threads.threads,
                 batchSize: chunk, variant: model.variant))
         let options = EvaluationOptions(chunkSize: chunk, first: first, slot: slot, neighbours: neighbours)
         let path = output

@@ -6,7 +6,8 @@ struct ModelOptions: ParsableArguments {
     @Option(name: [.customShort("m"), .long], help: ArgumentHelp("The GGUF file; of a split one, the first part.", valueName: "file"))
     var model: String
 
-    @Option(help: ArgumentHelp("The kernels to use: baseline, avx2 or avx512. Default: the best that the processor has.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("The kernels to use: baseline, avx2 or avx512. Default: the best that the processor has.", valueName: "name"))
     var variant: String?
 
     @Flag(name: .customLong("no-progress"), help: "Say nothing while loading.")

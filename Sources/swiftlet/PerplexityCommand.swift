@@ -19,7 +19,8 @@ struct PerplexityCommand: AsyncParsableCommand {
     @Option(name: [.customShort("c"), .customLong("ctx-size")], help: ArgumentHelp("Tokens in a chunk.", valueName: "n"))
     var contextSize = 512
 
-    @Option(name: [.customShort("b"), .customLong("batch-size")], help: ArgumentHelp("Tokens computed in one step at most.", valueName: "n"))
+    @Option(
+        name: [.customShort("b"), .customLong("batch-size")], help: ArgumentHelp("Tokens computed in one step at most.", valueName: "n"))
     var batchSize = 512
 
     @Option(help: ArgumentHelp("Chunks to take at most.", valueName: "n"))
@@ -38,7 +39,8 @@ struct PerplexityCommand: AsyncParsableCommand {
         let text = try Input.bytes(ofFile: file)
         let evaluator = try await model.evaluator(
             EngineOptions(
-                modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize, variant: model.variant))
+                modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
+                variant: model.variant))
         let options = Perplexity.Options(contextSize: contextSize, batchSize: batchSize, chunkLimit: chunks)
         let result = try await BlockingWork.run {
             try Perplexity.measure(text, with: evaluator, options) { chunk, count, perplexity in
@@ -47,11 +49,13 @@ struct PerplexityCommand: AsyncParsableCommand {
         }
         if json {
             let object: JSONValue = [
-                "perplexity": .number(result.value), "error": .number(result.error), "tokens": .integer(result.count), "ctx_size": .integer(contextSize),
+                "perplexity": .number(result.value), "error": .number(result.error), "tokens": .integer(result.count),
+                "ctx_size": .integer(contextSize),
             ]
             try Output.standard.write(object.text + "\n")
         } else {
-            try Output.standard.write("perplexity \(Self.rounded(result.value)) ± \(Self.rounded(result.error)) over \(result.count) tokens\n")
+            try Output.standard.write(
+                "perplexity \(Self.rounded(result.value)) ± \(Self.rounded(result.error)) over \(result.count) tokens\n")
         }
     }
 

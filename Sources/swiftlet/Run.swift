@@ -24,7 +24,9 @@ struct Run: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Instructions that stand before a conversation.", valueName: "text"))
     var system: String?
 
-    @Option(name: [.customShort("n"), .customLong("n-predict")], help: ArgumentHelp("Tokens to generate at most; -1 for no limit.", valueName: "n"))
+    @Option(
+        name: [.customShort("n"), .customLong("n-predict")],
+        help: ArgumentHelp("Tokens to generate at most; -1 for no limit.", valueName: "n"))
     var count = -1
 
     @Option(
@@ -55,9 +57,11 @@ struct Run: AsyncParsableCommand {
 
     func run() async throws {
         let options = EngineOptions(
-            modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize, variant: model.variant)
+            modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
+            variant: model.variant)
         let engine = try await model.loading(
-            { try await Engines.text(options, progress: $0) }, summary: { "\($0.card.id) (\($0.card.typeDescription), \($0.card.contextSize) tokens)" })
+            { try await Engines.text(options, progress: $0) },
+            summary: { "\($0.card.id) (\($0.card.typeDescription), \($0.card.contextSize) tokens)" })
         let request = GenerationRequest(
             prompt: .text(""), sampling: try sampling.settings(), maxTokens: count < 0 ? nil : count, ignoreEnd: ignoreEnd)
         let continuation = Continuation(engine: engine, request: request, stops: stop)
@@ -99,7 +103,9 @@ struct Run: AsyncParsableCommand {
 
 /// How tokens are chosen.
 struct SamplingOptions: ParsableArguments {
-    @Option(name: [.customLong("temperature"), .customLong("temp")], help: ArgumentHelp("0 always takes the most likely token.", valueName: "x"))
+    @Option(
+        name: [.customLong("temperature"), .customLong("temp")], help: ArgumentHelp("0 always takes the most likely token.", valueName: "x")
+    )
     var temperature: Float = SamplingSettings().temperature
 
     @Option(name: .customLong("top-k"), help: ArgumentHelp("Choose among so many of the most likely tokens; 0 among all.", valueName: "n"))

@@ -27,7 +27,8 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("c"), .customLong("ctx-size")],
-        help: ArgumentHelp("Tokens that one request may hold, prompt and answer together. Default: the model's own, 4096 at most.", valueName: "n"))
+        help: ArgumentHelp(
+            "Tokens that one request may hold, prompt and answer together. Default: the model's own, 4096 at most.", valueName: "n"))
     var contextSize: Int?
 
     @Option(help: ArgumentHelp("Requests worked on at once.", valueName: "n"))
@@ -41,13 +42,16 @@ struct Serve: AsyncParsableCommand {
 
     @Option(
         name: .customLong("api-key"),
-        help: ArgumentHelp("A key that clients must send; may be given more than once. SWIFTLET_API_KEY sets one unseen by other users.", valueName: "key"))
+        help: ArgumentHelp(
+            "A key that clients must send; may be given more than once. SWIFTLET_API_KEY sets one unseen by other users.", valueName: "key")
+    )
     var apiKeys: [String] = []
 
     @Option(name: .customLong("api-key-file"), help: ArgumentHelp("A file with a key on each line.", valueName: "file"))
     var apiKeyFile: String?
 
-    @Option(name: .customLong("chat-template-file"), help: ArgumentHelp("A chat template to use instead of the model's.", valueName: "file"))
+    @Option(
+        name: .customLong("chat-template-file"), help: ArgumentHelp("A chat template to use instead of the model's.", valueName: "file"))
     var chatTemplateFile: String?
 
     @Option(name: .customLong("max-queue"), help: ArgumentHelp("Requests that may wait; more are answered with 503.", valueName: "n"))
@@ -76,7 +80,9 @@ struct Serve: AsyncParsableCommand {
         try checkPositive(bodyLimit, "--max-body", atMost: 1 << 30)
         try checkPositive(timeout, "--timeout")
         if !(0...86400).contains(grace) { throw ValidationError("--grace must be from 0 to 86400.") }
-        if !Serving.logLevels.contains(logLevel) { throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).") }
+        if !Serving.logLevels.contains(logLevel) {
+            throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
+        }
         if apiKeys.contains(where: \.isEmpty) { throw ValidationError("--api-key must not be empty.") }
     }
 
@@ -95,9 +101,12 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         var engine = EngineOptions(
-            modelPath: model.model, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit, threads: threads.threads,
+            modelPath: model.model, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
+            threads: threads.threads,
             batchSize: batchSize, variant: model.variant)
-        if let chatTemplateFile { engine.chatTemplate = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self) }
+        if let chatTemplateFile {
+            engine.chatTemplate = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self)
+        }
         var limits = ServerOptions.Limits()
         limits.bodySize = bodyLimit
         limits.answerTime = .seconds(timeout)

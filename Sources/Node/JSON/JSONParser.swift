@@ -236,7 +236,8 @@ extension JSONParser {
             switch byte {
             case UInt8(ascii: "\""):
                 position += 1
-                return try unescaped.withUnsafeBufferPointer { bytes in Result { () throws(JSONError) in try text(bytes, at: start) } }.get()
+                return try unescaped.withUnsafeBufferPointer { bytes in Result { () throws(JSONError) in try text(bytes, at: start) } }
+                    .get()
             case UInt8(ascii: "\\"):
                 position += 1
                 try escape(into: &unescaped)

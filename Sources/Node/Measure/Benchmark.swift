@@ -9,7 +9,8 @@ public struct Benchmark: Hashable, Sendable {
     /// One work for each combination: by thread count, batch size and depth; for each of them first the prompts, then the generations.
     /// Lengths of 0 are left out.
     public init(
-        prompts: [Int], generations: [Int], threads: [Int], depths: [Int] = [0], batchSizes: [Int] = [512], repetitions: Int, warmsUp: Bool = true
+        prompts: [Int], generations: [Int], threads: [Int], depths: [Int] = [0], batchSizes: [Int] = [512], repetitions: Int,
+        warmsUp: Bool = true
     ) {
         var works: [BenchmarkWork] = []
         for depth in depths {

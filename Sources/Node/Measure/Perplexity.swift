@@ -67,7 +67,11 @@ public struct Perplexity: Hashable, Sendable {
         let available = tokens.count / size
         guard available >= 2 else {
             throw EngineError.unsupported(
-                "the text has \(tokens.count) tokens, and \(2 * size) are needed for a context of \(size): give a longer text or a smaller --ctx-size")
+                """
+                the text has \(tokens.count) tokens, and \(2 * size) are needed for a context of \(size): give a longer text or a \
+                smaller --ctx-size
+                """
+            )
         }
         let chunks = min(available, options.chunkLimit ?? available)
         let first = size / 2

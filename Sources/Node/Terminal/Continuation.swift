@@ -26,7 +26,8 @@ public struct Continuation: Sendable {
             let computed = promptTokens - cachedTokens
             let prompt = "\(promptTokens) prompt tokens (\(cachedTokens) cached) in \(timings.prompt.milliseconds) ms "
             let generation = "\(generatedTokens) generated in \(timings.generation.milliseconds) ms "
-            return prompt + "(\(timings.prompt.rate(of: computed))/s), " + generation + "(\(timings.generation.rate(of: generatedTokens))/s)"
+            return prompt + "(\(timings.prompt.rate(of: computed))/s), " + generation
+                + "(\(timings.generation.rate(of: generatedTokens))/s)"
         }
     }
 

@@ -1,9 +1,9 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Musl)
-internal import Musl
+    internal import Musl
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// An open file that is written to at once, without a buffer: a stream of words must be seen as it comes.
@@ -38,9 +38,9 @@ public struct Output: Sendable {
     /// Little-endian, four bytes each.
     public func write(_ values: UnsafeBufferPointer<Float>) throws(OutputError) {
         #if _endian(big)
-        try write(values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } })
+            try write(values.flatMap { value in (0..<4).map { UInt8(truncatingIfNeeded: value.bitPattern >> ($0 * 8)) } })
         #else
-        if let failure = write(all: UnsafeRawBufferPointer(values)) { throw failure }
+            if let failure = write(all: UnsafeRawBufferPointer(values)) { throw failure }
         #endif
     }
 
@@ -49,11 +49,11 @@ public struct Output: Sendable {
         while !rest.isEmpty {
             let chunk = UnsafeRawBufferPointer(rebasing: rest)
             #if canImport(Glibc)
-            let count = Glibc.write(descriptor, chunk.baseAddress, chunk.count)
+                let count = Glibc.write(descriptor, chunk.baseAddress, chunk.count)
             #elseif canImport(Musl)
-            let count = Musl.write(descriptor, chunk.baseAddress, chunk.count)
+                let count = Musl.write(descriptor, chunk.baseAddress, chunk.count)
             #else
-            let count = Darwin.write(descriptor, chunk.baseAddress, chunk.count)
+                let count = Darwin.write(descriptor, chunk.baseAddress, chunk.count)
             #endif
             if count < 0 {
                 if errno == EINTR { continue }
@@ -67,11 +67,11 @@ public struct Output: Sendable {
     /// Closes a file made by ``init(path:)``.
     public func close() throws(OutputError) {
         #if canImport(Glibc)
-        let status = Glibc.close(descriptor)
+            let status = Glibc.close(descriptor)
         #elseif canImport(Musl)
-        let status = Musl.close(descriptor)
+            let status = Musl.close(descriptor)
         #else
-        let status = Darwin.close(descriptor)
+            let status = Darwin.close(descriptor)
         #endif
         if status != 0 { throw OutputError(path: nil, reason: String(cString: strerror(errno))) }
     }

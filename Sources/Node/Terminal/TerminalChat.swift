@@ -14,7 +14,8 @@ public struct TerminalChat: Sendable {
     private let interruption = Interruption()
 
     public init(
-        _ continuation: Continuation, system: String? = nil, readLine: @escaping @Sendable (_ prompt: String) -> String? = Self.readTerminalLine
+        _ continuation: Continuation, system: String? = nil,
+        readLine: @escaping @Sendable (_ prompt: String) -> String? = Self.readTerminalLine
     ) {
         self.continuation = continuation
         self.system = system

@@ -16,7 +16,10 @@ import Testing
 
     @Test(
         "Bodies that are not a JSON object",
-        arguments: ["", "{", "[]", "7", "\"x\"", "null", "{\"prompt\":\"x\",}", "{\"prompt\":\"x\"} {}", "{\"a\":1e400}", "{\"prompt\":\"\\ud800\"}"])
+        arguments: [
+            "", "{", "[]", "7", "\"x\"", "null", "{\"prompt\":\"x\",}", "{\"prompt\":\"x\"} {}", "{\"a\":1e400}",
+            "{\"prompt\":\"\\ud800\"}",
+        ])
     func notAnObject(body: String) async throws {
         try await refused("/v1/completions", body, parameter: nil)
         try await refused("/v1/chat/completions", body, parameter: nil)
@@ -33,17 +36,23 @@ import Testing
         "Members of the wrong type or out of range",
         arguments: [
             ("\"max_tokens\":-1", "max_tokens"), ("\"max_tokens\":1.5", "max_tokens"), ("\"max_tokens\":\"1\"", "max_tokens"),
-            ("\"max_tokens\":99999999999", "max_tokens"), ("\"max_tokens\":1e300", "max_tokens"), ("\"max_completion_tokens\":-5", "max_completion_tokens"),
+            ("\"max_tokens\":99999999999", "max_tokens"), ("\"max_tokens\":1e300", "max_tokens"),
+            ("\"max_completion_tokens\":-5", "max_completion_tokens"),
             ("\"n_predict\":-2", "n_predict"), ("\"temperature\":-0.1", "temperature"), ("\"temperature\":\"NaN\"", "temperature"),
-            ("\"temperature\":1e39", "temperature"), ("\"temperature\":[]", "temperature"), ("\"top_p\":1.01", "top_p"), ("\"top_p\":-1", "top_p"),
+            ("\"temperature\":1e39", "temperature"), ("\"temperature\":[]", "temperature"), ("\"top_p\":1.01", "top_p"),
+            ("\"top_p\":-1", "top_p"),
             ("\"min_p\":2", "min_p"), ("\"top_k\":-2", "top_k"), ("\"top_k\":0.5", "top_k"), ("\"repeat_penalty\":0", "repeat_penalty"),
             ("\"frequency_penalty\":3", "frequency_penalty"), ("\"presence_penalty\":-3", "presence_penalty"), ("\"seed\":1.5", "seed"),
-            ("\"seed\":\"a\"", "seed"), ("\"stop\":5", "stop"), ("\"stop\":[5]", "stop"), ("\"stop\":\"\"", "stop"), ("\"stop\":[\"a\",\"\"]", "stop"),
+            ("\"seed\":\"a\"", "seed"), ("\"stop\":5", "stop"), ("\"stop\":[5]", "stop"), ("\"stop\":\"\"", "stop"),
+            ("\"stop\":[\"a\",\"\"]", "stop"),
             ("\"stop\":[\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\",\"a\"]", "stop"),
-            ("\"stream\":1", "stream"), ("\"stream\":\"true\"", "stream"), ("\"stream_options\":{\"include_usage\":true}", "stream_options"),
-            ("\"stream\":true,\"stream_options\":{\"include_usage\":1}", "stream_options.include_usage"), ("\"n\":2", "n"), ("\"n\":\"1\"", "n"),
+            ("\"stream\":1", "stream"), ("\"stream\":\"true\"", "stream"),
+            ("\"stream_options\":{\"include_usage\":true}", "stream_options"),
+            ("\"stream\":true,\"stream_options\":{\"include_usage\":1}", "stream_options.include_usage"), ("\"n\":2", "n"),
+            ("\"n\":\"1\"", "n"),
             ("\"best_of\":3", "best_of"), ("\"logit_bias\":[1]", "logit_bias"), ("\"logit_bias\":{\"x\":1}", "logit_bias"),
-            ("\"logit_bias\":{\"300\":1}", "logit_bias"), ("\"logit_bias\":{\"-1\":1}", "logit_bias"), ("\"logit_bias\":{\"1\":101}", "logit_bias"),
+            ("\"logit_bias\":{\"300\":1}", "logit_bias"), ("\"logit_bias\":{\"-1\":1}", "logit_bias"),
+            ("\"logit_bias\":{\"1\":101}", "logit_bias"),
             ("\"logit_bias\":{\"1\":\"a\"}", "logit_bias"), ("\"logit_bias\":5", "logit_bias"), ("\"model\":7", "model"),
             ("\"response_format\":{\"type\":\"json_object\"}", "response_format"), ("\"grammar\":\"root ::= x\"", "grammar"),
             ("\"mirostat\":2", "mirostat"), ("\"typical_p\":0.5", "typical_p"), ("\"ignore_eos\":0", "ignore_eos"),
@@ -56,7 +65,8 @@ import Testing
     @Test(
         "Prompts that are none",
         arguments: [
-            "{}", "{\"prompt\":null}", "{\"prompt\":5}", "{\"prompt\":{}}", "{\"prompt\":[]}", "{\"prompt\":[true]}", "{\"prompt\":[\"a\",1]}",
+            "{}", "{\"prompt\":null}", "{\"prompt\":5}", "{\"prompt\":{}}", "{\"prompt\":[]}", "{\"prompt\":[true]}",
+            "{\"prompt\":[\"a\",1]}",
             "{\"prompt\":[1,\"a\"]}", "{\"prompt\":[300]}", "{\"prompt\":[-1]}", "{\"prompt\":[1.5]}", "{\"prompt\":[1,99999999999999]}",
             "{\"prompt\":[[1],[300]]}", "{\"prompt\":[[]]}",
         ])
@@ -69,8 +79,10 @@ import Testing
         arguments: [
             ("{}", "messages"), ("{\"messages\":[]}", "messages"), ("{\"messages\":{}}", "messages"), ("{\"messages\":[1]}", "messages[0]"),
             ("{\"messages\":[{}]}", "messages[0].role"), ("{\"messages\":[{\"role\":\"pirate\",\"content\":\"x\"}]}", "messages[0].role"),
-            ("{\"messages\":[{\"role\":7,\"content\":\"x\"}]}", "messages[0].role"), ("{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", "messages[0].role"),
-            ("{\"messages\":[{\"role\":\"user\"}]}", "messages[0].content"), ("{\"messages\":[{\"role\":\"user\",\"content\":null}]}", "messages[0].content"),
+            ("{\"messages\":[{\"role\":7,\"content\":\"x\"}]}", "messages[0].role"),
+            ("{\"messages\":[{\"role\":\"tool\",\"content\":\"x\"}]}", "messages[0].role"),
+            ("{\"messages\":[{\"role\":\"user\"}]}", "messages[0].content"),
+            ("{\"messages\":[{\"role\":\"user\",\"content\":null}]}", "messages[0].content"),
             ("{\"messages\":[{\"role\":\"user\",\"content\":5}]}", "messages[0].content"),
             ("{\"messages\":[{\"role\":\"user\",\"content\":[\"x\"]}]}", "messages[0].content[0]"),
             ("{\"messages\":[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}]}", "messages[0].content[0].type"),

@@ -54,7 +54,10 @@ import Testing
     func logprobs() async throws {
         let body: JSONValue = ["messages": hello, "logprobs": true, "top_logprobs": 1, "max_tokens": 2]
         let content = try await TestServer().post("/v1/chat/completions", body).json["choices"]?[0]?["logprobs"]?["content"]
-        #expect(content?[1] == ["token": "h", "logprob": -0.5, "bytes": [104], "top_logprobs": [["token": "A", "logprob": -0.5, "bytes": [65]]]])
+        #expect(
+            content?[1] == [
+                "token": "h", "logprob": -0.5, "bytes": [104], "top_logprobs": [["token": "A", "logprob": -0.5, "bytes": [65]]],
+            ])
         #expect(content?[2] == nil)
     }
 }

@@ -9,11 +9,13 @@ import Testing
 @Suite(.serialized) struct LiveServerTests {
     /// Runs a server, and stops it as a signal would when `body` is done.
     private func serving(
-        _ engine: MockEngine, _ limits: ServerOptions.Limits = .init(), body: @Sendable (_ port: Int, _ stop: @escaping @Sendable () async -> Void) async throws -> Void
+        _ engine: MockEngine, _ limits: ServerOptions.Limits = .init(),
+        body: @Sendable (_ port: Int, _ stop: @escaping @Sendable () async -> Void) async throws -> Void
     ) async throws {
         let (ports, source) = AsyncStream<Int>.makeStream()
         let server = HTTPServer(
-            engine: engine, options: ServerOptions(port: 0, limits: limits), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
+            engine: engine, options: ServerOptions(port: 0, limits: limits),
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() },
             onRunning: { source.yield($0) })
         let group = ServiceGroup(services: [server], logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -31,8 +33,8 @@ import Testing
         #expect(engine.seen.isShutDown)
     }
 
-    private func post(_ body: String, _ path: String = "/v1/completions", more: String = "") -> String {
-        "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\(more)Content-Length: \(body.utf8.count)\r\n\r\n\(body)"
+    private func post(_ body: String, _ path: String = "/v1/completions") -> String {
+        "POST \(path) HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.utf8.count)\r\n\r\n\(body)"
     }
 
     @Test("A client that goes away during a stream stops costing")
@@ -116,7 +118,8 @@ import Testing
                 #expect(chunked.receive(until: "body_too_large").contains("413"))
                 let polite = try RawConnection(port: port)
                 let body = "{\"content\":\"a\"}"
-                polite.send("POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.utf8.count)\r\nExpect: 100-continue\r\n\r\n")
+                polite.send(
+                    "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: \(body.utf8.count)\r\nExpect: 100-continue\r\n\r\n")
                 #expect(polite.receive(until: "\r\n\r\n").contains("100 Continue"))
                 polite.send(body)
                 #expect(polite.receive(until: "[97]").contains("200 OK"))
@@ -131,8 +134,7 @@ import Testing
             try await blocking {
                 let body = try RawConnection(port: port)
                 body.send("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{\"prompt\"")
-                // The answer may be lost with the connection; that it ends is what matters.
-                _ = body.receive()
+                #expect(body.receive().contains("408"))
                 let header = try RawConnection(port: port)
                 header.send("POST /v1/completions HTTP/1.1\r\nHost: lo")
                 #expect(header.receive() == "")

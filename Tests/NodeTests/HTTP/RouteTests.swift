@@ -50,7 +50,8 @@ import Testing
         let server = TestServer(MockEngine(), ServerOptions(apiKeys: ["secret-key", "other"]))
         #expect(try await server.ask(.get, "/health").status == 200)
         for (header, status) in [
-            (nil, 401), ("secret-key", 401), ("Bearer wrong", 401), ("Bearer secret-ke", 401), ("Bearer secret-keysecret-key", 401), ("Bearer ", 401),
+            (nil, 401), ("secret-key", 401), ("Bearer wrong", 401), ("Bearer secret-ke", 401), ("Bearer secret-keysecret-key", 401),
+            ("Bearer ", 401),
             ("Basic secret-key", 401), ("Bearer secret-key", 200), ("bearer other", 200),
         ] {
             let answer = try await server.ask(.get, "/v1/models", headers: header.map { ["Authorization": $0] } ?? [:])

@@ -7,7 +7,8 @@ import Testing
         arguments: [
             ("null", .null), (" true ", .bool(true)), ("[]", .array([])), ("{}", .object([:])), ("-0", .integer(0)), ("12", .integer(12)),
             ("1.5", .number(1.5)), ("1e3", .number(1000)), ("9223372036854775807", .integer(.max)),
-            ("9223372036854775808", .number(9.223372036854775807e18)), ("[1,[{\"a\":[]}]]", .array([1, .array([.object(["a": .array([])])])])),
+            ("9223372036854775808", .number(9.223372036854775807e18)),
+            ("[1,[{\"a\":[]}]]", .array([1, .array([.object(["a": .array([])])])])),
             ("\"a\\u00e9\\ud83d\\ude00\\n\"", .string("aé😀\n")), ("\"é\"", .string("é")),
         ] as [(String, JSONValue)])
     func valid(text: String, value: JSONValue) throws {
@@ -17,8 +18,10 @@ import Testing
     @Test(
         "Anything else is refused, with the place",
         arguments: [
-            "", " ", "nul", "tru", "[1,]", "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}", "{\"a\":1,}", "01", "1.", ".5", "+1", "1e", "1e400", "-1e999",
-            "NaN", "Infinity", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\t\"", "[1]x", "]", "{\"a\":1,\"a\":2}",
+            "", " ", "nul", "tru", "[1,]", "[1 2]", "{\"a\"}", "{\"a\":}", "{a:1}", "{\"a\":1,}", "01", "1.", ".5", "+1", "1e", "1e400",
+            "-1e999",
+            "NaN", "Infinity", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\t\"", "[1]x", "]",
+            "{\"a\":1,\"a\":2}",
             "// c", "'a'",
         ])
     func invalid(text: String) {

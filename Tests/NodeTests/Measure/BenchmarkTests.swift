@@ -10,8 +10,10 @@ import Testing
     }
 
     private let results = [
-        BenchmarkResult(work: .init(prompt: 512, generate: 0, threads: 2), samples: [100_000_000, 120_000_000], time: "2026-01-31T12:00:00Z"),
-        BenchmarkResult(work: .init(prompt: 0, generate: 64, depth: 128, threads: 1), samples: [1_000_000_000], time: "2026-01-31T12:00:00Z"),
+        BenchmarkResult(
+            work: .init(prompt: 512, generate: 0, threads: 2), samples: [100_000_000, 120_000_000], time: "2026-01-31T12:00:00Z"),
+        BenchmarkResult(
+            work: .init(prompt: 0, generate: 64, depth: 128, threads: 1), samples: [1_000_000_000], time: "2026-01-31T12:00:00Z"),
     ]
 
     @Test("Every combination is measured once; lengths of 0 are left out")
@@ -56,7 +58,10 @@ import Testing
     @Test("The table for people has llama-bench's columns")
     func markdown() {
         let lines = table(.md, results).split(separator: "\n").map(String.init)
-        #expect(lines[0].split(separator: "|").map { $0.filter { $0 != " " } } == ["model", "size", "params", "backend", "threads", "test", "t/s"])
+        #expect(
+            lines[0].split(separator: "|").map { $0.filter { $0 != " " } } == [
+                "model", "size", "params", "backend", "threads", "test", "t/s",
+            ])
         #expect(lines[2].contains("mock 268M Q8_0"))
         #expect(lines[2].contains("241.00 MiB |   268.10 M | CPU "))
         #expect(lines[2].contains("|           pp512 |     4693.33 ± 603.40 |"))

@@ -36,7 +36,9 @@ import Testing
 
     @Test("A text that is too short, or a context that is, is an error that says what would do")
     func tooShort() {
-        #expect(throws: EngineError.self) { try Perplexity.measure([1, 2, 3], with: MockEvaluator(), .init(contextSize: 16)) { _, _, _ in } }
+        #expect(throws: EngineError.self) {
+            try Perplexity.measure([1, 2, 3], with: MockEvaluator(), .init(contextSize: 16)) { _, _, _ in }
+        }
         #expect(throws: EngineError.self) { try Perplexity.measure(alphabet, with: MockEvaluator(), .init(contextSize: 2)) { _, _, _ in } }
     }
 

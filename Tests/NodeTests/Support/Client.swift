@@ -45,7 +45,8 @@ struct TestServer {
         try await server.application().test(setup) { client in
             var fields = HTTPFields()
             for (name, value) in headers { fields[HTTPField.Name(name)!] = value }
-            return try await client.execute(uri: path, method: method, headers: fields, body: body.map { ByteBuffer(string: $0) }) { response in
+            return try await client.execute(uri: path, method: method, headers: fields, body: body.map { ByteBuffer(string: $0) }) {
+                response in
                 var headers: [String: String] = [:]
                 for field in response.headers { headers[field.name.canonicalName] = field.value }
                 return Answer(status: response.status.code, headers: headers, body: Array(response.body.readableBytesView))

@@ -101,7 +101,9 @@ final class MockEngine: TextEngine {
             var token = GeneratedToken(id: Int32(byte), text: decoder.push(byte))
             if let alternatives = request.alternatives {
                 token.chosen = .init(id: Int32(byte), bytes: [byte], logProbability: -0.5)
-                token.alternatives = (0..<alternatives).map { .init(id: Int32($0), bytes: [UInt8(65 + $0)], logProbability: -Float($0) - 0.5) }
+                token.alternatives = (0..<alternatives).map {
+                    .init(id: Int32($0), bytes: [UInt8(65 + $0)], logProbability: -Float($0) - 0.5)
+                }
             }
             source.send(.token(token))
             log.withLock { $0.tokensSent += 1 }

@@ -30,7 +30,8 @@ final class MockEvaluator: Evaluator {
 
     var card: ModelCard {
         ModelCard(
-            id: "mock", architecture: "mock", created: 0, contextSize: 512, trainingContextSize: 512, vocabularySize: 260, embeddingLength: 8,
+            id: "mock", architecture: "mock", created: 0, contextSize: 512, trainingContextSize: 512, vocabularySize: 260,
+            embeddingLength: 8,
             parameterCount: 268_098_176, byteCount: 252_706_816, slotCount: 1, typeDescription: "mock 268M Q8_0", hasChatTemplate: false)
     }
 

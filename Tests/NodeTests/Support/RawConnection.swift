@@ -2,9 +2,9 @@ import Node
 import Testing
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A TCP connection driven by hand, for what well-behaved clients never do. Calls block; see ``blocking(_:)``.
@@ -17,9 +17,9 @@ final class RawConnection: Sendable {
 
     init(port: Int) throws {
         #if canImport(Glibc)
-        let kind = Int32(SOCK_STREAM.rawValue)
+            let kind = Int32(SOCK_STREAM.rawValue)
         #else
-        let kind = SOCK_STREAM
+            let kind = SOCK_STREAM
         #endif
         descriptor = socket(AF_INET, kind, 0)
         guard descriptor >= 0 else { throw Failure(what: "socket") }
@@ -54,9 +54,9 @@ final class RawConnection: Sendable {
 
     private static func write(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
         #if canImport(Glibc)
-        Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
         #else
-        Darwin.send(descriptor, bytes.baseAddress, bytes.count, 0)
+            Darwin.send(descriptor, bytes.baseAddress, bytes.count, 0)
         #endif
     }
 
@@ -76,9 +76,9 @@ final class RawConnection: Sendable {
     /// Ends our side only.
     func endSending() {
         #if canImport(Glibc)
-        shutdown(descriptor, Int32(SHUT_WR))
+            shutdown(descriptor, Int32(SHUT_WR))
         #else
-        shutdown(descriptor, SHUT_WR)
+            shutdown(descriptor, SHUT_WR)
         #endif
     }
 }

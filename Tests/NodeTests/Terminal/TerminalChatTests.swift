@@ -18,7 +18,8 @@ import Testing
     @Test("Answers are kept in the conversation, until it is cleared")
     func history() async throws {
         let engine = MockEngine()
-        let text = try await chat(["one", "", "two", "/clear", "three \\", "four", "/nonsense", "/exit", "five"], engine, system: "Be brief.")
+        let text = try await chat(
+            ["one", "", "two", "/clear", "three \\", "four", "/nonsense", "/exit", "five"], engine, system: "Be brief.")
         #expect(text == "The\nThe\nThe\n")
         let contents = engine.seen.conversations.map { $0.messages.map(\.content) }
         #expect(contents == [["Be brief.", "one"], ["Be brief.", "one", "The", "two"], ["Be brief.", "three \nfour"]])

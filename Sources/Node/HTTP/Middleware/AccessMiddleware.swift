@@ -65,12 +65,13 @@ struct AccessMiddleware: RouterMiddleware {
                 .forbidden, .permission, "Pages of other sites cannot use this server. Set an API key to allow requests by key.",
                 code: "cross_site")
         }
-        guard let authority = request.head.authority ?? request.headers[HTTPField.Name("Host") ?? .origin] else { return }
+        guard let authority = request.head.authority else { return }
         let name = AccessMiddleware.hostName(authority.lowercased())
         if name == host || name == "localhost" || name == "::1" || name.hasPrefix("127.") || name.hasSuffix(".localhost") { return }
         throw APIError(
             .forbidden, .permission,
-            "This server answers to 'localhost', not to '\(name.prefix(100))'. Set an API key to let it answer to other names.", code: "wrong_host")
+            "This server answers to 'localhost', not to '\(name.prefix(100))'. Set an API key to let it answer to other names.",
+            code: "wrong_host")
     }
 
     /// `[::1]:8080` → `::1`, `localhost:8080` → `localhost`.

@@ -28,7 +28,8 @@ struct ErrorMiddleware: RouterMiddleware {
             throw error
         } catch {
             context.logger.error("unexpected error: \(error)")
-            let answer = APIError(.internalServerError, .server, "The server could not answer because of an internal error.", code: "internal_error")
+            let answer = APIError(
+                .internalServerError, .server, "The server could not answer because of an internal error.", code: "internal_error")
             return answer.response(from: request, context: context)
         }
     }

@@ -73,7 +73,8 @@ extension APIError {
             self = .stopping
         case .failed:
             // What broke is the operator's business and stands in the log.
-            self = APIError(.internalServerError, .server, "The model could not answer because of an internal error.", code: "internal_error")
+            self = APIError(
+                .internalServerError, .server, "The model could not answer because of an internal error.", code: "internal_error")
         }
     }
 

@@ -19,7 +19,8 @@ struct AnswerOptions: Hashable, Sendable {
         includesUsage = false
         if let options = try fields.object("stream_options") {
             if !streams {
-                throw .invalid("'stream_options' is only for requests with 'stream': true.", parameter: "stream_options", code: "invalid_value")
+                throw .invalid(
+                    "'stream_options' is only for requests with 'stream': true.", parameter: "stream_options", code: "invalid_value")
             }
             includesUsage = try RequestFields(options, prefix: "stream_options.").bool("include_usage") ?? false
         }

@@ -42,7 +42,8 @@ struct CompletionRequest: Hashable, Sendable {
                     prompts.append(.tokens(try tokens(ids, named: "prompt[\(index)]", vocabularySize: vocabularySize)))
                 default:
                     throw .invalid(
-                        "'prompt[\(index)]' must be a string or a list of tokens, not \(element.kind).", parameter: "prompt", code: "invalid_type")
+                        "'prompt[\(index)]' must be a string or a list of tokens, not \(element.kind).", parameter: "prompt",
+                        code: "invalid_type")
                 }
             }
             return prompts

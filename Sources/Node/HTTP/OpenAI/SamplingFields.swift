@@ -33,7 +33,8 @@ extension RequestFields {
             try refuse(name, unless: { $0 == .string("") }, because: "answers cannot be bound to a grammar")
         }
         try refuse(
-            "response_format", unless: { $0["type"] == .string("text") }, because: "answers cannot be bound to a format; use {\"type\": \"text\"}")
+            "response_format", unless: { $0["type"] == .string("text") },
+            because: "answers cannot be bound to a format; use {\"type\": \"text\"}")
     }
 
     /// `{"1234": -100}`, or llama.cpp's `[[1234, -1.0], [5, false]]`.
@@ -44,7 +45,8 @@ extension RequestFields {
         func add(_ id: Int?, _ bias: JSONValue) throws(APIError) {
             guard let id, id >= 0, id < vocabularySize, let token = Int32(exactly: id) else {
                 throw .invalid(
-                    "'\(name)' names a token that is not a whole number from 0 to \(vocabularySize - 1).", parameter: name, code: "invalid_value")
+                    "'\(name)' names a token that is not a whole number from 0 to \(vocabularySize - 1).", parameter: name,
+                    code: "invalid_value")
             }
             switch bias {
             case .bool(false): biases[token] = -.infinity

@@ -11,7 +11,8 @@ struct TokenRoutes: Sendable {
         let fields = try await request.fields(limits)
         guard let content = try fields.string("content") else { throw fields.missing("content") }
         let tokens = try await engine.tokenize(
-            Array(content.utf8), addSpecial: try fields.bool("add_special") ?? false, parseSpecial: try fields.bool("parse_special") ?? true)
+            Array(content.utf8), addSpecial: try fields.bool("add_special") ?? false, parseSpecial: try fields.bool("parse_special") ?? true
+        )
         guard try fields.bool("with_pieces") ?? false else {
             return Response(json: ["tokens": .array(tokens.map { .integer(Int($0)) })])
         }

@@ -12,9 +12,10 @@ struct DrainService: Service {
         try await gracefulShutdown()
         gate.close()
         let count = gate.count
-        logger.info("stopping\(count == 0 ? "" : "; \(count) requests under way may take \(gracePeriod.components.seconds) s")")
+        let rest = count == 0 ? "" : "; requests under way (\(count)) may take \(gracePeriod.components.seconds) s"
+        logger.info("stopping\(rest)")
         if await !gate.emptied(within: gracePeriod) {
-            logger.warning("breaking off \(gate.count) requests")
+            logger.warning("breaking off requests still under way: \(gate.count)")
         }
         await engine.shutdown()
     }

@@ -43,7 +43,10 @@ public struct ListeningError: Error, CustomStringConvertible {
     public var reason: String
 
     public var description: String {
-        "cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, --port 0 any that is free."
+        """
+        cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, \
+        --port 0 any that is free.
+        """
     }
 }
 
