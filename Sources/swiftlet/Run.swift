@@ -76,9 +76,6 @@ struct Run: AsyncParsableCommand {
 
     private func converse(_ continuation: Continuation) async throws {
         guard let text = try promptText() else {
-            guard continuation.engine.card.hasChatTemplate else {
-                throw ValidationError("This model has no chat template to talk by. Give --prompt TEXT --raw to continue a text.")
-            }
             return try await TerminalChat(continuation, system: system).runUntilInterrupted()
         }
         let account: Continuation.Account
