@@ -23,7 +23,7 @@ struct AttentionCase {
     }
 
     func data() -> Data {
-        var random = SplitMix(seed)
+        var random = SeededGenerator(seed: seed)
         func rows(_ n: Int, _ size: Int) -> [[Float]] { (0..<n).map { _ in random.floats(size, -1.5...1.5) } }
         return Data(
             queries: rows(queryCount, keySize), keys: rows(keyCount, keySize).map { $0.map { Float16($0) } },
@@ -59,11 +59,11 @@ struct AttentionCase {
     /// What the kernel makes of the queries in `group`, with the keys cut off after `keys` of them if given.
     func run(_ table: VectorTable, _ data: Data, group: Range<Int>, keys: Int? = nil) -> [[Float]] {
         let keyCount = keys ?? self.keyCount
-        let k = GuardedRow(data.keys[..<keyCount].flatMap { $0 })
-        let v = GuardedRow(data.values[..<keyCount].flatMap { $0 })
-        let queries = group.map { GuardedRow(data.queries[$0]) }
-        let outputs = group.map { _ in GuardedRow(byteCount: 4 * valueSize) }
-        let masks = mask.map { mask in group.map { q in GuardedRow((0..<keyCount).map { mask(q, $0) }) } }
+        let k = GuardedMemory(data.keys[..<keyCount].flatMap { $0 })
+        let v = GuardedMemory(data.values[..<keyCount].flatMap { $0 })
+        let queries = group.map { GuardedMemory(data.queries[$0]) }
+        let outputs = group.map { _ in GuardedMemory(byteCount: 4 * valueSize) }
+        let masks = mask.map { mask in group.map { q in GuardedMemory((0..<keyCount).map { mask(q, $0) }) } }
         let bytes = table.attentionScratchByteCount(keySize, valueSize)
         let scratch = UnsafeMutableRawPointer.allocate(byteCount: bytes + 64, alignment: 64)
         defer { scratch.deallocate() }

@@ -7,7 +7,7 @@ import Testing
     /// Sum, difference, product and quotient are the exact ones, in place too.
     @Test(arguments: VectorVariant.all)
     func arithmetic(variant: VectorVariant) {
-        var random = SplitMix(1)
+        var random = SeededGenerator(seed: 1)
         let table = variant.table
         let kernels: [(RowPairKernel, (Float, Float) -> Float)] = [
             (table.add, { $0 + $1 }), (table.sub, { $0 - $1 }), (table.mul, { $0 * $1 }), (table.div, { $0 / $1 }),
@@ -17,9 +17,9 @@ import Testing
                 let a = random.floats(count)
                 let b = random.floats(count)
                 let expected = zip(a, b).map { reference($0, $1).bitPattern }
-                let left = GuardedRow(a)
-                let right = GuardedRow(b)
-                let out = GuardedRow(byteCount: 4 * count)
+                let left = GuardedMemory(a)
+                let right = GuardedMemory(b)
+                let out = GuardedMemory(byteCount: 4 * count)
                 kernel(left.floats, right.floats, out.floats, count)
                 #expect(out.floats(count).map(\.bitPattern) == expected)
                 kernel(left.floats, right.floats, right.floats, count)
@@ -30,11 +30,11 @@ import Testing
 
     @Test(arguments: VectorVariant.all)
     func scaleClampAndSum(variant: VectorVariant) {
-        var random = SplitMix(2)
+        var random = SeededGenerator(seed: 2)
         for count in awkwardCounts {
             let values = random.floats(count)
-            let a = GuardedRow(values)
-            let out = GuardedRow(byteCount: 4 * count)
+            let a = GuardedMemory(values)
+            let out = GuardedMemory(byteCount: 4 * count)
             variant.table.scale(a.floats, out.floats, count, 1.7, -0.3)
             for i in 0..<count { #expect(close(out.floats[i], Double(values[i]) * Double(Float(1.7)) - Double(Float(0.3)))) }
             variant.table.clamp(a.floats, out.floats, count, -1, 0.5)
@@ -52,11 +52,11 @@ import Testing
     /// With and without weights; a row of zeros stays one, a huge one does not trap.
     @Test(arguments: VectorVariant.all)
     func rmsNorm(variant: VectorVariant) {
-        var random = SplitMix(3)
+        var random = SeededGenerator(seed: 3)
         for count in awkwardCounts {
-            let a = GuardedRow(random.floats(count))
-            let weight = GuardedRow(random.floats(count))
-            let out = GuardedRow(byteCount: 4 * count)
+            let a = GuardedMemory(random.floats(count))
+            let weight = GuardedMemory(random.floats(count))
+            let out = GuardedMemory(byteCount: 4 * count)
             var squares = 0.0
             for i in 0..<count { squares += Double(a.floats[i]) * Double(a.floats[i]) }
             let factor = 1 / (squares / Double(count) + 1e-6).squareRoot()
@@ -78,15 +78,15 @@ import Testing
     /// Scale, mask, slope and sink, and a row that is hidden whole.
     @Test(arguments: VectorVariant.all)
     func softMax(variant: VectorVariant) {
-        var random = SplitMix(4)
+        var random = SeededGenerator(seed: 4)
         for count in awkwardCounts {
             for (masked, sink) in [(false, -Float.infinity), (true, -.infinity), (true, 1.5), (false, 40)] {
-                let a = GuardedRow(random.floats(count, -20...20))
+                let a = GuardedMemory(random.floats(count, -20...20))
                 let bias = (0..<count).map { i -> Float in
                     i % 3 == 1 ? -.infinity : Float.random(in: -2...0, using: &random)
                 }
-                let mask = GuardedRow(bias)
-                let out = GuardedRow(byteCount: 4 * count)
+                let mask = GuardedMemory(bias)
+                let out = GuardedMemory(byteCount: 4 * count)
                 variant.table.softMax(a.floats, masked ? UnsafePointer(mask.floats) : nil, 0.5, sink, out.floats, count, 0.7)
                 let x = (0..<count).map { Double(a.floats[$0]) * Double(Float(0.7)) + (masked ? 0.5 * Double(bias[$0]) : 0) }
                 let top = max(x.max() ?? 0, Double(sink))
@@ -104,15 +104,15 @@ import Testing
     /// Both ways of pairing, whole and partial rotation, in place and not.
     @Test(arguments: VectorVariant.all, [true, false])
     func rope(variant: VectorVariant, neox: Bool) {
-        var random = SplitMix(5)
+        var random = SeededGenerator(seed: 5)
         for pairs in Array(1...20) + [32, 64, 128] {
             for extra in [0, 1, 7, 64] {
                 let count = 2 * pairs + extra
                 let values = random.floats(count)
                 let angles = random.floats(pairs)
-                let cosSin = GuardedRow(angles.flatMap { [cos($0), sin($0)] })
-                let a = GuardedRow(values)
-                let out = GuardedRow(byteCount: 4 * count)
+                let cosSin = GuardedMemory(angles.flatMap { [cos($0), sin($0)] })
+                let a = GuardedMemory(values)
+                let out = GuardedMemory(byteCount: 4 * count)
                 variant.table.rope(a.floats, out.floats, count, pairs, neox, cosSin.floats)
                 for i in 0..<pairs {
                     let (first, second) = neox ? (i, i + pairs) : (2 * i, 2 * i + 1)
@@ -138,11 +138,11 @@ import Testing
             let expected = Float(Float16(bitPattern: bits))
             #expect(expected.isNaN ? value.isNaN : value.bitPattern == expected.bitPattern)
         }
-        var random = SplitMix(6)
+        var random = SeededGenerator(seed: 6)
         for count in awkwardCounts {
             let values = random.floats(count, -70000...70000) + [1e-7, 65519, 65520, .infinity, .nan]
-            let source = GuardedRow(values)
-            let narrow = GuardedRow(byteCount: 2 * values.count)
+            let source = GuardedMemory(values)
+            let narrow = GuardedMemory(byteCount: 2 * values.count)
             variant.table.f32ToF16(source.floats, narrow.pointer, values.count)
             for i in values.indices {
                 let half = narrow.pointer.loadUnaligned(fromByteOffset: 2 * i, as: Float16.self)

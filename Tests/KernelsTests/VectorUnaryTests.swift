@@ -71,12 +71,12 @@ import Testing
     /// past the row is read or written.
     @Test(arguments: VectorVariant.all)
     func rowsOfAnyLength(variant: VectorVariant) throws {
-        var random = SplitMix(7)
+        var random = SeededGenerator(seed: 7)
         for kernel in variant.table.unary.compactMap({ $0 }) {
             for count in awkwardCounts {
                 let values = random.floats(count)
-                let source = GuardedRow(values)
-                let target = GuardedRow(byteCount: 4 * count)
+                let source = GuardedMemory(values)
+                let target = GuardedMemory(byteCount: 4 * count)
                 kernel(source.floats, target.floats, count)
                 for i in 0..<count {
                     var alone: Float = 0
@@ -99,14 +99,14 @@ import Testing
         #expect(table.glu.count == GLUKind.allCases.count)
         #expect(table.glu[Int(GLUKind.swigluOAI.rawValue)] == nil)
         #expect(table.glu[Int(GLUKind.swigluClamp.rawValue)] == nil)
-        var random = SplitMix(8)
+        var random = SeededGenerator(seed: 8)
         for (unit, function) in functions {
             let kernel = try #require(table.glu[Int(unit.rawValue)])
             let reference = try #require(Self.reference(function))
             for count in awkwardCounts {
-                let a = GuardedRow(random.floats(count))
-                let b = GuardedRow(random.floats(count))
-                let out = GuardedRow(byteCount: 4 * count)
+                let a = GuardedMemory(random.floats(count))
+                let b = GuardedMemory(random.floats(count))
+                let out = GuardedMemory(byteCount: 4 * count)
                 kernel(a.floats, b.floats, out.floats, count)
                 for i in 0..<count {
                     #expect(close(out.floats[i], reference(Double(a.floats[i])) * Double(b.floats[i]), relative: 2e-6))

@@ -42,7 +42,7 @@ struct ConversionTests {
     @Test("random blocks are close to the format's definition, and nothing past the end is written", arguments: pairs)
     func closeToDefinition(_ variant: VariantUnderTest, _ type: StoredType) throws {
         let kernel = try #require(variant.table.conversions[type.number])
-        var random = SplitMix(7)
+        var random = SeededGenerator(seed: 7)
         for blockCount in [1, 2, 3, 7, 33] {
             let count = blockCount * type.blockElements
             let bytes = type.randomBytes(count, &random)
