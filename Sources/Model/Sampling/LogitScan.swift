@@ -39,9 +39,10 @@ enum LogitScan {
             }
             start = end
         }
+        guard best > -.infinity else { return (-.infinity, 0) }
         var index = bestBlock
         while index < count, base[index] != best { index += 1 }
-        return index < count ? (best, index) : (-.infinity, 0)
+        return (best, index)
     }
 
     /// Copies logits with NaN made minus infinity and plus infinity made the largest finite number.
