@@ -131,6 +131,12 @@ with Server(GEMMA, ctx=2048, parallel=2) as server:
     for method, path, allowed in (("GET", "/nowhere", {404}), ("DELETE", COMPLETIONS, {404, 405}), ("GET", COMPLETIONS, {404, 405})):
         status, _, _ = server.request(method, path)
         report.check(status in allowed, f"{method} {path}: {status}")
+    # A client that sends on regardless may see no more than a closed connection; one that looks, sees why.
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+        connection.sendall(b"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                           b"Content-Length: 100000000\r\n\r\n" + b'{"prompt":"' + b"x" * 5000)
+        answer = connection.recv(65536)
+    report.check(b" 413 " in answer.split(b"\r\n")[0], f"a body said to be 100 MB: {answer.split(bytes([13, 10]))[0]!r}")
     for data in RAW:
         with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
             try:

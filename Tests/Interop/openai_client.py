@@ -2,10 +2,13 @@
 
 import openai
 
-from interop import GEMMA, Report, Server
+from interop import CACHE, GEMMA, Report, Server
+
+# The model's file is a base model's and holds no chat template: Gemma's own comes from the reference's collection.
+TEMPLATE = CACHE / "templates" / "google-gemma-2-2b-it.jinja"
 
 report = Report()
-with Server(GEMMA, "--api-key", "open-sesame", parallel=2) as server:
+with Server(GEMMA, "--api-key", "open-sesame", "--chat-template-file", TEMPLATE, parallel=2) as server:
     client = openai.OpenAI(base_url=server.url + "/v1", api_key="open-sesame", max_retries=0, timeout=120)
 
     models = client.models.list().data
