@@ -176,7 +176,7 @@ import Testing
 
     @Test("Stopping lets the answers under way finish, turns new requests away, and returns")
     func gracefulStop() async throws {
-        let engine = MockEngine(.init(pause: .milliseconds(20)))
+        let engine = MockEngine(.init(pause: .milliseconds(50)))
         try await serving(engine) { port, stop in
             let streaming = try await blocking {
                 let connection = try RawConnection(port: port)
@@ -187,9 +187,16 @@ import Testing
             let idle = try await blocking { try RawConnection(port: port) }
             await stop()
             try await blocking {
-                let late = idle
-                late.send("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                #expect(late.receive(until: "shutting_down").contains("503"))
+                // Word of the stop takes a moment to get around.
+                var health = ""
+                for _ in 0..<100 where !health.contains("503") {
+                    let asking = try RawConnection(port: port)
+                    asking.send("GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                    health = asking.receive()
+                }
+                #expect(health.contains("shutting_down"))
+                idle.send(self.post("{\"prompt\":\"x\"}"))
+                #expect(idle.receive(until: "shutting_down").contains("503"))
                 let refused = try RawConnection(port: port)
                 refused.send(self.post("{\"prompt\":\"x\"}"))
                 #expect(refused.receive(until: "shutting_down").contains("503"))
