@@ -45,7 +45,8 @@ struct ModelTemplateTests {
             var rendered: String?
             var failure = ""
             do {
-                let template = try templates[sample.template] ?? ChatTemplate(source: sample.template)
+                let file = folder.appending(path: sample.template)
+                let template = try templates[sample.template] ?? ChatTemplate(source: String(decoding: Data(contentsOf: file), as: UTF8.self))
                 templates[sample.template] = template
                 rendered = try sample.render(template)
             } catch {

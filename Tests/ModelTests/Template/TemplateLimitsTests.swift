@@ -76,15 +76,13 @@ struct TemplateLimitsTests {
 
     /// Runs something on a thread with little stack, as some servers' threads have.
     private func withSmallStack(_ body: @escaping @Sendable () -> Void) {
-        let thread = Thread { body() }
-        thread.stackSize = 512 << 10
         let done = DispatchSemaphore(value: 0)
-        let wrapped = Thread {
+        let thread = Thread {
             body()
             done.signal()
         }
-        wrapped.stackSize = thread.stackSize
-        wrapped.start()
+        thread.stackSize = 512 << 10
+        thread.start()
         done.wait()
     }
 
