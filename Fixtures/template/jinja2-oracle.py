@@ -4,10 +4,11 @@ environment set up here: a sandbox, blocks trimmed, loop controls, and a few fun
     jinja2-oracle.py language OUT               small templates that go through the language (OUT is language.jsonl)
     jinja2-oracle.py conversations FOLDER OUT   every *.jinja of a folder with a set of conversations
 
-OUT gets a JSON object per line: name, template (its text), variables, now, and output or error.
+OUT gets a JSON object per line: name, template (its text, or its file's name), variables, now, and output or error.
 """
 
 import datetime
+import functools
 import json
 import pathlib
 import sys
@@ -47,11 +48,16 @@ def environment():
     return made
 
 
+@functools.cache
+def compiled(template):
+    return environment().from_string(template)
+
+
 def case(name, template, variables):
     made = {"name": name, "template": template, "variables": variables, "now": NOW}
     try:
         # A copy, so that no template sees what another did.
-        made["output"] = environment().from_string(template).render(**json.loads(json.dumps(variables)))
+        made["output"] = compiled(template).render(**json.loads(json.dumps(variables)))
     except Exception as error:
         made["error"] = f"{type(error).__name__}: {error}"[:200]
     return made
@@ -259,7 +265,10 @@ def conversations(folder):
             variants = [{"add_generation_prompt": True}, {"add_generation_prompt": False}]
             for variant in variants + (MORE if name in WITH_MORE else []):
                 marks = {"messages": messages, "bos_token": "<bos>", "eos_token": "<eos>"}
-                yield case(f"{path.name}, {name}", template, marks | variant)
+                made = case(f"{path.name}, {name}", template, marks | variant)
+                # The reader has the file too, and there are many cases of each.
+                made["template"] = path.name
+                yield made
 
 
 def main():

@@ -127,11 +127,11 @@ struct SamplerTests {
 
     @Test("A wide nucleus over a large row is found, not only a small one")
     func wideNucleus() {
-        let logits = [Float](repeating: 0, count: 3000)
-        let counts = counts(parameters { $0.topP = 0.5 }, logits, draws: 30_000)
+        let logits = [Float](repeating: 0, count: 300)
+        let counts = counts(parameters { $0.topP = 0.5 }, logits, draws: 6000)
         // Of equals the lowest tokens stay: half of them.
-        #expect(counts[..<1500].allSatisfy { $0 > 0 })
-        #expect(counts[1501...].allSatisfy { $0 == 0 })
+        #expect(counts[..<150].allSatisfy { $0 > 0 })
+        #expect(counts[151...].allSatisfy { $0 == 0 })
     }
 
     @Test("Equal seeds give equal choices; the first ones are fixed for all platforms and versions")

@@ -30,7 +30,8 @@ struct ModelTemplateTests {
     @Test("Every template of the collection renders every conversation as Jinja 2 does, or is refused alike")
     func collection() throws {
         guard let folder = ExternalData.find("templates"), let python = ExternalData.find("venv/bin/python") else { return }
-        let output = FileManager.default.temporaryDirectory.appending(path: "swiftlet-templates-\(ProcessInfo.processInfo.processIdentifier).jsonl")
+        let name = "swiftlet-templates-\(ProcessInfo.processInfo.processIdentifier).jsonl"
+        let output = FileManager.default.temporaryDirectory.appending(path: name)
         defer { try? FileManager.default.removeItem(at: output) }
         let oracle = Process()
         oracle.executableURL = python
@@ -45,7 +46,9 @@ struct ModelTemplateTests {
             var rendered: String?
             var failure = ""
             do {
-                let template = try templates[sample.template] ?? ChatTemplate(source: sample.template)
+                let file = folder.appending(path: sample.template)
+                let template =
+                    try templates[sample.template] ?? ChatTemplate(source: String(decoding: Data(contentsOf: file), as: UTF8.self))
                 templates[sample.template] = template
                 rendered = try sample.render(template)
             } catch {

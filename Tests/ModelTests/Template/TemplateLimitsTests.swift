@@ -69,22 +69,21 @@ struct TemplateLimitsTests {
         let sources = [
             "{% set ns = namespace() %}{% set ns.me = ns %}{{ ns }}{{ ns.me.me == ns }}{{ [ns] }}",
             "{% set ns = namespace(p=none) %}{% for i in range(9000) %}{% set ns.p = namespace(p=ns.p) %}{% endfor %}",
-            "{% set ns = namespace(f=none) %}{% macro m() %}{% set ns.f = caller %}{% endmacro %}{% for i in range(900) %}{% call m() %}{% endcall %}{% endfor %}",
+            "{% set ns = namespace(f=none) %}{% macro m() %}{% set ns.f = caller %}{% endmacro %}"
+                + "{% for i in range(900) %}{% call m() %}{% endcall %}{% endfor %}",
         ]
         for source in sources { #expect(failure(source) == nil, "\(String(describing: failure(source)))") }
     }
 
     /// Runs something on a thread with little stack, as some servers' threads have.
     private func withSmallStack(_ body: @escaping @Sendable () -> Void) {
-        let thread = Thread { body() }
-        thread.stackSize = 512 << 10
         let done = DispatchSemaphore(value: 0)
-        let wrapped = Thread {
+        let thread = Thread {
             body()
             done.signal()
         }
-        wrapped.stackSize = thread.stackSize
-        wrapped.start()
+        thread.stackSize = 512 << 10
+        thread.start()
         done.wait()
     }
 
@@ -125,7 +124,8 @@ struct TemplateLimitsTests {
         let cases = try OracleCase.all(in: Data(contentsOf: ExternalData.fixture("template/language.jsonl")))
         let pieces = [
             "{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "|", "(", ")", "[", "]", "{", "}", "'", "\"", "\\", "for", "in", "if", "endif",
-            "endfor", "set", "macro", "endmacro", "loop", "ns", "~", "*", "**", "//", "%", ".", ",", ":", "0", "9223372036854775807", "1e400",
+            "endfor", "set", "macro", "endmacro", "loop", "ns", "~", "*", "**", "//", "%", ".", ",", ":", "0", "1e400",
+            "9223372036854775807",
             "\u{301}", "é", "\r\n", "\0", "is", "not", "else", "x", "range(", "namespace(", " ", "\n",
         ]
         for round in 0..<6000 {

@@ -7,7 +7,9 @@ struct StreamingDecoderTests {
     func partsMakeTheWhole() throws {
         let tokenizer = try SyntheticVocabulary().tokenizer(.init(addSpacePrefix: false))
         var generator = SeededGenerator(seed: 3)
-        let interesting: [UInt8] = [0x41, 0x80, 0xBF, 0xC2, 0xC0, 0xE0, 0xA0, 0xE2, 0x82, 0xAC, 0xED, 0xF0, 0x9F, 0x98, 0x80, 0xF4, 0x90, 0xFF]
+        let interesting: [UInt8] = [
+            0x41, 0x80, 0xBF, 0xC2, 0xC0, 0xE0, 0xA0, 0xE2, 0x82, 0xAC, 0xED, 0xF0, 0x9F, 0x98, 0x80, 0xF4, 0x90, 0xFF,
+        ]
         for _ in 0..<2000 {
             let length = Int.random(in: 0...12, using: &generator)
             let bytes = (0..<length).map { _ in interesting.randomElement(using: &generator)! }
