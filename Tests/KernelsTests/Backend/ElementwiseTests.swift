@@ -38,7 +38,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func addsSubtractsMultipliesAndDividesWithRepeats(_ given: BackendUnderTest) throws {
-        var random = SplitMix(1)
+        var random = SeededGenerator(seed: 1)
         for shape in ElementwiseTests.shapes {
             for _ in 0..<6 {
                 // The second source keeps each dimension, or has one or half of it.
@@ -65,7 +65,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func readsHalvesAndTransposedSources(_ given: BackendUnderTest) throws {
-        var random = SplitMix(2)
+        var random = SeededGenerator(seed: 2)
         let x = Dense.random(Shape(12, 9, 5), &random)
         var y = Dense.random(Shape(9, 12, 5), &random)
         let test = GraphUnderTest()
@@ -77,7 +77,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func appliesFunctionsOfOneVariable(_ given: BackendUnderTest) throws {
-        var random = SplitMix(3)
+        var random = SeededGenerator(seed: 3)
         for shape in ElementwiseTests.shapes {
             let x = Dense.random(shape, &random)
             for (operation, function) in ElementwiseTests.functions {
@@ -91,7 +91,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func gatesWithTwoSourcesAndWithHalves(_ given: BackendUnderTest) throws {
-        var random = SplitMix(4)
+        var random = SeededGenerator(seed: 4)
         func silu(_ x: Float) -> Float { x / (1 + exp(-x)) }
         let gate = Dense.random(Shape(70, 6, 2), &random)
         let value = Dense.random(Shape(70, 6, 2), &random)

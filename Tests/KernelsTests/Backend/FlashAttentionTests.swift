@@ -29,7 +29,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func attends(_ given: BackendUnderTest) throws {
-        var random = SplitMix(41)
+        var random = SeededGenerator(seed: 41)
         for s in FlashAttentionTests.settings {
             // Stored [size, heads, tokens] and permuted, as models do.
             let q = Dense.random(Shape(s.keySize, s.heads, s.tokens, s.streams), &random)

@@ -48,7 +48,7 @@ struct Dense: Equatable {
         }
     }
 
-    static func random(_ shape: Shape, _ random: inout SplitMix, _ range: ClosedRange<Float> = -2...2) -> Dense {
+    static func random(_ shape: Shape, _ random: inout SeededGenerator, _ range: ClosedRange<Float> = -2...2) -> Dense {
         Dense(shape) { _, _, _, _ in Float.random(in: range, using: &random) }
     }
 }

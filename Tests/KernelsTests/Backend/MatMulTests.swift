@@ -7,7 +7,7 @@ import Testing
 /// With quantized weights the activations are quantized too, to eight bits, which is what the wider bound allows for.
 @Suite struct MatMulTests {
     private func weights(
-        _ type: StoredType, _ shape: Shape, _ random: inout SplitMix, on backend: CPUBackend
+        _ type: StoredType, _ shape: Shape, _ random: inout SeededGenerator, on backend: CPUBackend
     ) throws -> ([UInt8], Dense) {
         let bytes = type.randomBytes(shape.elementCount, &random)
         let convert = try #require(backend.conversions[type.number]?.toF32)
@@ -29,7 +29,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func multipliesEveryTypeWithAnyNumberOfColumns(_ given: BackendUnderTest) throws {
-        var random = SplitMix(11)
+        var random = SeededGenerator(seed: 11)
         for type in StoredType.all {
             guard let element = ElementType(rawValue: type.number) else { continue }
             for (rows, columns) in [(1, 1), (50, 1), (33, 3), (64, 8), (130, 21)] {
@@ -46,7 +46,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func repeatsWeightsOverBatches(_ given: BackendUnderTest) throws {
-        var random = SplitMix(12)
+        var random = SeededGenerator(seed: 12)
         for (w2, w3, b2, b3) in [(1, 1, 3, 2), (2, 1, 6, 1), (2, 3, 4, 6), (3, 1, 3, 4)] {
             var w = Dense.random(Shape(40, 9, w2, w3), &random)
             let x = Dense.random(Shape(40, 5, b2, b3), &random)
@@ -60,7 +60,7 @@ import Testing
     /// Permuted queries and keys, transposed values: views with and without contiguous rows on either side.
     @Test(arguments: BackendUnderTest.all)
     func multipliesViews(_ given: BackendUnderTest) throws {
-        var random = SplitMix(13)
+        var random = SeededGenerator(seed: 13)
         for axes in [(0, 2, 1, 3), (1, 0, 2, 3), (2, 0, 1, 3)] {
             let list = [axes.0, axes.1, axes.2, axes.3]
             var w = Dense.random(Shape(24, 24, 24), &random)
@@ -78,7 +78,7 @@ import Testing
 
     /// Copies of both sides and the packed activations must not lie over each other, however large.
     @Test func keepsLargeCopiesApart() throws {
-        var random = SplitMix(16)
+        var random = SeededGenerator(seed: 16)
         let backend = try CPUBackend(threads: 2)
         let size = 1100
         let w = Dense.random(Shape(size, size), &random)
@@ -99,7 +99,7 @@ import Testing
     /// Products of the same activations share their packing; each must still get its own answer.
     @Test(arguments: BackendUnderTest.all)
     func sharesPackedActivations(_ given: BackendUnderTest) throws {
-        var random = SplitMix(14)
+        var random = SeededGenerator(seed: 14)
         let x = Dense.random(Shape(512, 7), &random)
         let test = GraphUnderTest()
         let input = test.floats(x)
@@ -120,7 +120,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func multipliesByExperts(_ given: BackendUnderTest) throws {
-        var random = SplitMix(15)
+        var random = SeededGenerator(seed: 15)
         for (used, tokens, shared) in [(2, 1, true), (3, 17, true), (2, 40, false), (1, 5, false)] {
             for number in [0, 8, 12] as [UInt32] {
                 let type = try #require(StoredType.all.first { $0.number == number })

@@ -38,7 +38,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func normsAndSumsRows(_ given: BackendUnderTest) throws {
-        var random = SplitMix(5)
+        var random = SeededGenerator(seed: 5)
         for shape in [Shape(1), Shape(17, 3), Shape(640, 9, 2), Shape(4096, 33)] {
             let x = Dense.random(shape, &random, -1...2)
             for (operation, function) in NormTests.functions {
@@ -61,7 +61,7 @@ import Testing
     /// A norm and the product with its weights become one; the bytes must be those of the two.
     @Test(arguments: BackendUnderTest.all)
     func fusesNormAndWeightsWithoutChangingThem(_ given: BackendUnderTest) throws {
-        var random = SplitMix(6)
+        var random = SeededGenerator(seed: 6)
         let x = Dense.random(Shape(640, 37), &random)
         let weight = Dense.random(Shape(640), &random)
         let fused = GraphUnderTest()
@@ -77,7 +77,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func softensRowsUnderMaskSlopesAndSinks(_ given: BackendUnderTest) throws {
-        var random = SplitMix(7)
+        var random = SeededGenerator(seed: 7)
         for (heads, maxBias) in [(4, Float(0)), (6, Float(8))] {
             for hasSinks in [false, true] {
                 let x = Dense.random(Shape(45, 7, heads, 2), &random, -4...4)
