@@ -1,4 +1,5 @@
-"""Do random models of each architecture give stock's logits? NMSE over every position, in F32 and in Q8_0.
+"""Do random models of each architecture give stock's logits, with each variant of the kernels that runs here? NMSE over every
+position, in F32 and in Q8_0.
 
 In Q8_0 activations are rounded to eight bits before each product, so that a difference in the last bit of one of them may
 flip a rounding: stock with flash attention on is some 1.5e-6 from stock with it off, and 1e-5 from itself token by token. A figure below
@@ -7,24 +8,31 @@ file's weights written out as F32; on the Q8_0 file itself the limit is the larg
 distance from the answer that the same weights give in F32 may be at most 1.1 x stock's.
 """
 
-from interop import MODELS, Report, nmse, stock_logits, stop, swiftlet_logits
+import re
+
+from interop import MODELS, Report, nmse, stock_logits, stop, swiftlet, swiftlet_logits
 
 report = Report()
 models = sorted((MODELS / "tiny").glob("*.gguf"))
 if not models:
     stop("no tiny models: scripts/fetch-test-data tiny")
+variants = re.findall(r"^\s+(\w+)\s+(?:used|can run)", swiftlet("devices").stdout.decode(), re.MULTILINE)
+report.check(variants, f"kernel variants that run here: {', '.join(variants)}")
 # 128 tokens of a vocabulary of 128, in a fixed order that repeats nothing soon.
 tokens = [(position * 37 + position * position * 11 + 5) % 128 for position in range(128)]
 for model in models:
     on, off = stock_logits(model, tokens), stock_logits(model, tokens, flash=0)
-    ours = swiftlet_logits(model, tokens)
-    found = min(nmse(on, ours), nmse(off, ours))
     flash, single = nmse(on, off), nmse(on, stock_logits(model, tokens, batch=1))
+    report.note(f"{model.stem}: stock beside itself: NMSE {flash:.2e} with flash attention on / off, {single:.2e} with a batch of 128 / 1")
     limit = max(1e-7, flash, single) if model.stem.endswith("-q8_0") else 1e-7
-    report.check(found <= limit, f"{model.stem}: NMSE {found:.2e} (at most {limit:.2g}; stock beside itself: "
-                                 f"{flash:.2e} with flash attention on / off, {single:.2e} with a batch of 128 / 1)")
-    if model.stem.endswith("-q8_0"):
-        exact = stock_logits(model.with_name(model.stem + "-as-f32.gguf"), tokens, flash=0)
-        stocks, found = min(nmse(exact, on), nmse(exact, off)), nmse(exact, ours)
-        report.check(found <= 1.1 * stocks, f"{model.stem}: NMSE {found:.2e} to the same weights in F32 (stock's {stocks:.2e}, at most 1.1 x)")
+    for variant in variants:
+        name = f"{model.stem}, {variant}"
+        ours = swiftlet_logits(model, tokens, "--variant", variant)
+        found = min(nmse(on, ours), nmse(off, ours))
+        report.check(found <= limit, f"{name}: NMSE {found:.2e} (at most {limit:.2g})")
+        if model.stem.endswith("-q8_0"):
+            exact = stock_logits(model.with_name(model.stem + "-as-f32.gguf"), tokens, flash=0)
+            stocks, found = min(nmse(exact, on), nmse(exact, off)), nmse(exact, ours)
+            report.check(found <= 1.1 * stocks,
+                         f"{name}: NMSE {found:.2e} to the same weights in F32 (stock's {stocks:.2e}, at most 1.1 x)")
 report.finish()
