@@ -45,7 +45,7 @@ struct Llama: Architecture {
                 key: try Linear(weights, "\(prefix).attn_k", from: width, to: h.keyLength * h.keyValueHeadCount),
                 value: try Linear(weights, "\(prefix).attn_v", from: width, to: h.valueLength * h.keyValueHeadCount),
                 output: try Linear(weights, "\(prefix).attn_output", from: h.valueLength * h.headCount, to: width),
-                rope: h.rope, queryScale: 1, productScale: h.attentionScale ?? 1 / Float(h.keyLength).squareRoot(),
+                rope: h.rope, queryScale: 1, productScale: 1 / Float(h.keyLength).squareRoot(),
                 ropeFactors: factors,
                 headCount: h.headCount, keyValueHeadCount: h.keyValueHeadCount, keyLength: h.keyLength,
                 valueLength: h.valueLength)

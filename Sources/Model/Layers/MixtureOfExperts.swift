@@ -34,8 +34,6 @@ struct MixtureOfExperts: Sendable {
     var down: Bank
     var expertCount: Int
     var usedCount: Int
-    /// A last factor on the weights; 0 or 1 for none.
-    var weightsScale: Float
 
     init(_ weights: some WeightSource, _ prefix: String, _ h: Hyperparameters) throws(ModelError) {
         let width = h.embeddingLength
@@ -46,7 +44,6 @@ struct MixtureOfExperts: Sendable {
         down = try Bank(weights, "\(prefix).ffn_down_exps", from: hidden, to: width, h.expertCount)
         expertCount = h.expertCount
         usedCount = h.usedExpertCount
-        weightsScale = h.expertWeightsScale
     }
 
     /// `[width, tokens]` to `[width, tokens]`.
@@ -82,7 +79,6 @@ struct MixtureOfExperts: Sendable {
         let flat = g.reshape(picked, Shape(usedCount, tokens))
         // The smallest normal F16 keeps a router that scores nothing from dividing by zero.
         let total = g.clamp(g.sumRows(flat), 6.103515625e-5, .infinity)
-        let share = g.reshape(g.div(flat, total), Shape(1, usedCount, tokens))
-        return weightsScale == 0 || weightsScale == 1 ? share : g.scale(share, by: weightsScale)
+        return g.reshape(g.div(flat, total), Shape(1, usedCount, tokens))
     }
 }

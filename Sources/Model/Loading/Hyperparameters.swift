@@ -29,9 +29,6 @@ public struct Hyperparameters: Hashable, Sendable {
 
     public var expertCount: Int
     public var usedExpertCount: Int
-    public var expertWeightsScale: Float
-    /// What the products of queries and keys are multiplied by, where the file says so.
-    public var attentionScale: Float?
     public var finalLogitSoftcap: Float
 
     /// Bytes of keys and values that one token takes in all layers at F16.
@@ -62,8 +59,6 @@ extension Hyperparameters {
         guard usedExpertCount <= expertCount, (usedExpertCount > 0) == (expertCount > 0) else {
             throw ModelError(.metadata, "\(usedExpertCount) of \(expertCount) experts cannot be used")
         }
-        expertWeightsScale = try metadata.float("expert_weights_scale") ?? 0
-        attentionScale = try metadata.float("attention.scale").flatMap { $0 == 0 ? nil : $0 }
         finalLogitSoftcap = try metadata.float("final_logit_softcapping") ?? 0
 
         rope = try RopeParameters(metadata, mode: mode, keyLength: keyLength, trainedContext: trainedContext)
@@ -81,7 +76,8 @@ extension RopeParameters {
     /// Frequency base, linear and YaRN scaling as the file's metadata gives them.
     ///
     /// YaRN (Peng et al., 2023) also scales the attention by a factor of the stretch, `0.1 · ln(s) + 1`. The rotation
-    /// kernel applies that factor itself whenever it extrapolates; only what the file adds to it is put here.
+    /// kernel applies that factor itself whenever it extrapolates; only what the file adds to it is put here. Keys for
+    /// YaRN's other figures exist, but are other architectures': the reference does not read them for these.
     init(_ metadata: ModelMetadata, mode: Mode, keyLength: Int, trainedContext: Int) throws(ModelError) {
         let dimensions = try metadata.count("rope.dimension_count", atMost: keyLength) ?? keyLength
         guard dimensions % 2 == 0 else {
@@ -101,10 +97,7 @@ extension RopeParameters {
             originalContext: try metadata.count("rope.scaling.original_context_length", atMost: 1 << 31) ?? trainedContext,
             frequencyBase: try metadata.float("rope.freq_base") ?? 10000,
             frequencyScale: stretches ? 1 / factor : 1,
-            extrapolationFactor: try metadata.float("rope.scaling.yarn_ext_factor").flatMap { $0 < 0 ? nil : $0 }
-                ?? (scaling == "yarn" ? 1 : 0),
-            attentionFactor: try metadata.float("rope.scaling.attn_factor") ?? 1,
-            betaFast: try metadata.float("rope.scaling.yarn_beta_fast") ?? 32,
-            betaSlow: try metadata.float("rope.scaling.yarn_beta_slow") ?? 1)
+            extrapolationFactor: scaling == "yarn" ? 1 : 0,
+            attentionFactor: try metadata.float("rope.scaling.attn_factor") ?? 1)
     }
 }
