@@ -106,6 +106,8 @@ enum InferenceCases {
         .refuses(.topK(count: 0), [f32(8, 2)]),
         .gives(.matMul(precision: .standard), [tensor(.q4_K, 256, 7), f32(256, 3, 4, 2)], .f32, Shape(7, 3, 4, 2)),
         .gives(.matMul(precision: .f32), [f16(8, 7, 2, 1), f32(8, 3, 4, 2)], .f32, Shape(7, 3, 4, 2)),
+        .gives(
+            .matMul(precision: .standard), [f16(3, 8, 7).swapped(0, 1).swapped(1, 2), f32(8, 5, 3)], .f32, Shape(7, 5, 3)),
         .refuses(.matMul(precision: .standard), [f32(8, 7, 3), f32(8, 3, 4)]),
         .refuses(.matMul(precision: .standard), [f32(7, 7), f32(8, 3)]),
         .refuses(.matMul(precision: .standard), [f32(7, 8).swapped(0, 1), f32(8, 3)]),

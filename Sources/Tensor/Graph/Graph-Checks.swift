@@ -106,6 +106,21 @@ extension Graph {
         }
         if tensor.operation.isPureView { return try checkPureView(id) }
 
+        let result = try inferredResult(of: id)
+        for (index, source) in tensor.sources.enumerated() {
+            guard let source, index != result.viewOfSource else { continue }
+            guard isDefined[root(of: source).index] else {
+                throw GraphError(.structure, tensor: tensor.name, "reads \"\(self[source].name)\", which nothing has written")
+            }
+        }
+        try checkLayout(id, result)
+    }
+
+    /// What a node's operation makes of its sources, which must be tensors of this graph.
+    ///
+    /// - Throws: if the operation is not defined for them, or the node's type and shape are others.
+    package func inferredResult(of id: TensorID) throws(GraphError) -> Operation.Result {
+        let tensor = self[id]
         let sources = tensor.sources.map { $0.map { self[$0] } }
         let declared = Operation.Declaration(tensor.type, tensor.shape)
         let result = try tensor.operation.inferred(from: sources, declared: declared, name: tensor.name)
@@ -114,13 +129,7 @@ extension Graph {
                 "is \(tensor.type.name) \(tensor.shape), but \(tensor.operation.kind.rawValue) gives \(result.type.name) \(result.shape)"
             throw GraphError(.shape, tensor: tensor.name, message)
         }
-        for (index, source) in tensor.sources.enumerated() {
-            guard let source, index != result.viewOfSource else { continue }
-            guard isDefined[root(of: source).index] else {
-                throw GraphError(.structure, tensor: tensor.name, "reads \"\(self[source].name)\", which nothing has written")
-            }
-        }
-        try checkLayout(id, result)
+        return result
     }
 
     /// The result's strides: as inferred, or those of the source that it is written over.

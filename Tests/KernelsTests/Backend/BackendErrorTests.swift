@@ -100,7 +100,7 @@ import Testing
     @Test func namesWhatItCannotCompute() throws {
         let test = GraphUnderTest()
         let x = test.input(.i8, Shape(32), [UInt8](repeating: 0, count: 32))
-        let graph = try test.node(.sqr, [x], .f32, Shape(32))
+        let graph = try test.node(.sqr, [x], .i8, Shape(32))
         let id = TensorID(graph.tensors.count - 1)
         #expect(!backend.supports(id, of: graph))
         do {
@@ -115,6 +115,74 @@ import Testing
         #expect(backend.supports(TensorID(fine.tensors.count - 1), of: fine))
         let strange = try other.node(.ssmConv, [y], .f32, Shape(32))
         #expect(!backend.supports(TensorID(strange.tensors.count - 1), of: strange))
+    }
+
+    /// Rows that repeat through a stride of 0 are found where the strides say, not behind the memory.
+    @Test func readsRepeatedRowsInPlace() throws {
+        let buffer = try backend.allocate(byteCount: 4096)
+        let values = (0..<24).map { Float($0) }
+        try values.withUnsafeBytes { try backend.write($0, to: buffer, at: 4096 - 96) }
+        let test = GraphUnderTest()
+        let rows = test.builder.placed(
+            "rows", .f32, Shape(8, 4, 3), strides: Strides(4, 0, 32, 96), in: buffer, at: 4096 - 96)
+        let result = test.builder.scale(rows, by: 1)
+        let expected = Dense(Shape(8, 4, 3)) { i0, _, i2, _ in Float(i2 * 8 + i0) }
+        #expect(try test.values(of: result, on: backend) == expected.values)
+    }
+
+    /// Elements over each other make a result of any size out of few bytes.
+    @Test func refusesResultsThatOverlapThemselves() throws {
+        let buffer = try backend.allocate(byteCount: 4096)
+        let wide = Tensor(
+            name: "wide", type: .f32, shape: Shape(8, 1 << 40), strides: Strides(4, 0, 0, 0),
+            storage: .placed(buffer, byteOffset: 0))
+        var result = wide
+        result.operation = .sqr
+        result.sources = [TensorID(0)]
+        result.flags = .compute
+        let graph = Graph(tensors: [wide, result], nodes: [TensorID(1)])
+        #expect(code { _ = try backend.prepare(graph) } == .invalidGraph)
+    }
+
+    /// Batches without tokens, and rows without elements however many, take no time and touch nothing.
+    @Test func computesNothingForEmptyTensors() throws {
+        for shape in [Shape(0, 1 << 40), Shape(16, 0), Shape(16, 4, 0)] {
+            let test = GraphUnderTest()
+            let b = test.builder
+            let x = test.input(.f32, shape, [])
+            var results = [b.scale(x, by: 2), b.unary(.silu, x), b.add(x, x), b.contiguous(x), b.glu(.swiglu, gate: x, value: x)]
+            results.append(b.mul(b.rmsNorm(x, epsilon: 1e-6), x))
+            results.append(b.softMax(x))
+            if shape == Shape(16, 0) {
+                let weights = test.floats(Dense(Shape(16, 8)) { _, _, _, _ in 1 })
+                let none = test.integers(Shape(0), [])
+                results.append(b.matMul(weights, x))
+                results.append(b.getRows(weights, none))
+                results.append(b.setRows(x, at: none, of: weights))
+                let heads = b.reshape(x, Shape(16, 2, 0))
+                let turned = b.rope(heads, positions: none, RopeParameters(dimensions: 16, mode: .neox))
+                let queries = b.permute(turned, (0, 2, 1, 3))
+                let keys = test.floats(Dense(Shape(16, 8, 1)) { _, _, _, _ in 1 })
+                let attention = FlashAttentionParameters(scale: 1)
+                results.append(b.flashAttention(q: queries, k: keys, v: keys, mask: nil, attention))
+                let experts = test.floats(Dense(Shape(16, 8, 4)) { _, _, _, _ in 1 })
+                results.append(b.matMulID(experts, b.reshape(x, Shape(16, 1, 0)), ids: test.integers(Shape(2, 0), [])))
+            }
+            for result in results.dropLast() { b.markOutput(result) }
+            let last = try #require(results.last)
+            _ = try test.bytes(of: last, on: backend)
+        }
+    }
+
+    /// What is said to be supported can be prepared: types and shapes are the operation's own.
+    @Test func supportsOnlyWhatItPrepares() throws {
+        let test = GraphUnderTest()
+        let x = test.floats(Dense(Shape(8, 2)) { _, _, _, _ in 1 })
+        for (type, shape) in [(ElementType.f32, Shape(8, 2)), (.f16, Shape(8, 2)), (.f32, Shape(8, 3))] {
+            let graph = try test.node(.sqr, [x], type, shape)
+            let isPrepared = code { _ = try backend.prepare(graph) } == nil
+            #expect(backend.supports(TensorID(graph.tensors.count - 1), of: graph) == isPrepared)
+        }
     }
 
     /// Shapes whose strides are 0 span few bytes and say of themselves that they are huge.

@@ -108,8 +108,8 @@ import Testing
         }
         let test = GraphUnderTest()
         let turned = test.builder.permute(test.floats(x), (1, 0, 2, 3))
-        let graph = try test.node(.cpy, [turned], .f16, Shape(40, 24))
-        let bytes = try test.bytes(of: TensorID(graph.tensors.count - 1), in: graph, on: given.backend)
+        let target = test.input(.f16, Shape(40, 24), [UInt8](repeating: 0, count: 40 * 24 * 2))
+        let bytes = try test.bytes(of: test.builder.copy(turned, into: target), on: given.backend)
         let halves = bytes.withUnsafeBytes { Array($0.bindMemory(to: Float16.self)) }
         #expect(halves == x.permuted([1, 0, 2, 3]).values.map { Float16($0) })
     }

@@ -50,7 +50,7 @@ extension PlanBuilder {
         while next < graph.nodes.count, graph[graph.nodes[next]].operation.isView { next += 1 }
         guard next < graph.nodes.count else { return nil }
         let product = graph.nodes[next]
-        guard graph[product].operation == .mul, graph[product].sources.count > 1,
+        guard graph[product].operation == .mul, graph[product].flags.contains(.compute), graph[product].sources.count > 1,
             let other = graph[product].sources[0] == id ? graph[product].sources[1] : graph[product].sources[0],
             graph[product].sources[0] == id || graph[product].sources[1] == id, other != id
         else { return nil }

@@ -33,18 +33,18 @@ struct Operand {
         (s0, s1, s2, s3) = (strides[0], strides[1], strides[2], strides[3])
         hasContiguousRows = tensor.hasContiguousRows
         // The stride that counts is that of the first dimension with more than one row; the others must continue it.
-        var step = 0
+        var step: Int?
         var next = 0
         var even = true
         for dimension in 1..<Shape.rank where shape[dimension] > 1 {
-            if step == 0, next == 0 {
+            if step == nil {
                 step = strides[dimension]
             } else if strides[dimension] != next {
                 even = false
             }
             next = strides[dimension] &* shape[dimension]
         }
-        rowStep = step
+        rowStep = step ?? 0
         hasRowStep = even
     }
 

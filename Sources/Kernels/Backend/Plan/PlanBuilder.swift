@@ -19,6 +19,8 @@ struct PlanBuilder {
     /// Bytes of the arena.
     private(set) var byteCount = 0
     private var temporaries = TemporaryMemory()
+    /// Whether the current node is only checked.
+    private var isDiscarding = false
     private var arenaBase: UnsafeMutableRawPointer?
 
     /// Nodes that an earlier node's phases compute too.
@@ -45,15 +47,18 @@ struct PlanBuilder {
     // MARK: The whole graph
 
     mutating func build(in arena: ReservedMemory) throws(BackendError) {
-        try checkStructure()
         let memory: MemoryPlan
         do throws(GraphError) {
+            try graph.checked()
             memory = try MemoryPlan(graph, alignment: 64, padding: CPUBackend.padding)
         } catch {
             throw BackendError(error)
         }
         guard memory.byteCount <= arena.capacity / 2 else {
             throw BackendError(.outOfMemory, "the graph needs \(memory.byteCount) bytes for its tensors")
+        }
+        for node in graph.nodes {
+            for case let source? in graph[node].sources { useCounts[source.index] += 1 }
         }
         arenaBase = arena.base
         temporaries = TemporaryMemory(start: memory.byteCount, limit: arena.capacity)
@@ -62,7 +67,11 @@ struct PlanBuilder {
         }
         for (position, node) in graph.nodes.enumerated() where !isFused[node.index] && graph[node].flags.contains(.compute) {
             temporaries.beginNode()
+            // A result without elements needs no work, however many rows of none it has.
+            let before = operands[node.index]?.isEmpty == true ? shared : nil
+            isDiscarding = before != nil
             try addPhases(of: node, at: position)
+            if let before { shared = before }
         }
         byteCount = temporaries.end
     }
@@ -82,43 +91,13 @@ struct PlanBuilder {
             try checkSize(tensor)
             operands[tensor.index] = Operand(tensor, graph[tensor], at: backend.anyAddress, writable: true)
         }
+        if graph[id].operation.isView { return }
+        do throws(GraphError) {
+            _ = try graph.inferredResult(of: id)
+        } catch {
+            throw BackendError(error)
+        }
         try addPhases(of: id, at: graph.nodes.count)
-    }
-
-    private mutating func checkStructure() throws(BackendError) {
-        let count = graph.tensors.count
-        for index in 0..<count {
-            let tensor = graph.tensors[index]
-            for case let source? in tensor.sources {
-                guard source.index >= 0, source.index < index else {
-                    throw BackendError(.invalidGraph, tensor: tensor.name, "source \(source.index) is not before it")
-                }
-            }
-            if let root = tensor.view?.root {
-                guard root.index >= 0, root.index < index, graph[root].view == nil else {
-                    throw BackendError(.invalidGraph, tensor: tensor.name, "it views no root tensor before it")
-                }
-            }
-        }
-        var computed = [Bool](repeating: false, count: count)
-        for node in graph.nodes {
-            guard node.index >= 0, node.index < count, !computed[node.index] else {
-                throw BackendError(.invalidGraph, "node \(node.index) is unknown or listed twice")
-            }
-            let tensor = graph[node]
-            for case let source? in tensor.sources {
-                useCounts[source.index] += 1
-                // Memory of the plan's own holds nothing before a node of this graph has computed it.
-                var origin = source
-                while graph[origin].operation.isView, let next = graph[origin].sources.first ?? nil { origin = next }
-                if case .planned = graph[graph.root(of: origin)].storage, case .planned = graph[origin].storage,
-                    graph[origin].operation != .none, !computed[origin.index]
-                {
-                    throw invalid(node, "its source \"\(graph[source].name)\" is computed after it or not at all")
-                }
-            }
-            computed[node.index] = true
-        }
     }
 
     /// The tensor with its address, once its extent is known to lie inside of its memory.
@@ -195,6 +174,10 @@ struct PlanBuilder {
     func output(_ id: TensorID) throws(BackendError) -> Operand {
         guard let operand = operands[id.index] else { throw invalid(id, "it has no memory") }
         guard operand.isWritable else { throw invalid(id, "it lies in a read-only buffer") }
+        // Elements that share bytes could be more than memory bounds, and threads would race for them.
+        guard operand.isEmpty || operand.extent / operand.rowCount >= operand.rowByteCount else {
+            throw invalid(id, "its elements overlap: shape \(operand.shape) in \(operand.extent) bytes")
+        }
         return operand
     }
 
@@ -235,7 +218,7 @@ struct PlanBuilder {
     }
 
     mutating func add(_ phase: Phase) {
-        if phase.pieces <= 0 { return }
+        if phase.pieces <= 0 || isDiscarding { return }
         for write in phase.writes { shared.forget(overlapping: write) }
         phases.append(phase)
     }

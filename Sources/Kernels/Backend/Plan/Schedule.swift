@@ -60,6 +60,8 @@ final class Section {
 enum Schedule {
     /// Nanoseconds of work below which a level stays on one thread.
     static let worthSharing = 3000
+    /// More than the pool can count off at once stay on one thread too.
+    private static let mostPieces = 1 << 29
     /// Phases looked back at for conflicts; older ones are taken to conflict.
     private static let window = 24
 
@@ -75,7 +77,7 @@ enum Schedule {
         for level in levels {
             let cost = level.reduce(0) { $0 &+ $1.cost }
             let pieces = level.reduce(0) { $0 + $1.pieces }
-            if workers.count == 1 || pieces == 1 || cost < worthSharing {
+            if workers.count == 1 || pieces == 1 || pieces > mostPieces || cost < worthSharing {
                 serial += level
             } else {
                 flush()

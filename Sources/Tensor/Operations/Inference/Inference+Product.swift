@@ -5,7 +5,9 @@ extension Inference {
         let b = try source(1)
         switch operation {
         case .matMul:
-            try requireContiguousRows(a)
+            try require(
+                a.hasContiguousRows || a.strides[0] <= a.strides[1], .shape,
+                "\"\(a.name)\" is transposed: strides \(a.strides)")
             try require(
                 a.shape[0] == b.shape[0] && repeatsOuter(a, into: b), .shape,
                 "\(a.name) \(a.shape) cannot multiply \(b.name) \(b.shape)")
