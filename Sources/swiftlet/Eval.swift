@@ -51,6 +51,7 @@ struct Eval: AsyncParsableCommand {
         let text = try tokens ?? String(decoding: Input.bytes(ofFile: tokensFile ?? "-", limit: 1 << 28), as: UTF8.self)
         let ids = try TokenList.parse(text)
         if ids.isEmpty { throw ValidationError("There are no tokens to evaluate.") }
+        if first >= ids.count { throw ValidationError("--first \(first) lies behind the last of \(ids.count) tokens.") }
         let evaluator = try await model.evaluator(
             EngineOptions(
                 modelPath: model.model, contextSize: contextSize ?? ids.count, slotCount: max(slot, neighbours) + 1,
