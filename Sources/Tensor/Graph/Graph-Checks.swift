@@ -60,7 +60,9 @@ extension Graph {
             throw GraphError(.structure, tensor: tensor.name, "is a view and has a place of its own")
         }
         let available = self[view.root].byteExtent
-        guard view.byteOffset >= 0, view.byteOffset <= available, extent <= available - view.byteOffset else {
+        guard view.byteOffset >= 0,
+            extent == 0 || (view.byteOffset <= available && extent <= available - view.byteOffset)
+        else {
             let message = "\(extent) bytes at \(view.byteOffset) leave \"\(self[view.root].name)\" of \(available) bytes"
             throw GraphError(.extent, tensor: tensor.name, message)
         }

@@ -65,7 +65,8 @@ public final class GraphBuilder {
 
     /// Adds a view of `source`'s memory; the offset counts from `source`'s first byte.
     ///
-    /// It may reach past `source`, but not past the tensor whose memory `source` is a view of.
+    /// It may reach past `source`, but not past the tensor whose memory `source` is a view of. Where it has no elements it
+    /// may begin anywhere, so that a step without tokens needs no graph of another form.
     public func view(
         _ name: String = "", of source: TensorID, shape: Shape, strides: Strides, byteOffset: Int = 0
     ) -> TensorID {
@@ -76,8 +77,8 @@ public final class GraphBuilder {
             name: name, type: original.type, shape: shape, strides: strides, operation: .view(byteOffset: byteOffset),
             sources: [source], flags: .compute)
         let (begin, overflow) = inner.addingReportingOverflow(byteOffset)
-        guard byteOffset >= 0, !overflow, begin <= available, let extent = tensor.checkedByteExtent,
-            extent <= available - begin
+        guard byteOffset >= 0, !overflow, let extent = tensor.checkedByteExtent,
+            extent == 0 || (begin <= available && extent <= available - begin)
         else {
             let message = "a view of shape \(shape) at byte \(byteOffset) of \"\(original.name)\" leaves its \(available) bytes"
             report(GraphError(.extent, tensor: name, message))

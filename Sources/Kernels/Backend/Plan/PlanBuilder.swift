@@ -112,17 +112,19 @@ struct PlanBuilder {
             (base, writable) = try address(of: id, in: buffer, at: offset, extent: extent)
         } else if let view = tensor.view {
             guard view.byteOffset >= 0 else { throw invalid(id, "it begins before the tensor that it views") }
+            // A view without elements may say that it begins behind its root.
+            let viewOffset = extent == 0 ? 0 : view.byteOffset
             if case .placed(let buffer, let offset) = graph[view.root].storage {
-                let (start, overflow) = offset.addingReportingOverflow(view.byteOffset)
+                let (start, overflow) = offset.addingReportingOverflow(viewOffset)
                 guard !overflow else { throw invalid(id, "its offset overflows") }
                 (base, writable) = try address(of: id, in: buffer, at: start, extent: extent)
             } else {
                 let available = graph[view.root].byteExtent
-                guard view.byteOffset <= available, extent <= available - view.byteOffset else {
-                    throw invalid(id, "\(extent) bytes at \(view.byteOffset) leave the \(available) bytes it views")
+                guard viewOffset <= available, extent <= available - viewOffset else {
+                    throw invalid(id, "\(extent) bytes at \(viewOffset) leave the \(available) bytes it views")
                 }
                 guard let root = planned(view.root) else { return nil }
-                base = root + view.byteOffset
+                base = root + viewOffset
             }
         } else {
             guard let own = planned(id) else { return nil }
