@@ -34,6 +34,10 @@ public struct KVCache: Sendable {
     public init(
         _ h: Hyperparameters, slotCount: Int, contextLength: Int, on backend: any Backend
     ) throws(BackendError) {
+        // Positions are 32-bit numbers in graphs.
+        guard slotCount > 0, (1...Int(Int32.max)).contains(contextLength) else {
+            throw BackendError(.invalidArgument, "there is no cache of \(slotCount) slots of \(contextLength) tokens")
+        }
         self.slotCount = slotCount
         self.contextLength = contextLength
         let keyRow = h.keyLength * h.keyValueHeadCount
@@ -41,7 +45,9 @@ public struct KVCache: Sendable {
         let (rowCount, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
         let (elements, tooMany) = rowCount.multipliedReportingOverflow(by: (keyRow + valueRow) * 2)
         let (total, tooLarge) = elements.multipliedReportingOverflow(by: h.layerCount)
-        if overflow || tooMany || tooLarge {
+        // Each layer's keys and values begin at a multiple of 64 bytes.
+        let (_, tooLong) = total.addingReportingOverflow(128 * h.layerCount)
+        if overflow || tooMany || tooLarge || tooLong {
             throw BackendError(.outOfMemory, "a cache of \(slotCount) slots of \(contextLength) tokens has no size")
         }
         func aligned(_ size: Int) -> Int { (size + 63) & ~63 }

@@ -51,11 +51,14 @@ extension Hyperparameters {
         }
         keyLength = try metadata.count("attention.key_length", atMost: 1 << 16) ?? embeddingLength / headCount
         valueLength = try metadata.count("attention.value_length", atMost: 1 << 16) ?? embeddingLength / headCount
+        guard keyLength > 0, valueLength > 0 else {
+            throw ModelError(.metadata, "\(headCount) heads cannot share a width of \(embeddingLength)")
+        }
         feedForwardLength = try metadata.perLayerCount("feed_forward_length", layers: layerCount)
         normEpsilon = try metadata.requiredFloat("attention.layer_norm_rms_epsilon")
 
-        expertCount = try metadata.count("expert_count", atMost: 1 << 16, allowingZero: true) ?? 0
-        usedExpertCount = try metadata.count("expert_used_count", atMost: 1 << 16, allowingZero: true) ?? 0
+        expertCount = try metadata.count("expert_count", atMost: 1024, allowingZero: true) ?? 0
+        usedExpertCount = try metadata.count("expert_used_count", atMost: 1024, allowingZero: true) ?? 0
         guard usedExpertCount <= expertCount, (usedExpertCount > 0) == (expertCount > 0) else {
             throw ModelError(.metadata, "\(usedExpertCount) of \(expertCount) experts cannot be used")
         }

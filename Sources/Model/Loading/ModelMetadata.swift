@@ -31,8 +31,8 @@ struct ModelMetadata: Sendable {
 
     func float(_ key: String) throws(ModelError) -> Float? {
         guard let value = file.metadata[full(key)] else { return nil }
-        guard let number = value.double, number.isFinite else { throw wrong(key, "is not a number") }
-        return Float(number)
+        guard let number = value.double.map({ Float($0) }), number.isFinite else { throw wrong(key, "is not a number") }
+        return number
     }
 
     func requiredFloat(_ key: String) throws(ModelError) -> Float {

@@ -9,7 +9,6 @@ final class EngineThread<Message: Sendable>: Sendable {
     private struct State {
         var messages: [Message] = []
         var isStopping = false
-        var hasEnded = false
     }
 
     private let state = Mutex(State())
@@ -53,7 +52,7 @@ final class EngineThread<Message: Sendable>: Sendable {
         var handler = handler
         while true {
             let (messages, isStopping) = state.withLock { state in
-                defer { state.messages.removeAll(keepingCapacity: true) }
+                defer { state.messages = [] }
                 return (state.messages, state.isStopping)
             }
             for message in messages { handler.handle(message) }

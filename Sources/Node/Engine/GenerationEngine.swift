@@ -23,6 +23,10 @@ final class GenerationEngine: TextEngine {
         progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
         let tokenizer = try Tokenizers.make(loaded.file)
         self.tokenizer = tokenizer
+        let (tokens, rows) = (tokenizer.vocabulary.count, loaded.model.hyperparameters.vocabularySize)
+        guard tokens <= rows else {
+            throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
+        }
         let source = options.chatTemplate ?? loaded.file.chatTemplate
         template = try ChatTemplate(
             source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary).source, tokenizer.vocabulary)
@@ -81,7 +85,10 @@ final class GenerationEngine: TextEngine {
         let submission = GenerationWorker.Submission(
             id: id, prompt: prompt, limit: request.maxTokens ?? .max, sampling: SamplingParameters(request, tokenizer.vocabulary),
             ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, source: source)
-        guard thread.send(.generate(submission)) else { throw .stopped }
+        guard thread.send(.generate(submission)) else {
+            counters.release()
+            throw .stopped
+        }
         return stream
     }
 

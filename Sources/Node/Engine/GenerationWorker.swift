@@ -1,6 +1,5 @@
 import Foundation
 import Model
-import Synchronization
 
 /// The part of a generation engine that computes, on the engine's thread: one step after another for all live requests.
 struct GenerationWorker: EngineThreadHandler {
@@ -54,10 +53,11 @@ struct GenerationWorker: EngineThreadHandler {
                 submission: submission, sampler: sampler, decoder: StreamingDecoder(tokenizer: tokenizer))
             scheduler.enqueue(
                 Scheduler.Request(id: submission.id, prompt: submission.prompt, limit: submission.limit))
+            report(arrived: 1)
         case .abandon(let id):
             drop(id)
+            report()
         }
-        report()
     }
 
     mutating func step() -> Bool {
@@ -144,8 +144,8 @@ struct GenerationWorker: EngineThreadHandler {
         report()
     }
 
-    private func report() {
-        counters.set(slotsBusy: scheduler.busyCount, queued: scheduler.waiting.count)
+    private func report(arrived: Int = 0) {
+        counters.set(slotsBusy: scheduler.busyCount, waiting: scheduler.waiting.count, arrived: arrived)
     }
 
     // MARK: Probabilities
@@ -178,34 +178,5 @@ struct GenerationWorker: EngineThreadHandler {
             if best.count > count { best.removeLast() }
         }
         return best
-    }
-}
-
-/// How busy an engine is, written by its thread and read by anyone.
-final class EngineCounters: Sendable {
-    private let status: Mutex<EngineStatus>
-
-    init(slotCount: Int) {
-        status = Mutex(EngineStatus(phase: .ready, slotsBusy: 0, slotCount: slotCount, queued: 0))
-    }
-
-    var current: EngineStatus { status.withLock { $0 } }
-
-    func set(slotsBusy: Int, queued: Int) {
-        status.withLock {
-            $0.slotsBusy = slotsBusy
-            $0.queued = queued
-        }
-    }
-
-    func set(phase: EngineStatus.Phase) { status.withLock { $0.phase = phase } }
-
-    /// Counts a request in that is about to be sent, if there is room for it.
-    func reserve(limit: Int) -> Bool {
-        status.withLock {
-            if $0.queued >= limit { return false }
-            $0.queued += 1
-            return true
-        }
     }
 }

@@ -82,14 +82,19 @@ package struct Scheduler {
         return admitted
     }
 
-    /// The free slot whose cache serves the prompt best; among equals the one unused for longest.
+    /// The free slot whose cache serves the prompt best, else an empty one, else the one unused for longest.
+    ///
+    /// A cache serves if more of it is used than thrown away: most prompts begin with the same few tokens, for which no
+    /// other conversation should lose its cache.
     private func bestFreeSlot(for prompt: [Int32]) -> Int? {
-        slots.indices.filter { slots[$0].active == nil }.min { a, b in
-            let (first, second) = (commonPrefix(slots[a].cached, prompt), commonPrefix(slots[b].cached, prompt))
-            // An empty cache is taken before one that might serve a later request.
-            return (-first, slots[a].cached.isEmpty ? 0 : 1, slots[a].lastUse)
-                < (-second, slots[b].cached.isEmpty ? 0 : 1, slots[b].lastUse)
+        let free = slots.indices.filter { slots[$0].active == nil }
+        let ranked = free.map { index -> (slot: Int, rank: (Int, Int, Int)) in
+            let slot = slots[index]
+            let common = commonPrefix(slot.cached, prompt)
+            let serves = common > slot.cached.count - common
+            return (index, (serves ? -common : 0, slot.cached.isEmpty ? 0 : 1, slot.lastUse))
         }
+        return ranked.min { $0.rank < $1.rank }?.slot
     }
 
     private func commonPrefix(_ a: [Int32], _ b: [Int32]) -> Int {

@@ -61,6 +61,22 @@ import Testing
         #expect(step.first { $0.slot == 0 }?.tokens == [5])
     }
 
+    @Test("conversations that only begin alike keep a slot each when they take turns")
+    func conversationsTakeTurns() {
+        var scheduler = Scheduler(slotCount: 2, batchSize: 512)
+        let opening: [Int32] = [1, 2, 3]
+        var conversations = [opening + [Int32](repeating: 7, count: 20), opening + [Int32](repeating: 8, count: 20)]
+        for turn in 0..<6 {
+            let prompt = conversations[turn % 2]
+            scheduler.enqueue(request(turn, prompt))
+            let admitted = scheduler.admit()
+            #expect(admitted.map(\.reused) == [turn < 2 ? 0 : prompt.count - 5])
+            _ = scheduler.nextStep()
+            scheduler.remove(turn)
+            conversations[turn % 2] += [Int32](repeating: Int32(turn), count: 5)
+        }
+    }
+
     @Test("a request ends at its own limit or when the context is full")
     func limits() {
         var scheduler = Scheduler(slotCount: 1, batchSize: 8)
