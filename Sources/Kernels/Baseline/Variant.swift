@@ -1,1 +1,0 @@
-// The variant's entry points join as its kernels do.
