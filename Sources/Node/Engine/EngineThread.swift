@@ -65,7 +65,7 @@ final class EngineThread<Message: Sendable>: Sendable {
 }
 
 /// What an ``EngineThread`` does.
-protocol EngineThreadHandler<Message> {
+protocol EngineThreadHandler<Message>: SendableMetatype {
     associatedtype Message: Sendable
 
     mutating func handle(_ message: Message)
