@@ -55,6 +55,11 @@ for name, model in models:
                 f"chance allows {chance:.4f} at its divergence of {divergence:.1e}")
     ours = own_perplexity(model, text)
     away = 0.0 if min(on, off) <= ours <= max(on, off) else min(abs(ours - on), abs(ours - off))
-    verdict = "within the spread" if away <= spread else f"{away / chance:.1f} x chance (at most 2)"
+    if away == 0:
+        verdict = "within the spread"
+    elif away <= spread:
+        verdict = "outside of the spread by less than its width"
+    else:
+        verdict = f"{away / chance:.1f} x chance (at most 2)"
     report.check(away <= max(spread, 2 * chance), f"{name}: swiftlet {ours:.4f}, {away:.4f} from the nearer one: {verdict}")
 report.finish()

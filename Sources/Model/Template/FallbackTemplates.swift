@@ -1,11 +1,11 @@
 /// Chat templates for models whose file has none, chosen by the marks of turns that the vocabulary knows.
 public enum FallbackTemplates {
-    /// The template that suits the vocabulary, and its name for the log.
-    public static func choose(for vocabulary: Vocabulary) -> (name: String, source: String) {
-        if vocabulary.tokens.find("<start_of_turn>") != nil { return ("gemma", gemma) }
-        if vocabulary.tokens.find("<|start_header_id|>") != nil { return ("llama 3", llama3) }
-        if vocabulary.tokens.find("<|im_start|>") != nil { return ("chatml", chatML) }
-        return ("plain", plain)
+    /// The text of the template that suits the vocabulary.
+    public static func choose(for vocabulary: Vocabulary) -> String {
+        if vocabulary.tokens.find("<start_of_turn>") != nil { return gemma }
+        if vocabulary.tokens.find("<|start_header_id|>") != nil { return llama3 }
+        if vocabulary.tokens.find("<|im_start|>") != nil { return chatML }
+        return plain
     }
 
     /// Gemma has no system role: what it would say opens the first turn of the user.

@@ -29,10 +29,10 @@ final class GenerationEngine: TextEngine {
         }
         let source = options.chatTemplate ?? loaded.file.chatTemplate
         template = try ChatTemplate(
-            source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary).source, tokenizer.vocabulary)
+            source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary), tokenizer.vocabulary)
         progress(LoadProgress(stage: "setting memory aside", fraction: 0.6))
         let slotCount = max(1, options.slotCount)
-        let contextSize = loaded.contextSize(options, slotCount: slotCount)
+        let contextSize = loaded.contextSize(options)
         card = loaded.card(options, contextSize: contextSize, slotCount: slotCount, hasChatTemplate: source != nil)
         counters = EngineCounters(slotCount: slotCount)
         queueLimit = max(1, options.queueLimit)

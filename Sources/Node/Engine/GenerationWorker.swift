@@ -72,10 +72,9 @@ struct GenerationWorker: EngineThreadHandler {
         var chosen: [(slot: Int, token: Int32, event: GeneratedToken?)] = []
         do {
             try pass.run(pieces) { slot, _, logits in
-                guard let id = scheduler.request(inSlot: slot)?.id, var request = live[id] else { return }
-                let token = request.sampler.sample(logits)
-                let event = describe(token, logits, request.submission.alternatives)
-                live[id] = request
+                // In place: a copy of the request would take the sampler's scratch memory along for every token.
+                guard let id = scheduler.request(inSlot: slot)?.id, let token = live[id]?.sampler.sample(logits) else { return }
+                let event = describe(token, logits, live[id]?.submission.alternatives)
                 chosen.append((slot, token, event))
             }
         } catch {
@@ -97,7 +96,8 @@ struct GenerationWorker: EngineThreadHandler {
 
     /// Passes a chosen token on, and ends the request if it was the last.
     private mutating func take(_ token: Int32, _ event: GeneratedToken?, slot: Int) {
-        guard let id = scheduler.request(inSlot: slot)?.id, var request = live[id] else { return }
+        // Taken out and put back, so that changing it copies nothing.
+        guard let id = scheduler.request(inSlot: slot)?.id, var request = live.removeValue(forKey: id) else { return }
         if request.promptDone == nil {
             request.promptDone = clock.now
             request.submission.source.send(.prompt(tokens: request.submission.prompt.count, cached: request.reused))

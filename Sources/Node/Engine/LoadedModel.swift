@@ -20,7 +20,7 @@ struct LoadedModel {
     }
 
     /// Tokens per slot.
-    func contextSize(_ options: EngineOptions, slotCount: Int) -> Int {
+    func contextSize(_ options: EngineOptions) -> Int {
         let trained = model.hyperparameters.trainedContext
         guard let asked = options.contextSize else { return min(trained, LoadedModel.defaultContextLimit) }
         return max(1, asked)

@@ -24,7 +24,7 @@ final class ModelEvaluator: Evaluator {
         progress(LoadProgress(stage: "reading metadata", fraction: 0))
         let loaded = try LoadedModel(options)
         self.options = options
-        let contextSize = loaded.contextSize(options, slotCount: 1)
+        let contextSize = loaded.contextSize(options)
         card = loaded.card(options, contextSize: contextSize, slotCount: options.slotCount, hasChatTemplate: false)
         conditions = BenchmarkConditions(cpu: DeviceDescription.current().processor, backend: loaded.backend.name)
         state = State(loaded: loaded, pass: nil, threads: options.threads ?? DeviceDescription.availableCoreCount())

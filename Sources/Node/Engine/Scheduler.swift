@@ -142,10 +142,9 @@ package struct Scheduler {
     ///
     /// - Returns: whether there is no room for another, by its own limit or the context; it keeps its slot until ``remove(_:)``.
     package mutating func choose(_ token: Int32, slot: Int, contextLength: Int) -> Bool {
-        guard var active = slots[slot].active else { return false }
-        active.generated += 1
-        active.tokens.append(token)
-        slots[slot].active = active
+        slots[slot].active?.generated += 1
+        slots[slot].active?.tokens.append(token)
+        guard let active = slots[slot].active else { return false }
         // Prompt and answer together fill the context at most.
         return active.generated >= active.request.limit || active.tokens.count >= contextLength
     }

@@ -91,9 +91,6 @@ public final class GraphBuilder {
     /// Marks a tensor as read from outside after a run.
     public func markOutput(_ id: TensorID) { graph[id].flags.insert(.output) }
 
-    /// Gives a tensor a name, for errors and traces.
-    public func rename(_ id: TensorID, _ name: String) { graph[id].name = name }
-
     /// All of `source`'s bytes under another shape, without checks: for the reshaping operations.
     func shapedView(_ source: TensorID, _ operation: Operation, _ shape: Shape, _ strides: Strides) -> TensorID {
         let tensor = Tensor(

@@ -7,7 +7,7 @@ import Testing
         let vocabulary = try Vocabulary(
             tokens: TokenTable(["<unk>", "<bos>", "<eos>"] + marks), scores: nil, types: nil)
         let chosen = FallbackTemplates.choose(for: vocabulary)
-        let template = try ChatTemplate(source: chosen.source, bosToken: "<bos>", eosToken: "<eos>")
+        let template = try ChatTemplate(source: chosen, bosToken: "<bos>", eosToken: "<eos>")
         return try template.render(messages: messages, addGenerationPrompt: true)
     }
 
