@@ -3,6 +3,13 @@ public protocol Buffer: AnyObject, Sendable {
     var byteCount: Int { get }
     /// The backend that can use it. A graph whose tensors are placed in another backend's buffers is refused.
     var backend: any Backend { get }
+    /// The bytes themselves, where they are this process's and may be written; nil elsewhere. Whoever uses them sees to
+    /// it that no run of the backend does at the same time.
+    var hostBytes: UnsafeMutableRawBufferPointer? { get }
+}
+
+extension Buffer {
+    public var hostBytes: UnsafeMutableRawBufferPointer? { nil }
 }
 
 /// Bytes of this process that outlive a call, with what keeps them alive: a mapped file, for example.

@@ -15,6 +15,10 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
     /// Whether graphs and ``CPUBackend/write(_:to:at:)`` may change the bytes.
     public let isWritable: Bool
 
+    public var hostBytes: UnsafeMutableRawBufferPointer? {
+        isWritable ? UnsafeMutableRawBufferPointer(start: base, count: byteCount) : nil
+    }
+
     let base: UnsafeMutableRawPointer
     let owner: CPUBackend
     private let region: MemoryRegion?

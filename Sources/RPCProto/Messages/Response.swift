@@ -1,0 +1,35 @@
+public import Tensor
+
+/// A response as a typed value. Bytes of tensors are answered without being gathered first: see `Session`.
+public enum Response: Hashable, Sendable {
+    case hello(WireVersion, ConnectionCapabilities)
+    case deviceCount(UInt32)
+    case buffer(handle: UInt64, byteCount: UInt64)
+    /// An alignment, a size, an address.
+    case number(UInt64)
+    case memory(free: UInt64, total: UInt64)
+    case success(Bool)
+
+    /// The size and the content.
+    public var encoded: [UInt8] {
+        var content = PackedWriter(reserving: 32)
+        switch self {
+        case .hello(let version, let capabilities):
+            for part in [version.major, version.minor, version.patch, 0] { content.put(part) }
+            content.put(bytes: capabilities.bytes)
+        case .deviceCount(let count): content.put(count)
+        case .buffer(let handle, let byteCount):
+            content.put(handle)
+            content.put(byteCount)
+        case .number(let number): content.put(number)
+        case .memory(let free, let total):
+            content.put(free)
+            content.put(total)
+        case .success(let isTrue): content.put(UInt8(isTrue ? 1 : 0))
+        }
+        var writer = PackedWriter(reserving: 8 + content.bytes.count)
+        writer.put(UInt64(content.bytes.count))
+        writer.put(bytes: content.bytes)
+        return writer.bytes
+    }
+}

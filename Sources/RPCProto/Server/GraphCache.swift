@@ -1,0 +1,80 @@
+internal import Tensor
+
+/// The graphs of one device that a head may ask for again by uid.
+///
+/// Both sides keep up to 1024 and forget all before they add one more, so a head never asks for one that is gone. The
+/// most recently used are kept ready to run; of the rest, only the message. O(1) per use, but for evictions.
+struct GraphCache {
+    static let limit = 1024
+
+    private struct Entry {
+        var nodeCount: UInt32
+        var message: [UInt8]
+        var handles: Set<UInt64>
+        var plan: (any Plan)?
+        var lastUse: UInt64
+    }
+
+    private var entries: [UInt64: Entry] = [:]
+    private var clock: UInt64 = 0
+    private var preparedCount = 0
+    private let preparedLimit: Int
+
+    init(preparedLimit: Int) {
+        self.preparedLimit = max(1, preparedLimit)
+    }
+
+    var count: Int { entries.count }
+
+    /// Keeps a graph under a uid that is not 0.
+    mutating func add(_ uid: UInt64, nodeCount: UInt32, _ message: [UInt8], _ handles: Set<UInt64>, _ plan: any Plan) {
+        if entries.count >= GraphCache.limit {
+            entries.removeAll(keepingCapacity: true)
+            preparedCount = 0
+        }
+        if entries[uid]?.plan != nil { preparedCount -= 1 }
+        clock += 1
+        entries[uid] = Entry(nodeCount: nodeCount, message: message, handles: handles, plan: plan, lastUse: clock)
+        preparedCount += 1
+        evict()
+    }
+
+    enum Found {
+        case ready(any Plan)
+        case message([UInt8], nodeCount: UInt32)
+    }
+
+    mutating func find(_ uid: UInt64) -> Found? {
+        guard let entry = entries[uid] else { return nil }
+        clock += 1
+        entries[uid]?.lastUse = clock
+        if let plan = entry.plan { return .ready(plan) }
+        return .message(entry.message, nodeCount: entry.nodeCount)
+    }
+
+    /// Puts the plan of a graph back that had only its message.
+    mutating func restore(_ uid: UInt64, _ plan: any Plan) {
+        guard entries[uid] != nil, entries[uid]?.plan == nil else { return }
+        entries[uid]?.plan = plan
+        preparedCount += 1
+        evict()
+    }
+
+    /// Forgets the graphs that touch a buffer.
+    mutating func forget(buffer handle: UInt64) {
+        for (uid, entry) in entries where entry.handles.contains(handle) {
+            if entry.plan != nil { preparedCount -= 1 }
+            entries[uid] = nil
+        }
+    }
+
+    private mutating func evict() {
+        while preparedCount > preparedLimit {
+            guard let oldest = entries.filter({ $0.value.plan != nil }).min(by: { $0.value.lastUse < $1.value.lastUse }) else {
+                return
+            }
+            entries[oldest.key]?.plan = nil
+            preparedCount -= 1
+        }
+    }
+}

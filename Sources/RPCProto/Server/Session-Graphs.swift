@@ -1,0 +1,55 @@
+internal import Tensor
+
+// Graphs: received, checked, prepared, computed, kept.
+extension Session {
+    /// The message behind the head. Memory for it comes as its bytes do, so that announcing many costs nothing.
+    func receiveGraph(byteCount: UInt64, _ stream: any ByteStream) throws -> [UInt8] {
+        guard byteCount <= UInt64(options.graphByteCount) else {
+            throw SessionError(.limit, nil, "a graph of \(byteCount) bytes; \(options.graphByteCount) are allowed")
+        }
+        let total = Int(byteCount)
+        var message: [UInt8] = []
+        let step = 1 << 20
+        while message.count < total {
+            let part = try [UInt8](unsafeUninitializedCapacity: min(step, total - message.count)) { bytes, count in
+                try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(bytes)[..<min(step, total - message.count)]))
+                count = min(step, total - message.count)
+            }
+            if message.isEmpty, part.count == total { return part }
+            message += part
+        }
+        return message
+    }
+
+    func compute(_ number: UInt32, _ uid: UInt64, _ nodeCount: UInt32, _ message: [UInt8]) throws {
+        let backend = try device(number)
+        let (plan, handles) = try prepare(backend, nodeCount, message)
+        try backendCall { try backend.run(Step(plan: plan)) }
+        if uid != 0 { graphs[Int(number)].add(uid, nodeCount: nodeCount, message, handles, plan) }
+    }
+
+    func recompute(_ number: UInt32, _ uid: UInt64) throws {
+        let backend = try device(number)
+        guard uid != 0, let found = graphs[Int(number)].find(uid) else {
+            throw SessionError(.unknown, nil, "there is no graph \(uid) on device \(number)")
+        }
+        switch found {
+        case .ready(let plan):
+            try backendCall { try backend.run(Step(plan: plan)) }
+        case .message(let message, let nodeCount):
+            let (plan, _) = try prepare(backend, nodeCount, message)
+            try backendCall { try backend.run(Step(plan: plan)) }
+            graphs[Int(number)].restore(uid, plan)
+        }
+    }
+
+    private func prepare(
+        _ backend: any Backend, _ nodeCount: UInt32, _ bytes: [UInt8]
+    ) throws -> (plan: any Plan, handles: Set<UInt64>) {
+        guard let message = bytes.withUnsafeBytes({ GraphMessage(nodeCount: nodeCount, $0) }) else {
+            throw SessionError(.malformed, .computeGraph, "the lists of nodes and tensors are longer than the message")
+        }
+        let (graph, handles) = try GraphReader.read(message, buffers, table)
+        return (try backendCall { try backend.prepare(graph) }, handles)
+    }
+}

@@ -1,0 +1,169 @@
+internal import Tensor
+
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+
+// Contents of tensors, in and out.
+extension Session {
+    /// Bytes moved at once where the backend's memory is not this process's.
+    private static let chunk = 1 << 20
+
+    func setTensor(
+        _ tensor: TensorRecord, _ offset: UInt64, byteCount: UInt64, isCacheable: Bool, _ stream: any ByteStream
+    ) throws {
+        let place = try buffers.place(of: tensor)
+        let range = try place.range(offset, byteCount)
+        try receive(stream, into: place.entry.buffer, range)
+        if isCacheable, let cache = options.cache {
+            try withBytes(of: place.entry.buffer, range) { cache.store($0) }
+        }
+    }
+
+    /// - Returns: whether the cache had the content.
+    func setFromCache(_ tensor: TensorRecord, _ offset: UInt64, _ hash: UInt64) throws -> Bool {
+        let place = try buffers.place(of: tensor)
+        guard let cache = options.cache, let content = cache.find(hash) else { return false }
+        let range = try place.range(offset, UInt64(content.count))
+        try content.withUnsafeBytes { bytes in
+            try backendCall { try place.entry.buffer.backend.write(bytes, to: place.entry.buffer, at: range.lowerBound) }
+        }
+        return true
+    }
+
+    func setTensor(
+        _ tensor: TensorRecord, _ region: Request.Region2D, byteCount: UInt64, _ stream: any ByteStream
+    ) throws {
+        let place = try buffers.place(of: tensor)
+        let first = try firstStretch(region, of: place)
+        let (total, overflow) = region.byteCount.multipliedReportingOverflow(by: region.copies)
+        guard !overflow, total == byteCount else {
+            throw SessionError(
+                .malformed, nil, "\(byteCount) bytes of data for \(region.copies) stretches of \(region.byteCount)")
+        }
+        for copy in 0..<Int(region.copies) {
+            let start = first.lowerBound + copy * Int(region.stride)
+            try receive(stream, into: place.entry.buffer, start..<(start + first.count))
+        }
+    }
+
+    func getTensor(
+        _ tensor: TensorRecord, _ offset: UInt64, _ byteCount: UInt64, _ stream: any ByteStream
+    ) throws {
+        let place = try buffers.place(of: tensor)
+        let range = try place.range(offset, byteCount)
+        guard range.lowerBound < place.entry.buffer.byteCount else {
+            throw SessionError(.bounds, nil, "a read that begins at the end of its buffer")
+        }
+        var size = byteCount.littleEndian
+        try withUnsafeBytes(of: &size) { head in
+            if let host = place.entry.buffer.hostBytes {
+                return try stream.send(head, UnsafeRawBufferPointer(rebasing: host[range]))
+            }
+            try stream.send(head, UnsafeRawBufferPointer(start: nil, count: 0))
+            try send(place.entry.buffer, range, stream)
+        }
+    }
+
+    func getTensor(_ tensor: TensorRecord, _ region: Request.Region2D, _ stream: any ByteStream) throws {
+        let place = try buffers.place(of: tensor)
+        let first = try firstStretch(region, of: place)
+        // Bounded by the tensor only where stretches do not overlap; a stride of 0 could ask for any amount.
+        let (total, overflow) = region.byteCount.multipliedReportingOverflow(by: region.copies)
+        guard !overflow, total <= UInt64(place.extent) else {
+            throw SessionError(.limit, nil, "\(region.copies) stretches of \(region.byteCount) bytes from a tensor of \(place.extent)")
+        }
+        let gathered = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(total), alignment: 16)
+        defer { gathered.deallocate() }
+        for copy in 0..<Int(region.copies) {
+            let start = first.lowerBound + copy * Int(region.stride)
+            let target = UnsafeMutableRawBufferPointer(rebasing: gathered[(copy * first.count)..<((copy + 1) * first.count)])
+            try backendCall { try place.entry.buffer.backend.read(place.entry.buffer, at: start, into: target) }
+        }
+        var size = total.littleEndian
+        try withUnsafeBytes(of: &size) { try stream.send($0, UnsafeRawBufferPointer(gathered)) }
+    }
+
+    func copy(_ source: TensorRecord, to target: TensorRecord) throws {
+        let from = try buffers.place(of: source)
+        let to = try buffers.place(of: target)
+        let range = try to.range(0, UInt64(from.extent))
+        let origin = from.offset..<(from.offset + from.extent)
+        if from.extent == 0 { return }
+        try withBytes(of: from.entry.buffer, origin) { bytes in
+            try backendCall { try to.entry.buffer.backend.write(bytes, to: to.entry.buffer, at: range.lowerBound) }
+        }
+    }
+
+    func fill(_ buffer: any Buffer, _ range: Range<Int>, _ value: UInt8) throws {
+        if range.isEmpty { return }
+        if let host = buffer.hostBytes, let base = host.baseAddress {
+            memset(base + range.lowerBound, Int32(value), range.count)
+            return
+        }
+        let bytes = [UInt8](repeating: value, count: min(range.count, Session.chunk))
+        try inChunks(range) { part in
+            try bytes.withUnsafeBytes { bytes in
+                let piece = UnsafeRawBufferPointer(rebasing: bytes[..<part.count])
+                try backendCall { try buffer.backend.write(piece, to: buffer, at: part.lowerBound) }
+            }
+        }
+    }
+
+    // MARK: Moving bytes
+
+    /// The first stretch as a range of the buffer, once the last lies inside of the tensor too.
+    private func firstStretch(_ region: Request.Region2D, of place: BufferTable.Place) throws -> Range<Int> {
+        guard region.byteCount > 0, region.copies > 0 else {
+            throw SessionError(.malformed, nil, "\(region.copies) stretches of \(region.byteCount) bytes")
+        }
+        let (distance, overflow) = region.stride.multipliedReportingOverflow(by: region.copies - 1)
+        let (span, carried) = distance.addingReportingOverflow(region.byteCount)
+        guard !overflow, !carried else { throw SessionError(.bounds, nil, "stretches that overflow") }
+        let whole = try place.range(region.offset, span)
+        guard region.copies <= UInt64(Int32.max) else {
+            throw SessionError(.limit, nil, "\(region.copies) stretches")
+        }
+        return whole.lowerBound..<(whole.lowerBound + Int(region.byteCount))
+    }
+
+    private func receive(_ stream: any ByteStream, into buffer: any Buffer, _ range: Range<Int>) throws {
+        if let host = buffer.hostBytes {
+            return try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: host[range]))
+        }
+        let staging = UnsafeMutableRawBufferPointer.allocate(byteCount: min(range.count, Session.chunk), alignment: 16)
+        defer { staging.deallocate() }
+        try inChunks(range) { part in
+            let piece = UnsafeMutableRawBufferPointer(rebasing: staging[..<part.count])
+            try stream.receive(into: piece)
+            try backendCall { try buffer.backend.write(UnsafeRawBufferPointer(piece), to: buffer, at: part.lowerBound) }
+        }
+    }
+
+    private func send(_ buffer: any Buffer, _ range: Range<Int>, _ stream: any ByteStream) throws {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        try inChunks(range) { part in
+            try withBytes(of: buffer, part) { try stream.send($0, nothing) }
+        }
+    }
+
+    /// The bytes themselves where they are this process's, else a copy.
+    private func withBytes(of buffer: any Buffer, _ range: Range<Int>, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+        if let host = buffer.hostBytes { return try body(UnsafeRawBufferPointer(rebasing: host[range])) }
+        let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 16)
+        defer { copy.deallocate() }
+        try backendCall { try buffer.backend.read(buffer, at: range.lowerBound, into: copy) }
+        try body(UnsafeRawBufferPointer(copy))
+    }
+
+    private func inChunks(_ range: Range<Int>, _ body: (Range<Int>) throws -> Void) rethrows {
+        var start = range.lowerBound
+        while start < range.upperBound {
+            let end = min(range.upperBound, start + Session.chunk)
+            try body(start..<end)
+            start = end
+        }
+    }
+}

@@ -1,0 +1,175 @@
+public import Tensor
+
+/// One connection's conversation: greeted or not, its buffers, its graphs. Everything in it goes with it.
+///
+/// ``serve(_:)`` takes one request after the other from a stream and answers it, on the calling thread, until the peer
+/// closes, breaks off or asks for something wrong. Contents of tensors go from the stream straight to their place, where
+/// the backend's memory is this process's.
+public final class Session {
+    let devices: [any Backend]
+    let options: SessionOptions
+    let table: OperationTable
+    var buffers = BufferTable()
+    var graphs: [GraphCache]
+    /// What the session did, for the log.
+    public private(set) var statistics = SessionStatistics()
+
+    /// - Parameters:
+    ///   - devices: what clients may use, in the order of their numbers.
+    ///   - table: of the version that this session speaks.
+    public init(devices: [any Backend], options: SessionOptions = SessionOptions(), table: OperationTable = .newest) {
+        self.devices = devices
+        self.options = options
+        self.table = table
+        graphs = devices.map { _ in GraphCache(preparedLimit: options.preparedGraphCount) }
+    }
+
+    public func serve(_ stream: any ByteStream) -> SessionEnd {
+        do {
+            try converse(stream)
+            return .closed
+        } catch let error as SessionError {
+            return .refused(error)
+        } catch let error as StreamError {
+            return .lost(error)
+        } catch {
+            return .refused(SessionError(.malformed, nil, "\(error)"))
+        }
+    }
+
+    private func converse(_ stream: any ByteStream) throws {
+        var isGreeted = false
+        let room = Command.allCases.map(\.headByteCount).max() ?? 0
+        let head = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 16)
+        defer { head.deallocate() }
+        while let number = try stream.receiveByte() {
+            guard let command = Command(rawValue: number) else {
+                throw SessionError(.malformed, nil, "there is no command \(number)")
+            }
+            guard isGreeted == (command != .hello) else {
+                throw SessionError(
+                    .malformed, command, isGreeted ? "the peer greets again" : "the peer must greet (HELLO) first")
+            }
+            let tail = try receiveHead(of: command, into: head, stream)
+            let request = Request(command, head: UnsafeRawBufferPointer(rebasing: head[..<command.headByteCount]))
+            do {
+                try answer(request, tail: tail, stream)
+            } catch var error as SessionError {
+                error.command = error.command ?? command
+                throw error
+            }
+            statistics.requestCount += 1
+            isGreeted = true
+        }
+    }
+
+    /// Receives the size and the head; gives the size of what follows.
+    private func receiveHead(
+        of command: Command, into head: UnsafeMutableRawBufferPointer, _ stream: any ByteStream
+    ) throws -> UInt64 {
+        var size: UInt64 = 0
+        try withUnsafeMutableBytes(of: &size) { bytes throws(StreamError) in try stream.receive(into: bytes) }
+        size = UInt64(littleEndian: size)
+        let fixed = UInt64(command.headByteCount)
+        guard command.hasTail ? size >= fixed : size == fixed else {
+            throw SessionError(.malformed, command, "a request of \(size) bytes instead of \(fixed)\(command.hasTail ? " and more" : "")")
+        }
+        try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: head[..<command.headByteCount]))
+        return size - fixed
+    }
+
+    private func answer(_ request: Request, tail: UInt64, _ stream: any ByteStream) throws {
+        switch request {
+        case .hello: try stream.send(.hello(table.version, .none))
+        case .deviceCount: try stream.send(.deviceCount(UInt32(truncatingIfNeeded: devices.count)))
+        case .getAlignment(let number): try stream.send(.number(UInt64(try device(number).alignment)))
+        case .getMaxSize(let number):
+            _ = try device(number)
+            try stream.send(.number(UInt64(Int.max)))
+        case .getDeviceMemory(let number):
+            let backend = try device(number)
+            let memory = try backendCall { try backend.memory() }
+            try stream.send(.memory(free: UInt64(max(0, memory.free)), total: UInt64(max(0, memory.total))))
+        case .allocateBuffer(let number, let byteCount): try stream.send(try allocate(number, byteCount))
+        case .getBase(let handle): try stream.send(.number(try entry(handle).base))
+        case .freeBuffer(let handle): try free(handle)
+        case .clearBuffer(let handle, let value):
+            let entry = try entry(handle)
+            try fill(entry.buffer, 0..<entry.buffer.byteCount, value)
+        case .getAllocationSize(let number, let tensor, _):
+            _ = try device(number)
+            try stream.send(.number(UInt64(try tensor.layout().extent)))
+        case .initTensor(let tensor): _ = try buffers.placeIfAny(of: tensor, try tensor.layout())
+        case .setTensor(let tensor, let isCacheable, let offset):
+            try setTensor(tensor, offset, byteCount: tail, isCacheable: isCacheable, stream)
+        case .setTensor2D(let tensor, let region): try setTensor(tensor, region, byteCount: tail, stream)
+        case .setTensorHash(let tensor, let offset, let hash):
+            try stream.send(.success(try setFromCache(tensor, offset, hash)))
+        case .getTensor(let tensor, let offset, let byteCount): try getTensor(tensor, offset, byteCount, stream)
+        case .getTensor2D(let tensor, let region): try getTensor(tensor, region, stream)
+        case .copyTensor(let source, let target):
+            try copy(source, to: target)
+            try stream.send(.success(true))
+        case .fillTensor(let tensor, let offset, let byteCount, let value):
+            let place = try buffers.place(of: tensor)
+            try fill(place.entry.buffer, try place.range(offset, byteCount), value)
+        case .computeGraph(let number, let uid, let nodeCount):
+            let message = try receiveGraph(byteCount: tail, stream)
+            try compute(number, uid, nodeCount, message)
+            statistics.graphCount += 1
+        case .recomputeGraph(let number, let uid):
+            try recompute(number, uid)
+            statistics.graphCount += 1
+        // A link between two workers is one that a client tells a worker to open; this one opens none.
+        case .joinCollective: try stream.send(.success(false))
+        case .reduceCollective: throw SessionError(.unknown, nil, "this worker has joined no collective")
+        case .leaveCollective(let number): _ = try device(number)
+        }
+    }
+
+    // MARK: Devices and buffers
+
+    func device(_ number: UInt32) throws -> any Backend {
+        guard number < devices.count else {
+            throw SessionError(.unknown, nil, "there is no device \(number); there are \(devices.count)")
+        }
+        return devices[Int(number)]
+    }
+
+    func entry(_ handle: UInt64) throws(SessionError) -> BufferTable.Entry {
+        guard let entry = buffers[handle] else {
+            throw SessionError(.unknown, nil, "there is no buffer \(handle) in this session")
+        }
+        return entry
+    }
+
+    /// What a backend refuses about memory is the message's fault.
+    func backendCall<Result>(_ body: () throws -> Result) throws -> Result {
+        do {
+            return try body()
+        } catch let error as BackendError {
+            throw SessionError(.graph, nil, error.description)
+        }
+    }
+
+    private func allocate(_ number: UInt32, _ byteCount: UInt64) throws -> Response {
+        let backend = try device(number)
+        guard let size = Int(exactly: byteCount), buffers.hasRoom(for: byteCount),
+            let buffer = try? backend.allocate(byteCount: size)
+        else { return .buffer(handle: 0, byteCount: 0) }
+        let handle = buffers.add(buffer, device: Int(number))
+        return .buffer(handle: handle, byteCount: byteCount)
+    }
+
+    private func free(_ handle: UInt64) throws {
+        _ = try entry(handle)
+        for index in graphs.indices { graphs[index].forget(buffer: handle) }
+        _ = buffers.remove(handle)
+    }
+}
+
+/// Counts of one session.
+public struct SessionStatistics: Hashable, Sendable {
+    public var requestCount = 0
+    public var graphCount = 0
+}

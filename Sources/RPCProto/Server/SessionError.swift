@@ -1,0 +1,39 @@
+public import Tensor
+
+/// Why a session ends. The peer only sees its connection close; the log gets this.
+public struct SessionError: Error, CustomStringConvertible {
+    public enum Code: Hashable, Sendable {
+        /// A message that the protocol does not have: an unknown command, a wrong size, a greeting out of turn.
+        case malformed
+        /// A handle, a device, a graph that this session does not have.
+        case unknown
+        /// A tensor or a region that leaves its buffer or itself.
+        case bounds
+        /// A message or a graph beyond the limits set.
+        case limit
+        /// A graph that cannot be computed, or whose computation failed.
+        case graph
+    }
+
+    public var code: Code
+    public var command: Command?
+    public var message: String
+
+    public init(_ code: Code, _ command: Command? = nil, _ message: String) {
+        self.code = code
+        self.command = command
+        self.message = message
+    }
+
+    public var description: String { command.map { "\($0.name): \(message)" } ?? message }
+}
+
+/// How a session came to its end.
+public enum SessionEnd: Sendable {
+    /// The peer closed the connection between two messages.
+    case closed
+    /// The peer asked for something wrong.
+    case refused(SessionError)
+    /// The connection broke, or went quiet in the middle of a message.
+    case lost(StreamError)
+}

@@ -1,0 +1,13 @@
+public import Tensor
+
+/// What a session offers, and how much of it.
+public struct SessionOptions: Sendable {
+    /// Bytes of one graph's message at most. A step of a model of 1,000 layers takes some 20 MB.
+    public var graphByteCount = 256 << 20
+    /// Graphs that are kept ready to run, per device; of the others only the message is kept.
+    public var preparedGraphCount = 64
+    /// Where tensors are kept over connections; nil for nowhere.
+    public var cache: TensorCache?
+
+    public init() {}
+}

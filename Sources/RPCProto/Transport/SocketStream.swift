@@ -1,0 +1,128 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+
+/// One TCP connection, used with blocking calls by one thread at a time.
+///
+/// Small reads go through a buffer, so that messages sent together cost one call to the system; long ones go straight
+/// to where they belong.
+public final class SocketStream: ByteStream, @unchecked Sendable {
+    // Sendable: the connection belongs to the thread that serves it. Others only call `interrupt`, which uses the
+    // descriptor alone: the descriptor is constant and is closed with the last reference.
+
+    /// Who is at the other end, for people: `10.0.0.7:41234`.
+    public let peer: String
+    private let descriptor: Int32
+    private let buffer: UnsafeMutableRawBufferPointer
+    private var start = 0
+    private var end = 0
+
+    /// Reads of at least this many bytes do without the buffer.
+    private static let direct = 16 << 10
+
+    /// Takes over a connected socket.
+    init(descriptor: Int32, peer: String) {
+        self.descriptor = descriptor
+        self.peer = peer
+        buffer = .allocate(byteCount: 64 << 10, alignment: 64)
+        // Answers are awaited: none may linger for company.
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+    }
+
+    deinit {
+        close(descriptor)
+        buffer.deallocate()
+    }
+
+    /// Ends whatever the serving thread waits for; its next call finds the connection closed.
+    public func interrupt() {
+        _ = shutdown(descriptor, Int32(SHUT_RDWR))
+    }
+
+    public func receiveByte() throws(StreamError) -> UInt8? {
+        if start == end {
+            start = 0
+            end = try receiveSome(buffer)
+            if end == 0 { return nil }
+        }
+        defer { start += 1 }
+        return buffer[start]
+    }
+
+    public func receive(into target: UnsafeMutableRawBufferPointer) throws(StreamError) {
+        var filled = min(target.count, end - start)
+        if filled > 0 {
+            target.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<(start + filled)]))
+            start += filled
+        }
+        while filled < target.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: target[filled...])
+            if rest.count >= SocketStream.direct {
+                let count = try receiveSome(rest)
+                if count == 0 { throw StreamError(.endedEarly, "the peer closed in the middle of a message") }
+                filled += count
+                continue
+            }
+            start = 0
+            end = try receiveSome(buffer)
+            if end == 0 { throw StreamError(.endedEarly, "the peer closed in the middle of a message") }
+            let count = min(rest.count, end)
+            rest.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+            start = count
+            filled += count
+        }
+    }
+
+    private func receiveSome(_ target: UnsafeMutableRawBufferPointer) throws(StreamError) -> Int {
+        while true {
+            let count = recv(descriptor, target.baseAddress, target.count, 0)
+            if count >= 0 { return count }
+            if errno == EINTR { continue }
+            throw StreamError(.failed, "receiving failed: \(String(cString: strerror(errno)))")
+        }
+    }
+
+    public func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(StreamError) {
+        var sent = 0
+        let total = first.count + second.count
+        while sent < total {
+            let count = sendSome(first, second, from: sent)
+            if count > 0 {
+                sent += count
+            } else if errno != EINTR {
+                throw StreamError(.failed, "sending failed: \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    /// One call with what is left of both pieces.
+    private func sendSome(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer, from sent: Int) -> Int {
+        let fromFirst = min(sent, first.count)
+        let fromSecond = sent - fromFirst
+        var parts = (
+            iovec(iov_base: first.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + fromFirst) }, iov_len: first.count - fromFirst),
+            iovec(iov_base: second.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + fromSecond) }, iov_len: second.count - fromSecond)
+        )
+        return withUnsafeMutablePointer(to: &parts) { pair in
+            pair.withMemoryRebound(to: iovec.self, capacity: 2) { list in
+                var message = msghdr()
+                message.msg_iov = list
+                message.msg_iovlen = 2
+                #if canImport(Glibc)
+                return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+                #else
+                return sendmsg(descriptor, &message, 0)
+                #endif
+            }
+        }
+    }
+}
+
+enum SocketOption {
+    static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
+        var value = value
+        _ = setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+}
