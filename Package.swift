@@ -106,6 +106,7 @@ let package = Package(
             name: "KernelsTests",
             dependencies: ["Tensor", "Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
             swiftSettings: house),
+        .testTarget(name: "RPCProtoTests", dependencies: ["RPCProto", "Kernels", "Tensor"], swiftSettings: house),
         .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",

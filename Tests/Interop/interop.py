@@ -233,6 +233,56 @@ class Server:
         return self.request("POST", path, body, {"Content-Type": "application/json"}, **options)
 
 
+class RPCServer:
+    """`swiftlet worker`, or the stock server in its place, on a free port of the loopback; a context manager."""
+
+    def __init__(self, kind, *arguments, threads=2, patience=30):
+        self.kind = kind
+        self.port = free_port()
+        self.endpoint = f"127.0.0.1:{self.port}"
+        self.patience = patience
+        self.log = open(SCRATCH / f"worker-{self.port}.log", "wb")
+        program = [SWIFTLET, "worker"] if kind == "swiftlet" else [ROOT / "scripts" / "stock", "ggml-rpc-server"]
+        self.command = [*map(str, program), "-H", "127.0.0.1", "-p", str(self.port), "-t", str(threads), *map(str, arguments)]
+
+    def __enter__(self):
+        if self.kind == "swiftlet":
+            need_swiftlet()
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        deadline = time.monotonic() + self.patience
+        while True:
+            if self.process.poll() is not None:
+                stop(f"the worker ended with status {self.process.returncode}:\n{self.tail()}")
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return self
+            if time.monotonic() > deadline:
+                self.process.kill()
+                stop(f"the worker did not listen after {self.patience} s:\n{self.tail()}")
+            time.sleep(0.02)
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+    def tail(self):
+        self.log.flush()
+        return pathlib.Path(self.log.name).read_bytes()[-3000:].decode(errors="replace")
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def resident(self):
+        """Bytes resident in memory."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+
 # ---------------------------------------------------------------- comparing
 
 def log_softmax(rows):
