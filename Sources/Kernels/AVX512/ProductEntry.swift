@@ -5,4 +5,5 @@ public func fillProducts(_ table: UnsafeMutablePointer<ProductTable>) {
     addFloatProducts(table)
     addBlockProducts(table)
     addSuperProducts(table)
+    addRunProducts(table)
 }

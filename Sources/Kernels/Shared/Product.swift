@@ -17,6 +17,7 @@ public func fillProducts(_ table: UnsafeMutablePointer<ProductTable>) {
     addBlocks256(table, TypeNumber.q4_K, multiplyQ4_K)
     addBlocks256(table, TypeNumber.q5_K, multiplyQ5_K)
     addBlocks256(table, TypeNumber.q6_K, multiplyQ6_K)
+    addRunProducts(table)
 }
 
 private typealias Multiply =
