@@ -1,14 +1,15 @@
 internal import KernelTable
 internal import Tensor
 
-// Norms, sums and softmax: one row in, one row or value out, each row's sums in the kernel's one order.
+// Norms and softmax: one row in, one row out, each row's sums in the kernel's one order.
 extension PlanBuilder {
     /// Each row of source 0 by a kernel that may use `extra` values of thread memory of its own.
     mutating func addRowwise(
         _ id: TensorID, into result: Operand, extra: Int = 0, costPerElement: Double = 0.3, reads: [Range<UInt>] = [],
-        _ body: @escaping (
-            _ a: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ count: Int, _ extra: UnsafeMutablePointer<Float>
-        ) -> Void
+        _ body:
+            @escaping (
+                _ a: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ count: Int, _ extra: UnsafeMutablePointer<Float>
+            ) -> Void
     ) throws(BackendError) {
         let a = try source(id, 0)
         let reader = try reader(id, a)
@@ -90,16 +91,6 @@ extension PlanBuilder {
             mul(values, values, extra, count)
             let length = sum(UnsafePointer(extra), count).squareRoot()
             scale(values, out, count, 1 / (length > epsilon ? length : epsilon), 0)
-        }
-    }
-
-    mutating func addSum(_ id: TensorID, mean: Bool) throws(BackendError) {
-        let a = try source(id, 0)
-        let result = try floatOutput(id, Shape(1, a.n1, a.n2, a.n3))
-        let sum = vector.sum
-        try addRowwise(id, into: result, costPerElement: 0.15) { values, out, count, _ in
-            let total = sum(values, count)
-            out[0] = mean ? total / Float(count) : total
         }
     }
 
