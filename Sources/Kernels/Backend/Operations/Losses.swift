@@ -13,6 +13,7 @@ extension PlanBuilder {
         let labels = try source(id, 1)
         let result = try scalarOutput(id, .f32)
         guard logits.shape == labels.shape else { throw invalid(id, "logits \(logits.shape), labels \(labels.shape)") }
+        try checkDistinct(id, logits)
         guard let exp = vector.unary[Int(UnaryKind.exp.rawValue)] else { throw unsupported(id) }
         let (scale, mul, sum) = (vector.scale, vector.mul, vector.sum)
         let left = try reader(id, logits)

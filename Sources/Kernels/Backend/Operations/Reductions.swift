@@ -15,20 +15,33 @@ extension PlanBuilder {
     }
 
     /// The sum of all elements: one, of source 0's type.
+    ///
+    /// As in ggml's CPU backend, whose results others are held against, the elements of a row are taken to lie together
+    /// whatever their stride: of a transposed matrix, other elements are summed than those of the matrix.
     mutating func addTotal(_ id: TensorID) throws(BackendError) {
-        let a = try source(id, 0)
+        let given = try source(id, 0)
+        let a = packedRows(of: given)
         let result = try scalarOutput(id, a.type)
         let reader = try reader(id, a)
+        try checkDistinct(id, given)
         guard !a.type.isQuantized, let write = rowWriter(result.type) else { throw unsupported(id) }
         try needScratch(reader.scratchCount * 4)
         let sum = vector.sum
         try addRowTotal(
-            of: a, costPerElement: 0.2, reads: a.ranges, into: result,
+            of: a, costPerElement: 0.2, reads: given.ranges, into: result,
             { worker, row in Double(sum(reader.row(row, worker.floats()), a.n0)) },
             finish: { total in
                 var value = Float(total)
                 write(&value, result.base, 1)
             })
+    }
+
+    /// The operand with its rows' elements together, where that leaves none outside of the memory that it has.
+    private func packedRows(of a: Operand) -> Operand {
+        guard !a.isEmpty, a.s0 > a.type.bytesPerBlock, !a.type.isQuantized else { return a }
+        let strides = Strides(a.type.bytesPerBlock, a.s1, a.s2, a.s3)
+        let tensor = Tensor(name: "", type: a.type, shape: a.shape, strides: strides)
+        return Operand(a.id, tensor, at: a.base, writable: false)
     }
 
     /// Sums of each element and all before it in its row.
@@ -73,6 +86,7 @@ extension PlanBuilder {
         let result = try scalarOutput(id, .i64)
         guard a.shape == b.shape else { throw invalid(id, "\(a.shape) and \(b.shape) differ") }
         guard a.type == .i32, b.type == .i32 else { throw unsupported(id) }
+        try checkDistinct(id, a)
         try addRowTotal(
             of: a, costPerElement: 1, reads: a.ranges + b.ranges, into: result,
             { _, row in
@@ -96,6 +110,13 @@ extension PlanBuilder {
             throw invalid(id, "its \(result.shape) of \(result.type.name) should be one \(type.name)")
         }
         return result
+    }
+
+    /// That a source has no more elements than its memory holds. Where the result is one element, nothing else bounds them.
+    func checkDistinct(_ id: TensorID, _ a: Operand) throws(BackendError) {
+        guard a.isEmpty || a.extent / a.rowCount >= a.rowByteCount else {
+            throw invalid(id, "the elements of source 0 overlap: shape \(a.shape) in \(a.extent) bytes")
+        }
     }
 
     /// Adds up what `value` gives for each row of `a`, in F64 and in one order: rows by stretches, then the stretches.
