@@ -77,7 +77,7 @@ extension PlanBuilder {
 
     private func stepParameters(_ id: TensorID, _ index: Int, count: Int) throws(BackendError) -> Operand {
         let parameters = try source(id, index)
-        guard parameters.type == .f32, parameters.shape == Shape(count), parameters.hasContiguousRows else {
+        guard parameters.type == .f32, parameters.elementCount == count, parameters.extent == count * 4 else {
             throw invalid(id, "\(parameters.shape) of \(parameters.type.name) are not \(count) parameters")
         }
         return parameters
