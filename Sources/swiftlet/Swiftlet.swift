@@ -10,9 +10,10 @@ struct Swiftlet: AsyncParsableCommand {
             To talk to a model:        swiftlet run --model model.gguf
             To serve it over HTTP:     swiftlet serve --model model.gguf
             To see what is in a file:  swiftlet inspect model.gguf
+            To lend this machine:      swiftlet worker --host ADDRESS
             """,
         version: "swiftlet \(Version.current)",
         subcommands: [
-            Serve.self, Run.self, Tokenize.self, Inspect.self, Devices.self, Bench.self, PerplexityCommand.self, Eval.self,
+            Serve.self, WorkerCommand.self, Run.self, Tokenize.self, Inspect.self, Devices.self, Bench.self, PerplexityCommand.self, Eval.self,
         ])
 }

@@ -1,5 +1,3 @@
-public import Tensor
-
 /// Why a session ends. The peer only sees its connection close; the log gets this.
 public struct SessionError: Error, CustomStringConvertible {
     public enum Code: Hashable, Sendable {

@@ -1,5 +1,3 @@
-public import Tensor
-
 /// What a session offers, and how much of it.
 public struct SessionOptions: Sendable {
     /// Bytes of one graph's message at most. A step of a model of 1,000 layers takes some 20 MB.
