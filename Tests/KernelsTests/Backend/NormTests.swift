@@ -58,6 +58,30 @@ import Testing
         }
     }
 
+    /// Over a transposed matrix, and in its place: rows whose elements lie apart.
+    @Test(arguments: BackendUnderTest.all)
+    func normsColumnsInPlace(_ given: BackendUnderTest) throws {
+        var random = SeededGenerator(seed: 8)
+        let x = Dense.random(Shape(7, 40), &random)
+        for (operation, function) in NormTests.functions[1...2] {
+            let buffer = try given.backend.allocate(byteCount: 7 * 40 * 4)
+            try x.values.withUnsafeBytes { try given.backend.write($0, to: buffer, at: 0) }
+            var columns = Tensor(
+                name: "columns", type: .f32, shape: Shape(40, 7), strides: Strides(28, 4, 1120, 1120),
+                storage: .placed(buffer, byteOffset: 0))
+            let leaf = columns
+            columns.operation = operation
+            columns.sources = [TensorID(0)]
+            columns.flags = .compute
+            let plan = try given.backend.prepare(Graph(tensors: [leaf, columns], nodes: [TensorID(1)]))
+            try given.backend.run(Step(plan: plan))
+            var found = Dense(Shape(7, 40)) { _, _, _, _ in 0 }
+            try found.values.withUnsafeMutableBytes { try given.backend.read(buffer, at: 0, into: $0) }
+            let expected = rowwise(x.permuted([1, 0, 2, 3])) { function($0) }
+            #expect(largestError(found.permuted([1, 0, 2, 3]).values, expected) < 1e-5, "\(operation)")
+        }
+    }
+
     /// A norm and the product with its weights become one; the bytes must be those of the two.
     @Test(arguments: BackendUnderTest.all)
     func fusesNormAndWeightsWithoutChangingThem(_ given: BackendUnderTest) throws {

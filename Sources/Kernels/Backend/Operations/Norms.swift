@@ -1,26 +1,34 @@
 internal import KernelTable
 internal import Tensor
 
-// Norms, sums and softmax: one row in, one row or value out, each row's sums in the kernel's one order.
+// Norms and softmax: one row in, one row out, each row's sums in the kernel's one order.
 extension PlanBuilder {
-    /// Each row of source 0 by a kernel that may use `extra` values of thread memory of its own.
+    /// Each row of source 0 by a kernel that may use `extra` values of thread memory of its own. Where the result's elements
+    /// lie apart, rows are made in thread memory first.
     mutating func addRowwise(
         _ id: TensorID, into result: Operand, extra: Int = 0, costPerElement: Double = 0.3, reads: [Range<UInt>] = [],
-        _ body: @escaping (
-            _ a: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ count: Int, _ extra: UnsafeMutablePointer<Float>
-        ) -> Void
+        _ body:
+            @escaping (
+                _ a: UnsafePointer<Float>, _ out: UnsafeMutablePointer<Float>, _ count: Int, _ extra: UnsafeMutablePointer<Float>
+            ) -> Void
     ) throws(BackendError) {
         let a = try source(id, 0)
         let reader = try reader(id, a)
         let offset = reader.scratchCount
-        try needScratch((offset + extra) * 4)
+        let isPacked = result.hasContiguousRows
+        let outOffset = offset + (extra + 15) & ~15
+        try needScratch((outOffset + (isPacked ? 0 : result.n0)) * 4)
         addPhase(
             over: a.rowCount, costPerUnit: costPerElement * Double(a.n0) + 10, reads: a.ranges + reads,
             writes: result.ranges
         ) { worker, range in
             for row in range {
                 let values = reader.row(row, worker.floats())
-                body(values, result.row(row).assumingMemoryBound(to: Float.self), a.n0, worker.floats(offset))
+                let place = result.row(row)
+                let out = isPacked ? place.assumingMemoryBound(to: Float.self) : worker.floats(outOffset)
+                body(values, out, a.n0, worker.floats(offset))
+                if isPacked { continue }
+                for i in 0..<result.n0 { place.storeBytes(of: out[i], toByteOffset: i &* result.s0, as: Float.self) }
             }
         }
     }
@@ -71,7 +79,7 @@ extension PlanBuilder {
 
     mutating func addNorm(_ id: TensorID, epsilon: Float) throws(BackendError) {
         let a = try source(id, 0)
-        let result = try floatOutput(id, a.shape)
+        let result = try floatOutput(id, a.shape, mayHaveGaps: true)
         let (scale, mul, sum) = (vector.scale, vector.mul, vector.sum)
         try addRowwise(id, into: result, extra: a.n0) { values, out, count, extra in
             let mean = sum(values, count) / Float(count)
@@ -84,7 +92,7 @@ extension PlanBuilder {
 
     mutating func addL2Norm(_ id: TensorID, epsilon: Float) throws(BackendError) {
         let a = try source(id, 0)
-        let result = try floatOutput(id, a.shape)
+        let result = try floatOutput(id, a.shape, mayHaveGaps: true)
         let (scale, mul, sum) = (vector.scale, vector.mul, vector.sum)
         try addRowwise(id, into: result, extra: a.n0) { values, out, count, extra in
             mul(values, values, extra, count)
@@ -93,21 +101,11 @@ extension PlanBuilder {
         }
     }
 
-    mutating func addSum(_ id: TensorID, mean: Bool) throws(BackendError) {
-        let a = try source(id, 0)
-        let result = try floatOutput(id, Shape(1, a.n1, a.n2, a.n3))
-        let sum = vector.sum
-        try addRowwise(id, into: result, costPerElement: 0.15) { values, out, count, _ in
-            let total = sum(values, count)
-            out[0] = mean ? total / Float(count) : total
-        }
-    }
-
     mutating func addSoftMax(_ id: TensorID, scale: Float, maxBias: Float) throws(BackendError) {
         let a = try source(id, 0)
         let result = try floatOutput(id, a.shape)
         if a.isEmpty { return }
-        guard a.n2 <= 1 << 16 else { throw unsupported(id, "\(a.n2) heads are too many") }
+        guard !(maxBias > 0) || a.n2 <= 1 << 20 else { throw unsupported(id, "\(a.n2) heads are too many") }
         let values = try reader(id, a)
         let kernel = vector.softMax
         let maskOffset = values.scratchCount
@@ -127,7 +125,7 @@ extension PlanBuilder {
             sinks = UnsafePointer(sink.base.assumingMemoryBound(to: Float.self))
             reads += sink.ranges
         }
-        let slopes = UnsafePointer(storage.table(ALiBi.slopes(heads: a.n2, maxBias: maxBias)))
+        let slopes = maxBias > 0 ? UnsafePointer(storage.table(ALiBi.slopes(heads: a.n2, maxBias: maxBias))) : nil
         try needScratch((maskOffset + (masks?.scratchCount ?? 0)) * 4)
         addPhase(
             over: a.rowCount, costPerUnit: Double(a.n0) + 20, reads: reads, writes: result.ranges
@@ -141,7 +139,7 @@ extension PlanBuilder {
                     mask = masks.values(at: place, worker.floats(maskOffset))
                 }
                 kernel(
-                    values.row(row, worker.floats()), mask, slopes[i2], sinks.map { $0[i2] } ?? -Float.infinity,
+                    values.row(row, worker.floats()), mask, slopes.map { $0[i2] } ?? 1, sinks.map { $0[i2] } ?? -Float.infinity,
                     result.row(row).assumingMemoryBound(to: Float.self), a.n0, scale)
             }
         }

@@ -56,10 +56,10 @@ extension PlanBuilder {
         return reader
     }
 
-    /// A result that kernels write: F32 in contiguous rows, of the shape that it must have.
-    func floatOutput(_ id: TensorID, _ shape: Shape) throws(BackendError) -> Operand {
+    /// A result that kernels write: F32 of the shape that it must have, in contiguous rows unless said otherwise.
+    func floatOutput(_ id: TensorID, _ shape: Shape, mayHaveGaps: Bool = false) throws(BackendError) -> Operand {
         let result = try output(id)
-        guard result.type == .f32, result.hasContiguousRows else { throw unsupported(id, "the result must be F32 rows") }
+        guard result.type == .f32, result.hasContiguousRows || mayHaveGaps else { throw unsupported(id, "the result must be F32 rows") }
         guard result.shape == shape else { throw invalid(id, "its shape \(result.shape) should be \(shape)") }
         return result
     }

@@ -5,19 +5,7 @@ extension PlanBuilder {
     mutating func addArgsort(_ id: TensorID, _ order: SortOrder) throws(BackendError) {
         let a = try source(id, 0)
         let result = try indexOutput(id, a.shape)
-        let reader = try reader(id, a)
-        try needScratch(reader.scratchCount * 4)
-        addPhase(
-            over: a.rowCount, costPerUnit: Double(a.n0) * 25 + 20, reads: a.ranges, writes: result.ranges
-        ) { worker, range in
-            for row in range {
-                let values = reader.row(row, worker.floats())
-                var indices = UnsafeMutableBufferPointer(
-                    start: result.row(row).assumingMemoryBound(to: Int32.self), count: a.n0)
-                for i in 0..<a.n0 { indices[i] = Int32(truncatingIfNeeded: i) }
-                indices.sort { RowOrder.precedes($0, $1, values, order) }
-            }
-        }
+        try addSorted(id, a, into: result) { sorter, values in sorter.sorted(values, order) }
     }
 
     /// The indices of the `count` largest of each row, largest first.
@@ -25,19 +13,26 @@ extension PlanBuilder {
         let a = try source(id, 0)
         guard count >= 0, count <= a.n0 else { throw invalid(id, "\(count) of the \(a.n0) values of a row") }
         let result = try indexOutput(id, Shape(count, a.n1, a.n2, a.n3))
+        try addSorted(id, a, into: result) { sorter, values in sorter.largest(count, of: values) }
+    }
+
+    /// As many indices of each row, in the order that `sort` gives, as the result's rows hold.
+    private mutating func addSorted(
+        _ id: TensorID, _ a: Operand, into result: Operand,
+        _ sort: @escaping (RowSorter, UnsafePointer<Float>) -> UnsafePointer<RowSorter.Entry>
+    ) throws(BackendError) {
+        guard a.n0 <= Int(Int32.max) else { throw unsupported(id, "its rows are too long") }
         let reader = try reader(id, a)
-        try needScratch(reader.scratchCount * 4 + a.n0 * 4 + 64)
         let offset = reader.scratchCount
+        try needScratch(offset * 4 + RowSorter.scratchByteCount(a.n0))
         addPhase(
-            over: a.rowCount, costPerUnit: Double(a.n0) * 25 + 20, reads: a.ranges, writes: result.ranges
+            over: a.rowCount, costPerUnit: Double(a.n0) * 8 + 200, reads: a.ranges, writes: result.ranges
         ) { worker, range in
+            let sorter = RowSorter(a.n0, in: UnsafeMutableRawPointer(worker.floats(offset)))
             for row in range {
-                let values = reader.row(row, worker.floats())
-                let start = UnsafeMutableRawPointer(worker.floats(offset)).assumingMemoryBound(to: Int32.self)
-                var indices = UnsafeMutableBufferPointer(start: start, count: a.n0)
-                for i in 0..<a.n0 { indices[i] = Int32(truncatingIfNeeded: i) }
-                indices.sort { RowOrder.precedes($0, $1, values, .descending) }
-                result.row(row).assumingMemoryBound(to: Int32.self).update(from: start, count: count)
+                let entries = sort(sorter, reader.row(row, worker.floats()))
+                let target = result.row(row).assumingMemoryBound(to: Int32.self)
+                for i in 0..<result.n0 { target[i] = Int32(truncatingIfNeeded: entries[i]) }
             }
         }
     }
@@ -46,18 +41,138 @@ extension PlanBuilder {
         let result = try output(id)
         guard result.type == .i32, result.hasContiguousRows else { throw unsupported(id, "the result must be I32 rows") }
         guard result.shape == shape else { throw invalid(id, "its shape \(result.shape) should be \(shape)") }
-        guard shape[0] <= Int(Int32.max) else { throw unsupported(id, "its rows are too long") }
         return result
     }
 }
 
-/// A strict order of a row's elements, in which NaN comes last.
-private enum RowOrder {
+/// Sorts the indices of rows of one length by their values: by digits, in time proportional to the length.
+struct RowSorter {
+    /// A number that sorts as the value does, above the value's index.
+    typealias Entry = UInt64
+
+    private let count: Int
+    private let entries: UnsafeMutablePointer<Entry>
+    private let others: UnsafeMutablePointer<Entry>
+    private let counters: UnsafeMutablePointer<UInt32>
+
+    /// Rows up to this long are sorted by insertion.
+    private static let short = 40
+    /// Of rows up to this long all is sorted, however few are asked for.
+    private static let wholeLength = 256
+    /// How many of a key's bits tell whether a value can be among the largest.
+    private static let selectorBits: UInt32 = 11
+
+    static func scratchByteCount(_ count: Int) -> Int { count * 16 + (1 << Int(selectorBits)) * 4 }
+
+    init(_ count: Int, in scratch: UnsafeMutableRawPointer) {
+        self.count = count
+        let counterCount = 1 << Int(RowSorter.selectorBits)
+        counters = scratch.assumingMemoryBound(to: UInt32.self)
+        entries = (scratch + counterCount * 4).assumingMemoryBound(to: Entry.self)
+        others = entries + count
+    }
+
+    /// All indices (in the low halves) in the order of their values.
+    func sorted(_ values: UnsafePointer<Float>, _ order: SortOrder) -> UnsafePointer<Entry> {
+        let flip: UInt32 = order == .ascending ? 0 : .max
+        for i in 0..<count { entries[i] = RowSorter.entry(values[i], i, flip) }
+        return sort(count)
+    }
+
+    /// The first `wanted` entries of the descending order, and perhaps more behind them.
+    func largest(_ wanted: Int, of values: UnsafePointer<Float>) -> UnsafePointer<Entry> {
+        if count <= RowSorter.wholeLength || wanted > count / 4 || wanted == 0 { return sorted(values, .descending) }
+        // Only those that share their leading bits with the last one wanted, or come before it, need to be sorted.
+        let shift = 32 - RowSorter.selectorBits
+        let limit = 1 << Int(RowSorter.selectorBits)
+        counters.update(repeating: 0, count: limit)
+        for i in 0..<count { counters[Int(RowSorter.key(values[i], .max) &>> shift)] &+= 1 }
+        var seen = 0
+        var last = 0
+        while last < limit {
+            seen &+= Int(counters[last])
+            if seen >= wanted { break }
+            last &+= 1
+        }
+        let bound = UInt32(truncatingIfNeeded: last)
+        var found = 0
+        for i in 0..<count {
+            let key = RowSorter.key(values[i], .max)
+            if key &>> shift > bound { continue }
+            entries[found] = UInt64(key) &<< 32 | UInt64(truncatingIfNeeded: i)
+            found &+= 1
+        }
+        return sort(found)
+    }
+
+    /// Ascending as the value is, or descending with all bits of `flip` set; what is no number comes last either way.
     @inline(__always)
-    static func precedes(_ i: Int32, _ j: Int32, _ values: UnsafePointer<Float>, _ order: SortOrder) -> Bool {
-        let (x, y) = (values[Int(i)], values[Int(j)])
-        if x.isNaN || y.isNaN { return x.isNaN == y.isNaN ? i < j : y.isNaN }
-        if x == y { return i < j }
-        return order == .ascending ? x < y : x > y
+    private static func key(_ value: Float, _ flip: UInt32) -> UInt32 {
+        // Both zeros are one value.
+        let bits = (value + 0).bitPattern
+        let sign = UInt32(bitPattern: Int32(bitPattern: bits) &>> 31)
+        let key = bits ^ (sign | 0x8000_0000) ^ flip
+        return value == value ? key : .max
+    }
+
+    @inline(__always)
+    private static func entry(_ value: Float, _ index: Int, _ flip: UInt32) -> Entry {
+        UInt64(key(value, flip)) &<< 32 | UInt64(truncatingIfNeeded: index)
+    }
+
+    /// Sorts the first `count` entries, which are in the order of their indices.
+    private func sort(_ count: Int) -> UnsafePointer<Entry> {
+        if count <= RowSorter.short {
+            insertionSort(count)
+            return UnsafePointer(entries)
+        }
+        return radixSort(count)
+    }
+
+    private func insertionSort(_ count: Int) {
+        var i = 1
+        while i < count {
+            let entry = entries[i]
+            var j = i
+            while j > 0, entries[j &- 1] > entry {
+                entries[j] = entries[j &- 1]
+                j &-= 1
+            }
+            entries[j] = entry
+            i &+= 1
+        }
+    }
+
+    /// By the key's bytes, lowest first, each pass keeping the order of the one before.
+    private func radixSort(_ count: Int) -> UnsafePointer<Entry> {
+        counters.update(repeating: 0, count: 4 * 256)
+        for i in 0..<count {
+            let key = UInt32(truncatingIfNeeded: entries[i] &>> 32)
+            counters[Int(key & 0xff)] &+= 1
+            counters[Int(256 &+ (key &>> 8 & 0xff))] &+= 1
+            counters[Int(512 &+ (key &>> 16 & 0xff))] &+= 1
+            counters[Int(768 &+ (key &>> 24))] &+= 1
+        }
+        var (from, to) = (entries, others)
+        for digit in 0..<4 {
+            let places = counters + digit &* 256
+            let shift = UInt64(truncatingIfNeeded: 32 &+ digit &* 8)
+            // Where all agree there is nothing to move.
+            if places[Int(from[0] &>> shift & 0xff)] == UInt32(truncatingIfNeeded: count) { continue }
+            var next: UInt32 = 0
+            for value in 0..<256 {
+                let size = places[value]
+                places[value] = next
+                next &+= size
+            }
+            for i in 0..<count {
+                let entry = from[i]
+                let value = Int(entry &>> shift & 0xff)
+                to[Int(places[value])] = entry
+                places[value] &+= 1
+            }
+            swap(&from, &to)
+        }
+        return UnsafePointer(from)
     }
 }

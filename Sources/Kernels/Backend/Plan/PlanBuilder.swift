@@ -143,7 +143,11 @@ struct PlanBuilder {
     @discardableResult
     private func checkSize(_ id: TensorID) throws(BackendError) -> Int {
         let tensor = graph[id]
-        guard let extent = tensor.checkedByteExtent, let count = tensor.shape.checkedElementCount, count <= 1 << 44 else {
+        // Each extent too, since next to an extent of 0 the others are not bounded by the count.
+        let longest = (0..<Shape.rank).reduce(0) { max($0, tensor.shape[$1]) }
+        guard let extent = tensor.checkedByteExtent, let count = tensor.shape.checkedElementCount,
+            max(count, longest) <= 1 << 44
+        else {
             throw invalid(id, "shape \(tensor.shape) of \(tensor.type.name) with strides \(tensor.strides) has no size")
         }
         return extent

@@ -58,12 +58,9 @@ extension Inference {
         for dimension in 0..<Shape.rank {
             let (before, after) = (Int(parameters.before[dimension]), Int(parameters.after[dimension]))
             try require(before >= 0 && after >= 0, .parameter, "padding by \(parameters.before) and \(parameters.after)")
-            if parameters.circular {
-                // More than one turn around would need more than the two ends.
-                try require(
-                    before <= shape[dimension] && after <= shape[dimension], .parameter,
-                    "\(a.shape) cannot go around by \(parameters.before) and \(parameters.after)")
-            }
+            try require(
+                !parameters.circular || shape[dimension] > 0 || before == 0 && after == 0, .parameter,
+                "\(a.shape) has nothing to go around with")
             shape[dimension] = try sum(shape[dimension], before, after)
         }
         return shape
