@@ -55,10 +55,8 @@ extension Inference {
             let type = try declaration().type
             try require(type == .f32 || type == .f16 || type == .bf16, .type, "columns of \(type.name)")
             try require(channels > 0, .parameter, "\(channels) channels")
+            // As in ggml, volumes that are not enough for one more batch are left out.
             let count = Int(channels)
-            try require(
-                a.shape[3] % count == 0 && b.shape[3] % count == 0, .shape,
-                "kernel \(a.shape) and volume \(b.shape) have no \(count) channels")
             let depth = try places(b.shape, a.shape, window, 2)
             return Operation.Result(
                 type,

@@ -107,9 +107,7 @@ extension PlanBuilder {
     func patches(
         _ id: TensorID, _ volume: Operand, _ kernel: Operand, _ window: Window3D, channels: Int
     ) throws(BackendError) -> Patches {
-        guard channels > 0, volume.n3 % channels == 0, kernel.n3 % channels == 0 else {
-            throw invalid(id, "kernel \(kernel.shape) and volume \(volume.shape) have no \(channels) channels")
-        }
+        guard channels > 0 else { throw invalid(id, "volumes of \(channels) channels") }
         let steps = (x: volume.s0, y: volume.s1, z: volume.s2, channel: volume.s3, batch: channels &* volume.s3)
         guard
             let patches = Patches(
