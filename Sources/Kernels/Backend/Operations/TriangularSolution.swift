@@ -51,13 +51,20 @@ private enum TriangularRow {
         _ factors: UnsafePointer<Float>, _ row: Int, _ result: Operand, _ i2: Int, _ i3: Int, _ first: Int,
         _ right: UnsafePointer<Float>, _ target: UnsafeMutablePointer<Float>
     ) {
-        var sums = SIMD32<Float>.zero
+        var (low, high) = (SIMD16<Float>.zero, SIMD16<Float>.zero)
         var known = result.row3(0, i2, i3) + first &* 4
         for other in 0..<row {
-            sums += known.loadUnaligned(as: SIMD32<Float>.self) * factors[other]
+            let factor = SIMD16(repeating: factors[other])
+            low += known.loadUnaligned(as: SIMD16<Float>.self) * factor
+            high += known.loadUnaligned(fromByteOffset: 64, as: SIMD16<Float>.self) * factor
             known += result.s1
         }
-        let values = UnsafeRawPointer(right).loadUnaligned(as: SIMD32<Float>.self)
-        UnsafeMutableRawPointer(target).storeBytes(of: (values - sums) / factors[row], as: SIMD32<Float>.self)
+        let values = UnsafeRawPointer(right)
+        let divisor = SIMD16(repeating: factors[row])
+        low = (values.loadUnaligned(as: SIMD16<Float>.self) - low) / divisor
+        high = (values.loadUnaligned(fromByteOffset: 64, as: SIMD16<Float>.self) - high) / divisor
+        let out = UnsafeMutableRawPointer(target)
+        out.storeBytes(of: low, as: SIMD16<Float>.self)
+        out.storeBytes(of: high, toByteOffset: 64, as: SIMD16<Float>.self)
     }
 }
