@@ -191,6 +191,22 @@ import Testing
         #expect(largestError(try test.values(of: result, on: given.backend), expected.values) < 1e-6)
     }
 
+    /// Shapes without elements may be as large as they like; only what is there may cost time.
+    @Test func spendsNoTimeOnShapesWithoutElements() throws {
+        let given = try #require(BackendUnderTest.all.first)
+        let wide = Int(Int32.max)
+        let window = Window2D(padding: SIMD2(.max, .max))
+        let places = 2 * wide + 5
+        let back = GraphUnderTest()
+        let sources = [
+            back.input(.f32, Shape(0, places, places), []), back.input(.f32, Shape(0, 0, 1), []),
+        ]
+        let operation = GraphOperation.im2colBack(Im2colParameters(window, is2D: true))
+        let graph = try back.node(operation, sources, .f32, Shape(3, 3))
+        let found = try back.values(of: TensorID(graph.tensors.count - 1), in: graph, on: given.backend)
+        #expect(found == [Float](repeating: 0, count: 9))
+    }
+
     static let hostile: [Window2D] = [
         Window2D(stride: SIMD2(0, 1)), Window2D(stride: SIMD2(1, -1)), Window2D(stride: SIMD2(.min, 1)),
         Window2D(padding: SIMD2(-1, 0)), Window2D(padding: SIMD2(.min, 0)), Window2D(dilation: SIMD2(0, 1)),

@@ -94,6 +94,8 @@ extension PlanBuilder {
             throw invalid(id, "the gradient's shape \(gradient.shape) should be \(shape)")
         }
         guard gradient.type == .f32, gradient.isPacked, result.isPacked else { throw unsupported(id) }
+        // Without elements the gradient may have any number of places.
+        if gradient.isEmpty { return addZeros(result) }
         let values = gradient.base.assumingMemoryBound(to: Float.self)
         let images = result.base.assumingMemoryBound(to: Float.self)
         let plane = x.extent * y.extent
@@ -129,7 +131,7 @@ extension PlanBuilder {
             result.n1 == Int(channels), result.n2 == 1, result.n3 == 1, result.type == a.type
         else { throw invalid(id, "columns \(a.shape) for \(channels) channels") }
         guard result.isPacked, let write = rowWriter(result.type), !result.type.isQuantized else { throw unsupported(id) }
-        if result.isEmpty || a.isEmpty { return }
+        if result.isEmpty { return }
         let columns = try packedFloats(id, a)
         let values = columns.base.assumingMemoryBound(to: Float.self)
         let (size, steps) = (a.n0 / Int(channels), a.n1)

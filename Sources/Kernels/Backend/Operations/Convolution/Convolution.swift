@@ -85,7 +85,7 @@ extension PlanBuilder {
     }
 
     /// Zeros, where there is nothing to add up.
-    private mutating func addZeros(_ result: Operand) {
+    mutating func addZeros(_ result: Operand) {
         addPhase(
             over: result.rowCount, costPerUnit: Double(result.n0) * 0.1 + 5, reads: [], writes: result.ranges
         ) { _, range in

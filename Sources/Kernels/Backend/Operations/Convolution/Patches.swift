@@ -22,12 +22,12 @@ struct Patches {
     /// The distances in bytes between neighbours.
     private let steps: (x: Int, y: Int, z: Int, channel: Int, batch: Int)
 
-    /// Nil if counts overflow. `image` is F32 and has the extents that the axes say.
+    /// Nil if counts overflow. `image` is F32, or empty, and has the extents that the axes say.
     init?(
         _ image: Operand, _ x: WindowAxis, _ y: WindowAxis, _ z: WindowAxis, channels: Int, batches: Int,
         steps: (x: Int, y: Int, z: Int, channel: Int, batch: Int)
     ) {
-        guard image.type == .f32, let length = Shape(x.kernel, y.kernel, z.kernel, channels).checkedElementCount,
+        guard image.type == .f32 || image.isEmpty, let length = Shape(x.kernel, y.kernel, z.kernel, channels).checkedElementCount,
             let placeCount = Shape(x.places, y.places, z.places).checkedElementCount,
             length <= 1 << 44, placeCount <= 1 << 44, Shape(length, placeCount, batches).checkedElementCount != nil
         else { return nil }

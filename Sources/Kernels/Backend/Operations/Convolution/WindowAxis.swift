@@ -78,9 +78,11 @@ extension PlanBuilder {
         if operand.type == .f32, operand.isPacked { return operand }
         let (bytes, overflow) = operand.elementCount.multipliedReportingOverflow(by: 4)
         guard !overflow, operand.shape.checkedElementCount != nil else { throw invalid(id, "its source is too large") }
+        // Of a tensor without elements nothing is read, however many rows of none it has.
+        if operand.isEmpty { return operand }
         // Short rows one behind the other are read as a few long ones.
         var rows = operand
-        if operand.isPacked, !operand.isEmpty {
+        if operand.isPacked {
             var length = operand.elementCount
             var count = 1
             while length > 4096, length % 2 == 0, length / 2 % operand.type.elementsPerBlock == 0 {

@@ -82,7 +82,8 @@ extension PlanBuilder {
         let (x, y) = (try poolAxis(id, original.shape, parameters, 0), try poolAxis(id, original.shape, parameters, 1))
         let result = try floatOutput(id, Shape(x.places, y.places, original.n2, original.n3))
         if result.isEmpty { return }
-        let a = try gathered(id, original)
+        // Of a tensor without elements nothing is read, however many rows of none it has.
+        let a = original.isEmpty ? original : try gathered(id, original)
         let area = Float(x.size * y.size)
         let isMaximum = parameters.kind == .maximum
         addPhase(
