@@ -58,6 +58,7 @@ struct WindowAxis {
 extension Operand {
     /// Whether all elements follow each other without gaps.
     var isPacked: Bool {
+        if isEmpty { return true }
         var next = type.bytesPerBlock
         for (count, stride) in [(n0 / type.elementsPerBlock, s0), (n1, s1), (n2, s2), (n3, s3)] {
             if count > 1, stride != next { return false }
