@@ -92,7 +92,8 @@ extension InferenceCases {
         .refuses(.col2im1D(stride: 2, channels: 5, padding: 100), [f32(15, 7)]),
         .gives(.conv2D(window), [f16(3, 3, 4, 5), f32(9, 8, 4, 2)], .f32, Shape(5, 4, 5, 2)),
         .refuses(.conv2D(window), [f16(3, 3, 3, 5), f32(9, 8, 4, 2)]),
-        .refuses(.conv2D(window), [f16(12, 3, 4, 5), f32(9, 8, 4, 2)]),
+        .gives(.conv2D(window), [f16(12, 3, 4, 5), f32(9, 8, 4, 2)], .f32, Shape(1, 4, 5, 2)),
+        .refuses(.conv2D(window), [f16(13, 3, 4, 5), f32(9, 8, 4, 2)]),
         .refuses(.conv2D(window), [f16(.max, 3, 0, 5), f32(9, 8, 0, 2)]),
         .gives(
             .conv3D(Convolution3DParameters(volume, channels: 2, batch: 3, outputs: 4)), [f16(3, 3, 2, 8), f32(9, 8, 6, 6)],

@@ -1,9 +1,10 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 extension PlanBuilder {
     /// The phases of one node; `position` is its place in the graph's list of nodes.
@@ -62,6 +63,27 @@ extension PlanBuilder {
         case .crossEntropyLossBack: try addCrossEntropyLossBack(id)
         case .optStepAdamW: try addAdamW(id)
         case .optStepSGD: try addSGD(id)
+        case .solveTri: try addTriangularSolution(id)
+        case .im2col(let parameters): try addIm2col(id, parameters)
+        case .im2col3D(let window, let channels): try addIm2col3D(id, window, channels: channels)
+        case .im2colBack(let parameters): try addIm2colBack(id, parameters)
+        case .col2im1D(let stride, let channels, let padding):
+            try addCol2im1D(id, stride: stride, channels: channels, padding: padding)
+        case .conv2D(let window): try addConvolution2D(id, window)
+        case .conv3D(let parameters): try addConvolution3D(id, parameters)
+        case .conv2DDepthwise(let window): try addDepthwise2D(id, window)
+        case .convTranspose1D(let stride): try addTransposed1D(id, stride: stride)
+        case .convTranspose2D(let stride): try addTransposed2D(id, stride: stride)
+        case .pool1D(let kind, let size, let stride, let padding):
+            try addPool1D(id, kind, size: size, stride: stride, padding: padding)
+        case .pool2D(let parameters): try addPool2D(id, parameters)
+        case .pool2DBack(let parameters): try addPool2DBack(id, parameters)
+        case .upscale(let parameters): try addUpscale(id, parameters)
+        case .lightningIndexer: try addLightningIndexer(id)
+        case .dsv4HCComb(let epsilon, let iterations):
+            try addStreamMatrices(id, epsilon: epsilon, iterations: iterations)
+        case .dsv4HCPre(let scale, let gated): try addStreamSum(id, scale: scale, gated: gated)
+        case .dsv4HCPost: try addStreamUpdate(id)
         default: throw unsupported(id)
         }
     }

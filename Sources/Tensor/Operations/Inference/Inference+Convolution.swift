@@ -14,11 +14,12 @@ extension Inference {
         try require(
             stride > 0 && padding >= 0 && dilation > 0, .parameter,
             "stride \(stride), padding \(padding), dilation \(dilation)")
-        try require(kernel > 0, .shape, "a kernel of \(kernel) elements")
         let reach = try sum(try product(Int(dilation), kernel - 1), 1)
-        let room = try sum(extent, 2 * Int(padding))
-        try require(room >= reach, .shape, "\(extent) elements are too few for a kernel that reaches over \(reach)")
-        return (room - reach) / Int(stride) + 1
+        let rest = try sum(extent, 2 * Int(padding), -reach)
+        // As in ggml, division rounds towards zero: a kernel that reaches over less than a stride too far has a place.
+        let count = rest / Int(stride) + 1
+        try require(count > 0, .shape, "\(extent) elements are too few for a kernel that reaches over \(reach)")
+        return count
     }
 
     private func places(_ image: Shape, _ kernel: Shape, _ window: Window2D, _ dimension: Int) throws(GraphError) -> Int {
@@ -54,10 +55,8 @@ extension Inference {
             let type = try declaration().type
             try require(type == .f32 || type == .f16 || type == .bf16, .type, "columns of \(type.name)")
             try require(channels > 0, .parameter, "\(channels) channels")
+            // As in ggml, volumes that are not enough for one more batch are left out.
             let count = Int(channels)
-            try require(
-                a.shape[3] % count == 0 && b.shape[3] % count == 0, .shape,
-                "kernel \(a.shape) and volume \(b.shape) have no \(count) channels")
             let depth = try places(b.shape, a.shape, window, 2)
             return Operation.Result(
                 type,
