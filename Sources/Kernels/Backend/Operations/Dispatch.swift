@@ -42,6 +42,7 @@ extension PlanBuilder {
         case .setRows: try addSetRows(id)
         case .rope(let parameters): try addRope(id, parameters)
         case .flashAttention(let parameters): try addFlashAttention(id, parameters)
+        case .flashAttentionBack(let masked): try addFlashAttentionBack(id, masked: masked)
         case .cont, .cpy, .dup: try addCopy(id)
         case .repeat: try addRepeat(id)
         case .concat(let dimension): try addConcat(id, dimension: dimension)
