@@ -1,10 +1,11 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import KernelTable
 internal import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 extension PlanBuilder {
     /// The gated delta rule (Yang et al., "Gated Delta Networks", 2024): queries and keys `[size, key heads, tokens,

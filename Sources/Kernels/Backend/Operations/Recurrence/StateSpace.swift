@@ -1,10 +1,11 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import KernelTable
 internal import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 extension PlanBuilder {
     /// A causal convolution per channel: inputs `[size - 1 + tokens, channels, sequences]` that begin with what earlier
@@ -83,10 +84,11 @@ private struct ScanTask {
     private let c: Operand
     private let slots: Operand
     private let id: TensorID
-    private let carry: @Sendable (
-        UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Float,
-        UnsafePointer<Float>?, Float, UnsafePointer<Float>, Int
-    ) -> Float
+    private let carry:
+        @Sendable (
+            UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Float,
+            UnsafePointer<Float>?, Float, UnsafePointer<Float>, Int
+        ) -> Float
     private let scale: @Sendable (UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int, Float, Float) -> Void
     private let exponential: RowKernel
 
