@@ -15,6 +15,9 @@ extension PlanBuilder {
         if result.isEmpty { return }
         guard let kernel = tables.products[weights.type.rawValue], weights.n0 > 0 else { throw unsupported(id) }
         let matrix = try contiguousRows(id, weights)
+        if activations.rowCount > ColumnList.limit {
+            return try addChunkedProduct(id, matrix, activations, kernel, reads: weights.ranges, result)
+        }
         let columns = try ColumnList(id, activations, result, matrixBatches: (weights.n2, weights.n3), in: self)
         let readable = try gathered(id, activations)
         let packed = try pack(
@@ -159,15 +162,15 @@ private struct ColumnList {
     /// Columns of each matrix.
     let perMatrix: Int
     private let counts: (Int, Int, Int)
-    /// The most columns that one node may have; their addresses are kept in tables.
-    private static let limit = 1 << 20
+    /// The most columns that are listed and packed all at once.
+    static let limit = 1 << 16
 
     init(
         _ id: TensorID, _ activations: Operand, _ result: Operand, matrixBatches: (Int, Int), in builder: PlanBuilder
     ) throws(BackendError) {
         guard let total = Shape(activations.n1, activations.n2, activations.n3).checkedElementCount,
             total <= ColumnList.limit
-        else { throw builder.unsupported(id, "more than \(ColumnList.limit) columns") }
+        else { throw builder.invalid(id, "\(activations.shape) has more columns than can be listed") }
         matrixCount = matrixBatches.0 * matrixBatches.1
         perMatrix = total / matrixCount
         counts = (activations.n1, activations.n2 / matrixBatches.0, activations.n3 / matrixBatches.1)

@@ -31,6 +31,7 @@ struct PlanBuilder {
     var shared = SharedResults()
 
     let vector: VectorTable
+    let recurrence: RecurrenceTable
     let tables: ProductTable
 
     init(_ graph: Graph, for backend: CPUBackend, threadCount: Int) {
@@ -38,6 +39,7 @@ struct PlanBuilder {
         self.backend = backend
         self.threadCount = threadCount
         vector = backend.kernels.vector
+        recurrence = backend.kernels.recurrence
         tables = backend.kernels.products
         operands = [Operand?](repeating: nil, count: graph.tensors.count)
         isFused = [Bool](repeating: false, count: graph.tensors.count)

@@ -55,29 +55,35 @@ public enum KernelVariant: String, CaseIterable, Hashable, Sendable {
 package struct KernelSet: Sendable {
     package var products = ProductTable()
     package var vector: VectorTable
+    package var recurrence: RecurrenceTable
 
     /// Nil if the variant is not part of this build.
     package init?(_ variant: KernelVariant) {
         var rows: VectorTable?
+        var recurrences: RecurrenceTable?
         switch variant {
         case .baseline:
             KernelsBaseline.fillProducts(&products)
             KernelsBaseline.fillConversions(&products)
             KernelsBaseline.fillVectorTable(&rows)
+            KernelsBaseline.fillRecurrenceTable(&recurrences)
         #if arch(x86_64)
         case .avx2:
             KernelsAVX2.fillProducts(&products)
             KernelsAVX2.fillConversions(&products)
             KernelsAVX2.fillVectorTable(&rows)
+            KernelsAVX2.fillRecurrenceTable(&recurrences)
         case .avx512:
             KernelsAVX512.fillProducts(&products)
             KernelsAVX512.fillConversions(&products)
             KernelsAVX512.fillVectorTable(&rows)
+            KernelsAVX512.fillRecurrenceTable(&recurrences)
         #else
         default: return nil
         #endif
         }
-        guard let rows else { return nil }
+        guard let rows, let recurrences else { return nil }
         vector = rows
+        recurrence = recurrences
     }
 }
