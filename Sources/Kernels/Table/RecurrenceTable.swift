@@ -21,7 +21,8 @@ public struct RecurrenceTable: Sendable {
             _ y: Float, _ query: Floats, _ count: Int
         ) -> Float
 
-    public init(
+    /// Not public, so that `fill` cannot be copied into the variants' objects.
+    init(
         dot: @escaping @Sendable (Floats, Floats, Int) -> Float,
         addScaled: @escaping @Sendable (Floats, Float, MutableFloats, Int) -> Void,
         spread: @escaping @Sendable (Floats, MutableFloats, Floats, MutableFloats, Int, SIMD4<Float>) -> Void,
