@@ -4,7 +4,6 @@ internal import Tensor
 typealias PackedFloats = UnsafeMutablePointer<Float>
 
 extension Operand {
-
     var floats: PackedFloats { base.assumingMemoryBound(to: Float.self) }
 }
 
@@ -12,7 +11,7 @@ extension PlanBuilder {
     /// Source `index`: F32, of `count` elements, without gaps.
     func packedFloats(_ id: TensorID, _ index: Int, count: Int) throws(BackendError) -> Operand {
         let operand = try source(id, index)
-        guard operand.type == .f32, operand.shape.checkedElementCount == count, operand.isEmpty || operand.isPacked else {
+        guard operand.type == .f32, operand.shape.checkedElementCount == count, operand.isPacked else {
             throw invalid(id, "source \(index), \(operand.type.name) \(operand.shape), should be \(count) packed F32 values")
         }
         return operand
@@ -21,7 +20,7 @@ extension PlanBuilder {
     /// The result: F32, of `count` elements, without gaps.
     func packedOutput(_ id: TensorID, count: Int) throws(BackendError) -> Operand {
         let result = try output(id)
-        guard result.type == .f32, result.shape.checkedElementCount == count, result.isEmpty || result.isPacked else {
+        guard result.type == .f32, result.shape.checkedElementCount == count, result.isPacked else {
             throw invalid(id, "its \(result.type.name) \(result.shape) should be \(count) packed F32 values")
         }
         return result
