@@ -4,17 +4,6 @@ internal import Tensor
 typealias PackedFloats = UnsafeMutablePointer<Float>
 
 extension Operand {
-    /// Whether its elements follow each other without gaps, in ggml's order.
-    var isPacked: Bool {
-        var expected = type.bytesPerBlock
-        guard n0 == 1 || hasContiguousRows else { return false }
-        expected = rowByteCount
-        for (extent, stride) in [(n1, s1), (n2, s2), (n3, s3)] {
-            if extent != 1, stride != expected { return false }
-            expected = stride &* extent
-        }
-        return true
-    }
 
     var floats: PackedFloats { base.assumingMemoryBound(to: Float.self) }
 }
