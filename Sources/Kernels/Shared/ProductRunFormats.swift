@@ -8,13 +8,27 @@ func fillScales(_ scales: MutableFloats, _ count: Int, _ value: Float) {
     for i in 0..<count { scales[i] = value }
 }
 
+// Bytes are worked on eight at a time in a word.
+
 @inline(__always)
-private func load32(_ pointer: UnsafeRawPointer) -> SIMD32<UInt8> { pointer.loadUnaligned(as: SIMD32<UInt8>.self) }
+private func word(_ pointer: UnsafeRawPointer, _ i: Int) -> UInt64 {
+    pointer.loadUnaligned(fromByteOffset: 8 &* i, as: UInt64.self)
+}
+
+/// Each byte times ones.
+@inline(__always)
+private func eachByte(_ value: UInt64) -> UInt64 { value &* 0x0101_0101_0101_0101 }
 
 /// Bits 2 i and 2 i + 1 of each byte.
 @inline(__always)
-private func twoBits(_ bytes: SIMD32<UInt8>, _ i: UInt8) -> SIMD32<UInt8> {
-    (bytes &>> SIMD32(repeating: 2 &* i)) & SIMD32(repeating: 3)
+private func twoBits(_ bytes: UInt64, _ i: Int) -> UInt64 {
+    (bytes &>> UInt64(truncatingIfNeeded: 2 &* i)) & eachByte(3)
+}
+
+/// Takes `value` from each byte, all below 128; the bit on top keeps bytes from borrowing from each other.
+@inline(__always)
+private func minus(_ bytes: UInt64, _ value: UInt64) -> UInt64 {
+    ((bytes | eachByte(128)) &- eachByte(value)) ^ eachByte(128)
 }
 
 enum RunsQ2_K: RunFormat {
@@ -27,11 +41,12 @@ enum RunsQ2_K: RunFormat {
         _ block: UnsafeRawPointer, _ bytes: UnsafeMutableRawPointer, _ scales: MutableFloats, _ minima: MutableFloats
     ) {
         for half in 0..<2 {
-            let four = load32(block + (16 &+ 32 &* half))
             let target = bytes + 128 &* half
-            for i in 0..<4 {
-                let q = twoBits(four, UInt8(truncatingIfNeeded: i))
-                target.storeBytes(of: q, toByteOffset: 32 &* i, as: SIMD32<UInt8>.self)
+            for j in 0..<4 {
+                let four = word(block + (16 &+ 32 &* half), j)
+                for i in 0..<4 {
+                    target.storeBytes(of: twoBits(four, i), toByteOffset: 32 &* i &+ 8 &* j, as: UInt64.self)
+                }
             }
         }
         let d = loadHalf(block + 80)
@@ -53,15 +68,16 @@ enum RunsQ3_K: RunFormat {
     static func unpack(
         _ block: UnsafeRawPointer, _ bytes: UnsafeMutableRawPointer, _ scales: MutableFloats, _ minima: MutableFloats
     ) {
-        var thirds = load32(block)
         for half in 0..<2 {
-            let four = load32(block + (32 &+ 32 &* half))
             let target = bytes + 128 &* half
-            for i in 0..<4 {
-                let third = (thirds & SIMD32(repeating: 1)) &<< SIMD32(repeating: 2)
-                let q = (twoBits(four, UInt8(truncatingIfNeeded: i)) | third) &- SIMD32(repeating: 4)
-                target.storeBytes(of: q, toByteOffset: 32 &* i, as: SIMD32<UInt8>.self)
-                thirds = thirds &>> SIMD32(repeating: 1)
+            for j in 0..<4 {
+                let four = word(block + (32 &+ 32 &* half), j)
+                let thirds = word(block, j) &>> UInt64(truncatingIfNeeded: 4 &* half)
+                for i in 0..<4 {
+                    let third = ((thirds &>> UInt64(truncatingIfNeeded: i)) & eachByte(1)) &<< 2
+                    let q = minus(twoBits(four, i) | third, 4)
+                    target.storeBytes(of: q, toByteOffset: 32 &* i &+ 8 &* j, as: UInt64.self)
+                }
             }
         }
         let d = loadHalf(block + 108)
@@ -85,11 +101,12 @@ enum RunsTQ2_0: RunFormat {
         _ block: UnsafeRawPointer, _ bytes: UnsafeMutableRawPointer, _ scales: MutableFloats, _ minima: MutableFloats
     ) {
         for half in 0..<2 {
-            let four = load32(block + 32 &* half)
             let target = bytes + 128 &* half
-            for i in 0..<4 {
-                let q = twoBits(four, UInt8(truncatingIfNeeded: i)) &- SIMD32(repeating: 1)
-                target.storeBytes(of: q, toByteOffset: 32 &* i, as: SIMD32<UInt8>.self)
+            for j in 0..<4 {
+                let four = word(block + 32 &* half, j)
+                for i in 0..<4 {
+                    target.storeBytes(of: minus(twoBits(four, i), 1), toByteOffset: 32 &* i &+ 8 &* j, as: UInt64.self)
+                }
             }
         }
         fillScales(scales, 16, loadHalf(block + 64))
@@ -105,32 +122,21 @@ enum RunsTQ1_0: RunFormat {
     static func unpack(
         _ block: UnsafeRawPointer, _ bytes: UnsafeMutableRawPointer, _ scales: MutableFloats, _ minima: MutableFloats
     ) {
-        /// The digit on top, less one: of 256ths, the digit is 1 from 86 on and 2 from 171 on.
-        @inline(__always) func digit(_ q: SIMD16<UInt8>) -> SIMD16<UInt8> {
-            let low = SIMD16<UInt8>(repeating: 255).replacing(with: 0, where: q .> SIMD16(repeating: 85))
-            return low.replacing(with: 1, where: q .> SIMD16(repeating: 170))
-        }
-        let three = SIMD16<UInt8>(repeating: 3)
-        var first = block.loadUnaligned(as: SIMD16<UInt8>.self)
-        var second = block.loadUnaligned(fromByteOffset: 16, as: SIMD16<UInt8>.self)
-        var third = block.loadUnaligned(fromByteOffset: 32, as: SIMD16<UInt8>.self)
-        for i in 0..<5 {
-            bytes.storeBytes(of: digit(first), toByteOffset: 32 &* i, as: SIMD16<UInt8>.self)
-            bytes.storeBytes(of: digit(second), toByteOffset: 32 &* i &+ 16, as: SIMD16<UInt8>.self)
-            bytes.storeBytes(of: digit(third), toByteOffset: 160 &+ 16 &* i, as: SIMD16<UInt8>.self)
-            first = first &* three
-            second = second &* three
-            third = third &* three
-        }
-        var power: UInt8 = 1
-        for i in 0..<4 {
-            for j in 0..<4 {
-                let byte = block.loadUnaligned(fromByteOffset: 48 &+ j, as: UInt8.self)
-                let value = Int8(truncatingIfNeeded: digitOfThree(byte, power) &- 1)
-                bytes.storeBytes(of: value, toByteOffset: 240 &+ 4 &* i &+ j, as: Int8.self)
+        @inline(__always) func run(_ source: Int, _ target: Int, _ width: Int, _ digits: Int) {
+            for j in 0..<width {
+                var fraction = UInt16(block.loadUnaligned(fromByteOffset: source &+ j, as: UInt8.self))
+                for i in 0..<digits {
+                    // Times 3, the next digit comes out above the fraction.
+                    fraction = fraction &* 3
+                    let value = UInt8(truncatingIfNeeded: fraction &>> 8) &- 1
+                    bytes.storeBytes(of: value, toByteOffset: target &+ i &* width &+ j, as: UInt8.self)
+                    fraction &= 255
+                }
             }
-            power = power &* 3
         }
+        run(0, 0, 32, 5)
+        run(32, 160, 16, 5)
+        run(48, 240, 4, 4)
         fillScales(scales, 16, loadHalf(block + 52))
     }
 }
