@@ -14,11 +14,10 @@ extension PlanBuilder {
         var a = try source(id, 0)
         guard !a.type.isQuantized else { throw unsupported(id) }
         let b = try optionalSource(id, 1)
+        // An odd row's last value belongs to neither half.
         let half = a.n0 / 2
-        if let b {
-            guard a.shape == b.shape, !b.type.isQuantized else { throw invalid(id, "gate \(a.shape) and value \(b.shape) differ") }
-        } else {
-            guard a.n0 % 2 == 0 else { throw invalid(id, "rows of \(a.shape) have no halves") }
+        if let b, a.shape != b.shape || b.type.isQuantized {
+            throw invalid(id, "gate \(a.shape) and value \(b.shape) differ")
         }
         var result = try convertedOutput(id, b == nil ? Shape(half, a.n1, a.n2, a.n3) : a.shape)
         if result.isEmpty { return }
