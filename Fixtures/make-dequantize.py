@@ -4,7 +4,7 @@
 TYPE.blocks   blocks of random bytes whose scales are finite halves (zero and subnormal ones among them)
 TYPE.f32      what gguf.quants.dequantize makes of them, little-endian
 to-TYPE.f32   values to convert to TYPE
-to-TYPE.bytes what gguf.quants.quantize makes of those
+to-TYPE.bytes what gguf.quants.quantize makes of those (Q8_0: with the inverse of the scale, and ties to even)
 
 Same bytes at every run: the generator is seeded.
 """
@@ -27,6 +27,8 @@ random = np.random.default_rng(20)
 halves = {
     T.Q8_0: [0], T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2],
     T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
+    T.Q2_K: [80, 82], T.Q3_K: [108], T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0], T.IQ3_XXS: [0], T.IQ3_S: [0],
+    T.IQ1_S: [0], T.IQ1_M: [], T.IQ4_NL: [0], T.IQ4_XS: [0], T.TQ1_0: [52], T.TQ2_0: [64], T.MXFP4: [], T.NVFP4: [],
 }
 
 
@@ -43,6 +45,13 @@ for kind, offsets in halves.items():
     blocks = random.integers(0, 256, (count, size), dtype=np.uint8)
     for offset in offsets:
         blocks[:, offset:offset + 2] = scales(count)
+    if kind == T.IQ1_M:  # the four nibbles of its half lie atop the last four words
+        half = scales(count).view(np.uint16)
+        for i in range(4):
+            blocks[:, 49 + 2 * i] = (blocks[:, 49 + 2 * i] & 15) | (half[:, 0] >> (4 * i) & 15) << 4
+    if kind == T.MXFP4:
+        blocks[:, 0] = np.minimum(blocks[:, 0], 250)  # what is no number has many patterns
+        blocks[:3, 0] = [0, 1, 2]
     name = kind.name.lower().replace("_k", "_K")
     (folder / f"{name}.blocks").write_bytes(blocks.tobytes())
     (folder / f"{name}.f32").write_bytes(dequantize(blocks, kind).astype("<f4").tobytes())
@@ -71,4 +80,17 @@ rows[0] = 0
 rows[1, :] = np.arange(32) * 0.5  # its largest, set next, makes the scale 1: half of them are ties
 rows[1, 31] = 127
 (folder / "to-q8_0.f32").write_bytes(rows.tobytes())
-(folder / "to-q8_0.bytes").write_bytes(quantize(rows, T.Q8_0).tobytes())
+largest = np.abs(rows).max(axis=1, keepdims=True)
+inverse = np.divide(np.float32(127), largest, out=np.zeros_like(largest), where=largest > 0)
+integers = np.rint(rows * inverse).astype(np.int8)
+halves = (largest / np.float32(127)).astype("<f2")
+(folder / "to-q8_0.bytes").write_bytes(np.concatenate([halves.view(np.int8), integers], axis=1).tobytes())
+
+# Scales that are no subnormal halves: gguf rounds those otherwise.
+rows = (random.standard_normal((8, 256)) * 10.0 ** random.integers(-2, 3, (8, 1))).astype("<f4")
+rows[0] = 0
+rows[1, :] = np.arange(256) / 8 - 16
+for kind in (T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.TQ1_0, T.TQ2_0, T.MXFP4):
+    name = kind.name.lower()
+    (folder / f"to-{name}.f32").write_bytes(rows.tobytes())
+    (folder / f"to-{name}.bytes").write_bytes(quantize(rows, kind).tobytes())

@@ -5,20 +5,8 @@ part, beside the largest gap by which stock differs from itself there (flash att
 near-tie when the gap is below NEAR_TIE.
 """
 
-from interop import GEMMA_F32, Report, SHORT, oracle, pack_strings, parse_ids, stock_logits, swiftlet, swiftlet_logits
-
-NEAR_TIE = 1e-2  # logits; the model's top logits are about 20
-
-PROMPTS = [
-    "The harbour at Westing still has its seven huts, and every evening",
-    "A compiler is a program that",
-    "Once upon a time there was a lighthouse keeper who",
-    "The main differences between a queue and a stack are",
-    "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
-    "Dear Mrs Pell,\n\nThank you for your letter about the tides.",
-    "In distributed computing, a consensus algorithm",
-    "Zutaten für einen einfachen Apfelkuchen:\n",
-]
+from interop import (GEMMA_F32, NEAR_TIE, PROMPTS, Report, SHORT, oracle, pack_strings, parse_ids, stock_logits, swiftlet,
+                     swiftlet_logits)
 
 report = Report()
 count = 64

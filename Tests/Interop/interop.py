@@ -285,6 +285,20 @@ class RPCServer:
 
 # ---------------------------------------------------------------- comparing
 
+# What greedy answers are asked for, and the gap between two logits below which rounding may choose the other; the model's
+# top logits are about 20.
+PROMPTS = [
+    "The harbour at Westing still has its seven huts, and every evening",
+    "A compiler is a program that",
+    "Once upon a time there was a lighthouse keeper who",
+    "The main differences between a queue and a stack are",
+    "def fibonacci(n):\n    \"\"\"Return the n-th Fibonacci number.\"\"\"\n",
+    "Dear Mrs Pell,\n\nThank you for your letter about the tides.",
+    "In distributed computing, a consensus algorithm",
+    "Zutaten für einen einfachen Apfelkuchen:\n",
+]
+NEAR_TIE = 1e-2
+
 def log_softmax(rows):
     import numpy
     rows = rows.astype(numpy.float64)

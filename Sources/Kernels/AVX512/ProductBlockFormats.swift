@@ -3,7 +3,7 @@ internal import _Builtin_intrinsics.intel
 /// A type whose blocks hold 32 weights under one scale, as the products see it: unsigned bytes `u`, a scale `d` and
 /// either a fixed zero point, `w = d·(u − zero)`, or a minimum per block, `w = d·u + m`.
 ///
-/// Block layouts: ggml's `block_q8_0`, `block_q4_0`, `block_q4_1`, `block_q5_0`, `block_q5_1`.
+/// Block layouts: ggml's `block_q8_0`, `block_q4_0`, `block_q4_1`, `block_q5_0`, `block_q5_1`, `block_iq4_nl`.
 protocol BlockFormat: SendableMetatype {
     static var byteCount: Int { get }
     static var zero: Int32 { get }
@@ -77,5 +77,19 @@ enum Q5Block1: BlockFormat {
     @inline(__always)
     static func pair(_ p: UnsafeRawPointer, _ q: UnsafeRawPointer) -> __m512i {
         addFifthBits(nibblePair(p + 8, q + 8), p + 4, q + 4)
+    }
+}
+
+/// Nibbles that stand for values of a table, here 128 larger.
+enum IQ4Block: BlockFormat {
+    @inline(__always) static var byteCount: Int { 18 }
+    @inline(__always) static var zero: Int32 { 128 }
+    @inline(__always) static var hasMinimum: Bool { false }
+
+    @inline(__always)
+    static func pair(_ p: UnsafeRawPointer, _ q: UnsafeRawPointer) -> __m512i {
+        let low = Int64(bitPattern: 0x766a_5d4f_3f2d_1801)
+        let high = Int64(bitPattern: 0xf1d9_c5b5_a699_8d81)
+        return _mm512_shuffle_epi8(quads(low, high, low, high, low, high, low, high), nibblePair(p + 2, q + 2))
     }
 }

@@ -167,6 +167,7 @@ func addBlockProducts(_ table: UnsafeMutablePointer<ProductTable>) {
     addBlockProduct(table, TypeNumber.q5_0, Q5Block0.self)
     addBlockProduct(table, TypeNumber.q5_1, Q5Block1.self)
     addBlockProduct(table, TypeNumber.q8_0, Q8Block0.self)
+    addBlockProduct(table, TypeNumber.iq4_nl, IQ4Block.self)
 }
 
 /// `type` is ggml's number of the element type.

@@ -17,8 +17,8 @@ func dequantizeQ8_0(_ source: UnsafeRawPointer, _ target: UnsafeMutablePointer<F
     }
 }
 
-/// The scale is the largest magnitude over 127, and elements are rounded half away from zero: the rounding of
-/// ggml's model files, bit for bit. Blocks that hold an infinity or a NaN give no useful values.
+/// The scale is the largest magnitude over 127, and elements are rounded to the nearest integer, ties to even: the rounding
+/// of ggml's kernels for x86. Blocks that hold an infinity or a NaN give no useful values.
 @Sendable
 func quantizeQ8_0(_ source: UnsafePointer<Float>, _ target: UnsafeMutableRawPointer, _ count: Int) {
     var values = source
@@ -30,12 +30,11 @@ func quantizeQ8_0(_ source: UnsafePointer<Float>, _ target: UnsafeMutableRawPoin
             largest = magnitude > largest ? magnitude : largest
         }
         let d = largest / 127
-        let inverse = d == 0 ? 0 : 1 / d
+        let inverse = largest == 0 ? 0 : 127 / largest
         block.storeBytes(of: halfBits(d), as: UInt16.self)
         for i in 0..<32 {
-            let whole = (values[i] * inverse).rounded(.toNearestOrAwayFromZero)
             // The sum's lowest bits are the integer: a conversion that cannot trap, whatever the value.
-            let bits = (whole + 0x1.8p23).bitPattern
+            let bits = (values[i] * inverse + 0x1.8p23).bitPattern
             block.storeBytes(of: Int8(truncatingIfNeeded: bits), toByteOffset: 2 &+ i, as: Int8.self)
         }
         values += 32

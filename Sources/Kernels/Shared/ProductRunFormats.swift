@@ -163,12 +163,15 @@ enum RunsQ2_0: RunFormat {
     static func unpack(
         _ block: UnsafeRawPointer, _ bytes: UnsafeMutableRawPointer, _ scales: MutableFloats, _ minima: MutableFloats
     ) {
-        // A byte's four integers go to the low bits of four bytes.
-        let packed = SIMD16<UInt32>(truncatingIfNeeded: block.loadUnaligned(fromByteOffset: 2, as: SIMD16<UInt8>.self))
-        let two = packed | (packed &<< SIMD16(repeating: 12))
-        let four = (two | (two &<< SIMD16(repeating: 6))) & SIMD16(repeating: 0x0303_0303)
-        let q = unsafeBitCast(four, to: SIMD64<UInt8>.self) &- SIMD64(repeating: 1)
-        bytes.storeBytes(of: q, as: SIMD64<UInt8>.self)
+        for i in 0..<16 {
+            // A byte's four integers go to the low bits of four bytes, less one each; the bit on top keeps bytes from
+            // borrowing from each other.
+            let packed = UInt32(block.loadUnaligned(fromByteOffset: 2 &+ i, as: UInt8.self))
+            let two = packed | (packed &<< 12)
+            let four = (two | (two &<< 6)) & 0x0303_0303
+            let less = ((four | 0x8080_8080) &- 0x0101_0101) ^ 0x8080_8080
+            bytes.storeBytes(of: less, toByteOffset: 4 &* i, as: UInt32.self)
+        }
         fillScales(scales, 4, loadHalf(block))
     }
 }

@@ -2,5 +2,5 @@ public import KernelTable
 
 /// Fills in this variant's kernels of recurrences.
 public func fillRecurrenceTable(_ table: UnsafeMutablePointer<RecurrenceTable?>) {
-    RecurrenceTable.fill(table, dot: dotRow, addScaled: addScaledRow, spread: spreadRow, carry: carryRow)
+    fillRecurrences(table, dot: dotRow, addScaled: addScaledRow, spread: spreadRow, carry: carryRow)
 }

@@ -21,7 +21,7 @@ public struct RecurrenceTable: Sendable {
             _ y: Float, _ query: Floats, _ count: Int
         ) -> Float
 
-    public init(
+    init(
         dot: @escaping @Sendable (Floats, Floats, Int) -> Float,
         addScaled: @escaping @Sendable (Floats, Float, MutableFloats, Int) -> Void,
         spread: @escaping @Sendable (Floats, MutableFloats, Floats, MutableFloats, Int, SIMD4<Float>) -> Void,
@@ -32,16 +32,25 @@ public struct RecurrenceTable: Sendable {
         self.spread = spread
         self.carry = carry
     }
+}
 
-    /// Sets the whole table; VectorTable's file of this kind says why variants do not build it themselves.
-    @inline(never)
-    public static func fill(
-        _ table: UnsafeMutablePointer<RecurrenceTable?>,
-        dot: @escaping @Sendable (Floats, Floats, Int) -> Float,
-        addScaled: @escaping @Sendable (Floats, Float, MutableFloats, Int) -> Void,
-        spread: @escaping @Sendable (Floats, MutableFloats, Floats, MutableFloats, Int, SIMD4<Float>) -> Void,
-        carry: @escaping @Sendable (Floats, MutableFloats, Floats, Floats, Float, Floats?, Float, Floats, Int) -> Float
-    ) {
-        table.pointee = RecurrenceTable(dot: dot, addScaled: addScaled, spread: spread, carry: carry)
-    }
+/// Sets the whole table; VectorTable's file of this kind says why variants do not build it themselves. A function of no
+/// type: the type would be an argument that nothing uses, and leaving it out makes a copy for the variant.
+@inline(never)
+public func fillRecurrences(
+    _ table: UnsafeMutablePointer<RecurrenceTable?>,
+    dot: @escaping @Sendable (UnsafePointer<Float>, UnsafePointer<Float>, Int) -> Float,
+    addScaled: @escaping @Sendable (UnsafePointer<Float>, Float, UnsafeMutablePointer<Float>, Int) -> Void,
+    spread:
+        @escaping @Sendable (
+            UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafePointer<Float>, UnsafeMutablePointer<Float>, Int,
+            SIMD4<Float>
+        ) -> Void,
+    carry:
+        @escaping @Sendable (
+            UnsafePointer<Float>, UnsafeMutablePointer<Float>, UnsafePointer<Float>, UnsafePointer<Float>, Float,
+            UnsafePointer<Float>?, Float, UnsafePointer<Float>, Int
+        ) -> Float
+) {
+    table.pointee = RecurrenceTable(dot: dot, addScaled: addScaled, spread: spread, carry: carry)
 }

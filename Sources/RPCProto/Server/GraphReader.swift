@@ -95,7 +95,6 @@ struct GraphReader {
     private mutating func append(_ record: TensorRecord, isNode: Bool) throws(SessionError) {
         let layout = try record.layout()
         var tensor = Tensor(name: record.name, type: layout.type, shape: layout.shape, strides: layout.strides)
-        tensor.useCount = Int(record.useCount)
         if let place = try buffers.placeIfAny(of: record, layout) {
             tensor.storage = .placed(place.entry.buffer, byteOffset: place.offset)
             handles.insert(place.entry.handle)
@@ -115,7 +114,6 @@ struct GraphReader {
             } catch {
                 throw SessionError(.graph, nil, "tensor \"\(record.name)\": \(error)")
             }
-            // What is not an output might be fused away, if nobody but its one reader needs it.
             tensor.flags = TensorFlags(rawValue: record.flags).intersection([.compute, .output])
             tensor.sources = record.sources.map { $0 == 0 ? nil : indices[$0] }
         }

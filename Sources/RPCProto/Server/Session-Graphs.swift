@@ -2,20 +2,17 @@ internal import Tensor
 
 // Graphs: received, checked, prepared, computed, kept.
 extension Session {
-    /// The message behind the head. Memory for it comes as its bytes do, so that announcing many costs nothing.
+    /// The message behind the head, whose size is within the limit. Memory for it comes as its bytes do, so that announcing many costs nothing.
     func receiveGraph(byteCount: UInt64, _ stream: any ByteStream) throws -> [UInt8] {
-        guard byteCount <= UInt64(options.graphByteCount) else {
-            throw SessionError(.limit, nil, "a graph of \(byteCount) bytes; \(options.graphByteCount) are allowed")
-        }
         let total = Int(byteCount)
         var message: [UInt8] = []
-        let step = 1 << 20
         while message.count < total {
-            let part = try [UInt8](unsafeUninitializedCapacity: min(step, total - message.count)) { bytes, count in
-                try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(bytes)[..<min(step, total - message.count)]))
-                count = min(step, total - message.count)
+            let size = min(1 << 20, total - message.count)
+            let part = try [UInt8](unsafeUninitializedCapacity: size) { bytes, count in
+                try stream.receive(into: UnsafeMutableRawBufferPointer(start: bytes.baseAddress, count: size))
+                count = size
             }
-            if message.isEmpty, part.count == total { return part }
+            if message.isEmpty, size == total { return part }
             message += part
         }
         return message

@@ -74,6 +74,10 @@ public final class Session {
         guard command.hasTail ? size >= fixed : size == fixed else {
             throw SessionError(.malformed, command, "a request of \(size) bytes instead of \(fixed)\(command.hasTail ? " and more" : "")")
         }
+        // Before anything of it is awaited: whoever announces too much is not waited for.
+        guard command != .computeGraph || size <= UInt64(options.graphByteCount) else {
+            throw SessionError(.limit, command, "a graph of \(size) bytes; \(options.graphByteCount) are allowed")
+        }
         try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: head[..<command.headByteCount]))
         return size - fixed
     }

@@ -54,8 +54,6 @@ public struct Tensor: Sendable {
     public var view: View?
     public var flags: TensorFlags
     public var storage: Storage
-    /// How often the tensor is a source in the whole of which this graph may be a part; nil if this graph is all.
-    public var useCount: Int?
 
     public init(
         name: String, type: ElementType, shape: Shape, strides: Strides? = nil, operation: Operation = .none,

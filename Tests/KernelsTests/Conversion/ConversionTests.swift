@@ -4,7 +4,14 @@ import Testing
 @Suite("Conversions between F32 and stored types")
 struct ConversionTests {
     static let pairs = VariantUnderTest.all.flatMap { variant in StoredType.all.map { (variant, $0) } }
-    static let quantized = StoredType.all.filter { $0.name != "f32" }
+    static let stored = ["f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "tq1_0", "tq2_0", "mxfp4"]
+    /// Types stored by a search or without one in gguf-py, and how far off (root of the mean square, of the values' own)
+    /// what comes back may be.
+    static let lossy: [(String, Double)] = [
+        ("q2_K", 0.35), ("q3_K", 0.17), ("q4_K", 0.08), ("q5_K", 0.04), ("q6_K", 0.025), ("iq4_nl", 0.1), ("iq4_xs", 0.08),
+        ("nvfp4", 0.11), ("q2_0", 0.75), ("q1_0", 0.65),
+    ]
+    static let quantized = StoredType.all.filter { $0.name != "f32" && $0.hasFixture }
 
     @Test("every variant converts every type", arguments: VariantUnderTest.all)
     func complete(_ variant: VariantUnderTest) {
@@ -27,7 +34,7 @@ struct ConversionTests {
         #expect(different.isEmpty, "first at \(different.first ?? -1)")
     }
 
-    @Test("values are stored as the bytes that gguf-py makes of them", arguments: VariantUnderTest.all, ["f16", "bf16", "q8_0"])
+    @Test("values are stored as the bytes that gguf-py makes of them", arguments: VariantUnderTest.all, stored)
     func storedAsReference(_ variant: VariantUnderTest, _ name: String) throws {
         let type = try #require(StoredType.all.first { $0.name == name })
         let store = try #require(variant.table.conversions[type.number]?.fromF32)
@@ -37,6 +44,50 @@ struct ConversionTests {
         found.withUnsafeMutableBytes { store(values, $0.baseAddress!, values.count) }
         let different = expected.indices.filter { expected[$0] != found[$0] }
         #expect(different.isEmpty, "first at \(different.first ?? -1)")
+    }
+
+    @Test("stored values come back about as they were", arguments: VariantUnderTest.all, lossy)
+    func thereAndBack(_ variant: VariantUnderTest, _ expected: (name: String, error: Double)) throws {
+        let type = try #require(StoredType.all.first { $0.name == expected.name })
+        let kernel = try #require(variant.table.conversions[type.number])
+        let store = try #require(kernel.fromF32)
+        var random = SeededGenerator(seed: 3)
+        // The sum of a few uniform values, nearly normal; the second block is zeros.
+        var values = (0..<2048).map { _ in random.floats(4, -1...1).reduce(0, +) }
+        for i in 256..<512 { values[i] = 0 }
+        var bytes = [UInt8](repeating: 0, count: type.byteCount(2048))
+        var back = [Float](repeating: .nan, count: 2048)
+        bytes.withUnsafeMutableBytes { store(values, $0.baseAddress!, 2048) }
+        kernel.toF32(bytes, &back, 2048)
+        let off = zip(values, back).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
+        let own = values.reduce(0.0) { $0 + Double($1) * Double($1) }
+        #expect((off / own).squareRoot() < expected.error, "\((off / own).squareRoot())")
+        #expect(back[256..<512].allSatisfy { $0 == 0 })
+        // All variants store the same bytes.
+        var others = bytes
+        let first = try #require(VariantUnderTest.all[0].table.conversions[type.number]?.fromF32)
+        others.withUnsafeMutableBytes { first(values, $0.baseAddress!, 2048) }
+        #expect(others == bytes)
+    }
+
+    @Test("integers and doubles become floats, and floats integers", arguments: VariantUnderTest.all)
+    func integers(_ variant: VariantUnderTest) throws {
+        func read<T>(_ number: UInt32, _ values: [T]) throws -> [Float] {
+            let kernel = try #require(variant.table.conversions[number])
+            var found = [Float](repeating: .nan, count: values.count)
+            values.withUnsafeBytes { kernel.toF32($0.baseAddress!, &found, values.count) }
+            return found
+        }
+        #expect(try read(TypeNumber.i8, [-128, 0, 127] as [Int8]) == [-128, 0, 127])
+        #expect(try read(TypeNumber.i16, [-32768, 5, 32767] as [Int16]) == [-32768, 5, 32767])
+        #expect(try read(TypeNumber.i32, [.min, 7, .max] as [Int32]) == [-0x1p31, 7, 0x1p31])
+        #expect(try read(TypeNumber.i64, [.min, -9, 1 << 40] as [Int64]) == [-0x1p63, -9, 0x1p40])
+        #expect(try read(TypeNumber.f64, [0.5, -1e300] as [Double]) == [0.5, -.infinity])
+        let store = try #require(variant.table.conversions[TypeNumber.i32]?.fromF32)
+        let values: [Float] = [1.9, -1.9, 0x1p31, -0x1p31, .nan, .infinity]
+        var found = [Int32](repeating: 0, count: values.count)
+        found.withUnsafeMutableBytes { store(values, $0.baseAddress!, values.count) }
+        #expect(found == [1, -1, .min, .min, .min, .min])
     }
 
     @Test("random blocks are close to the format's definition, and nothing past the end is written", arguments: pairs)
@@ -77,11 +128,11 @@ struct ConversionTests {
     @Test("storing infinities, NaNs and huge values does not trap", arguments: VariantUnderTest.all)
     func hostileValues(_ variant: VariantUnderTest) throws {
         let odd: [Float] = [.nan, .infinity, -.infinity, .greatestFiniteMagnitude, .leastNonzeroMagnitude, -0.0, 1, -1]
-        let values = (0..<64).map { odd[($0 * 5 + $0 / 32) % odd.count] }
+        let values = (0..<256).map { odd[($0 * 5 + $0 / 32) % odd.count] }
         for type in StoredType.all {
             guard let store = variant.table.conversions[type.number]?.fromF32 else { continue }
-            var bytes = [UInt8](repeating: 0, count: type.byteCount(64))
-            bytes.withUnsafeMutableBytes { store(values, $0.baseAddress!, 64) }
+            var bytes = [UInt8](repeating: 0, count: type.byteCount(256))
+            bytes.withUnsafeMutableBytes { store(values, $0.baseAddress!, 256) }
         }
         // A NaN stays one in the plain types.
         for number in [TypeNumber.f16, TypeNumber.bf16] {

@@ -42,7 +42,7 @@ struct ProductTests {
         for fill in [0x00, 0x7f, 0x80, 0xff] as [UInt8] {
             var rows = product.type.randomBytes(17 * k, &random)
             if product.type.blockElements > 1 {
-                for i in rows.indices where !product.type.halves.contains(where: { [0, 1].contains(i % product.type.blockBytes - $0) }) {
+                for i in rows.indices where !product.type.isScale(i % product.type.blockBytes) {
                     rows[i] = fill
                 }
             }

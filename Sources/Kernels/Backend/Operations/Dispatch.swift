@@ -18,6 +18,8 @@ extension PlanBuilder {
         case .scale(let factor, let bias): try addScale(id, factor: factor, bias: bias)
         case .clamp(let minimum, let maximum): try addClamp(id, minimum, maximum)
         case .unary(let kind): try addUnary(id, kind)
+        case .xielu(let parameters): try addXIELU(id, parameters)
+        case .leakyRelu(let slope): try addLeakyReLU(id, slope: slope)
         case .sqr: try addSquare(id)
         case .sqrt: try addFunction(id) { $0.squareRoot() }
         case .log: try addFunction(id) { logf($0) }

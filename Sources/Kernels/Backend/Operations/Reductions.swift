@@ -150,6 +150,16 @@ extension PlanBuilder {
 
 /// Looks through a row.
 enum RowScan {
+    static let width = 16
+
+    /// Whether any of the next ``width`` values is above `limit`.
+    @inline(__always)
+    static func exceeds(_ values: UnsafePointer<Float>, _ limit: Float) -> Bool {
+        let next = UnsafeRawPointer(values).loadUnaligned(as: SIMD16<Float>.self)
+        let flags = SIMD16<Int32>(repeating: 0).replacing(with: 1, where: next .> limit)
+        return flags.wrappedSum() != 0
+    }
+
     /// The largest value; what is no number is passed over, and without any other value it is -infinity.
     static func largest(_ values: UnsafePointer<Float>, _ count: Int) -> Float {
         var best = SIMD16<Float>(repeating: -.infinity)

@@ -4,7 +4,8 @@ internal import Tensor
 /// Reads a tensor's rows as contiguous F32, whatever their type and strides; in place where they are that already.
 struct RowReader {
     let operand: Operand
-    private let isDirect: Bool
+    /// Whether rows are in place.
+    let isDirect: Bool
     private let convert: (@Sendable (UnsafeRawPointer, UnsafeMutablePointer<Float>, Int) -> Void)?
 
     /// Nil if there is no conversion from the tensor's type.
@@ -31,12 +32,23 @@ struct RowReader {
     @inline(__always)
     func values(at source: UnsafeMutableRawPointer, _ scratch: UnsafeMutablePointer<Float>) -> UnsafePointer<Float> {
         if isDirect { return UnsafePointer(source.assumingMemoryBound(to: Float.self)) }
-        gather(source, scratch)
+        gather(source, scratch, operand.n0)
         return UnsafePointer(scratch)
     }
 
-    private func gather(_ source: UnsafeMutableRawPointer, _ target: UnsafeMutablePointer<Float>) {
-        let count = operand.n0
+    /// `count` values from value `first` on of the row that begins at `source`; of a quantized row, whole blocks.
+    @inline(__always)
+    func values(
+        at source: UnsafeMutableRawPointer, from first: Int, _ count: Int, _ scratch: UnsafeMutablePointer<Float>
+    ) -> UnsafePointer<Float> {
+        if isDirect { return UnsafePointer(source.assumingMemoryBound(to: Float.self) + first) }
+        let type = operand.type
+        let offset = type.isQuantized ? first / type.elementsPerBlock &* type.bytesPerBlock : first &* operand.s0
+        gather(source + offset, scratch, count)
+        return UnsafePointer(scratch)
+    }
+
+    private func gather(_ source: UnsafeMutableRawPointer, _ target: UnsafeMutablePointer<Float>, _ count: Int) {
         let stride = operand.s0
         if operand.type == .f32 {
             for i in 0..<count { target[i] = source.load(fromByteOffset: i &* stride, as: Float.self) }

@@ -55,20 +55,17 @@ struct RowSorter {
     private let others: UnsafeMutablePointer<Entry>
     private let counters: UnsafeMutablePointer<UInt32>
 
-    /// Rows up to this long are sorted by insertion.
-    private static let short = 40
-    /// Of rows up to this long all is sorted, however few are asked for.
-    private static let wholeLength = 256
-    /// How many of a key's bits tell whether a value can be among the largest.
-    private static let selectorBits: UInt32 = 11
+    /// Up to so many entries are sorted by insertion.
+    private static let short = 48
+    /// A counter for each value of each of a key's bytes.
+    private static let counterCount = 4 * 256
 
-    static func scratchByteCount(_ count: Int) -> Int { count * 16 + (1 << Int(selectorBits)) * 4 }
+    static func scratchByteCount(_ count: Int) -> Int { count * 16 + counterCount * 4 }
 
     init(_ count: Int, in scratch: UnsafeMutableRawPointer) {
         self.count = count
-        let counterCount = 1 << Int(RowSorter.selectorBits)
         counters = scratch.assumingMemoryBound(to: UInt32.self)
-        entries = (scratch + counterCount * 4).assumingMemoryBound(to: Entry.self)
+        entries = (scratch + RowSorter.counterCount * 4).assumingMemoryBound(to: Entry.self)
         others = entries + count
     }
 
@@ -80,27 +77,36 @@ struct RowSorter {
     }
 
     /// The first `wanted` entries of the descending order, and perhaps more behind them.
+    ///
+    /// Values that are larger than the last one wanted so far are gathered; whenever there are twice as many as wanted, they
+    /// are sorted and the smaller half is dropped.
     func largest(_ wanted: Int, of values: UnsafePointer<Float>) -> UnsafePointer<Entry> {
-        if count <= RowSorter.wholeLength || wanted > count / 4 || wanted == 0 { return sorted(values, .descending) }
-        // Only those that share their leading bits with the last one wanted, or come before it, need to be sorted.
-        let shift = 32 - RowSorter.selectorBits
-        let limit = 1 << Int(RowSorter.selectorBits)
-        counters.update(repeating: 0, count: limit)
-        for i in 0..<count { counters[Int(RowSorter.key(values[i], .max) &>> shift)] &+= 1 }
-        var seen = 0
-        var last = 0
-        while last < limit {
-            seen &+= Int(counters[last])
-            if seen >= wanted { break }
-            last &+= 1
-        }
-        let bound = UInt32(truncatingIfNeeded: last)
+        if count <= RowSorter.short || wanted > count / 4 || wanted == 0 { return sorted(values, .descending) }
+        let room = max(2 * wanted, RowSorter.short)
         var found = 0
-        for i in 0..<count {
-            let key = RowSorter.key(values[i], .max)
-            if key &>> shift > bound { continue }
-            entries[found] = UInt64(key) &<< 32 | UInt64(truncatingIfNeeded: i)
-            found &+= 1
+        var bound = Entry.max
+        var limit = Float.nan
+        var i = 0
+        while i < count {
+            if limit == limit, i &+ RowScan.width <= count, !RowScan.exceeds(values + i, limit) {
+                i &+= RowScan.width
+                continue
+            }
+            let end = min(i &+ RowScan.width, count)
+            while i < end {
+                let value = values[i]
+                let entry = RowSorter.entry(value, i, .max)
+                i &+= 1
+                if value <= limit || entry >= bound { continue }
+                entries[found] = entry
+                found &+= 1
+                if found < room { continue }
+                let best = sort(found)
+                if best != UnsafePointer(entries) { entries.update(from: best, count: wanted) }
+                found = wanted
+                bound = entries[wanted &- 1]
+                limit = values[Int(truncatingIfNeeded: bound & 0xffff_ffff)]
+            }
         }
         return sort(found)
     }
@@ -120,7 +126,7 @@ struct RowSorter {
         UInt64(key(value, flip)) &<< 32 | UInt64(truncatingIfNeeded: index)
     }
 
-    /// Sorts the first `count` entries, which are in the order of their indices.
+    /// Sorts the first `count` entries, of which those with equal keys are in the order of their indices.
     private func sort(_ count: Int) -> UnsafePointer<Entry> {
         if count <= RowSorter.short {
             insertionSort(count)
@@ -145,7 +151,7 @@ struct RowSorter {
 
     /// By the key's bytes, lowest first, each pass keeping the order of the one before.
     private func radixSort(_ count: Int) -> UnsafePointer<Entry> {
-        counters.update(repeating: 0, count: 4 * 256)
+        counters.update(repeating: 0, count: RowSorter.counterCount)
         for i in 0..<count {
             let key = UInt32(truncatingIfNeeded: entries[i] &>> 32)
             counters[Int(key & 0xff)] &+= 1

@@ -54,6 +54,16 @@ struct Operand {
     var isEmpty: Bool { n0 == 0 || rowCount == 0 }
     /// Bytes of the elements of one row, packed.
     var rowByteCount: Int { n0 / type.elementsPerBlock &* type.bytesPerBlock }
+    /// Whether all elements follow each other without gaps.
+    var isPacked: Bool {
+        if isEmpty { return true }
+        var next = type.bytesPerBlock
+        for (count, stride) in [(n0 / type.elementsPerBlock, s0), (n1, s1), (n2, s2), (n3, s3)] {
+            if count > 1, stride != next { return false }
+            next = next &* max(1, count)
+        }
+        return true
+    }
     /// The bytes it may touch, as addresses.
     var addresses: Range<UInt> { UInt(bitPattern: base)..<(UInt(bitPattern: base) &+ UInt(extent)) }
 

@@ -56,17 +56,6 @@ struct WindowAxis {
 }
 
 extension Operand {
-    /// Whether all elements follow each other without gaps.
-    var isPacked: Bool {
-        if isEmpty { return true }
-        var next = type.bytesPerBlock
-        for (count, stride) in [(n0 / type.elementsPerBlock, s0), (n1, s1), (n2, s2), (n3, s3)] {
-            if count > 1, stride != next { return false }
-            next = next &* max(1, count)
-        }
-        return true
-    }
-
     /// The same bytes under another shape; the caller knows that they are all there.
     func reshaped(_ shape: Shape, strides: Strides? = nil) -> Operand {
         Operand(id, Tensor(name: "", type: type, shape: shape, strides: strides), at: base, writable: isWritable)

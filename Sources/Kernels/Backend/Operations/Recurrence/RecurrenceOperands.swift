@@ -4,18 +4,6 @@ internal import Tensor
 typealias PackedFloats = UnsafeMutablePointer<Float>
 
 extension Operand {
-    /// Whether its elements follow each other without gaps, in ggml's order.
-    var isPacked: Bool {
-        var expected = type.bytesPerBlock
-        guard n0 == 1 || hasContiguousRows else { return false }
-        expected = rowByteCount
-        for (extent, stride) in [(n1, s1), (n2, s2), (n3, s3)] {
-            if extent != 1, stride != expected { return false }
-            expected = stride &* extent
-        }
-        return true
-    }
-
     var floats: PackedFloats { base.assumingMemoryBound(to: Float.self) }
 }
 
@@ -23,7 +11,7 @@ extension PlanBuilder {
     /// Source `index`: F32, of `count` elements, without gaps.
     func packedFloats(_ id: TensorID, _ index: Int, count: Int) throws(BackendError) -> Operand {
         let operand = try source(id, index)
-        guard operand.type == .f32, operand.shape.checkedElementCount == count, operand.isEmpty || operand.isPacked else {
+        guard operand.type == .f32, operand.shape.checkedElementCount == count, operand.isPacked else {
             throw invalid(id, "source \(index), \(operand.type.name) \(operand.shape), should be \(count) packed F32 values")
         }
         return operand
@@ -32,7 +20,7 @@ extension PlanBuilder {
     /// The result: F32, of `count` elements, without gaps.
     func packedOutput(_ id: TensorID, count: Int) throws(BackendError) -> Operand {
         let result = try output(id)
-        guard result.type == .f32, result.shape.checkedElementCount == count, result.isEmpty || result.isPacked else {
+        guard result.type == .f32, result.shape.checkedElementCount == count, result.isPacked else {
             throw invalid(id, "its \(result.type.name) \(result.shape) should be \(count) packed F32 values")
         }
         return result
