@@ -17,9 +17,9 @@ extension PlanBuilder {
         if a.isPacked, result.isPacked {
             // Neither has gaps, so both are one row.
             let row = Shape(a.elementCount)
-            (a, result) = (a.packed(as: row), result.packed(as: row))
+            (a, result) = (a.reshaped(row), result.reshaped(row))
         } else if result.n0 % unit != 0, result.isPacked, a.n0 % resultUnit == 0 {
-            result = result.packed(as: a.shape)
+            result = result.reshaped(a.shape)
         }
         guard result.n0 % unit == 0 else { throw unsupported(id, "the result's rows would end within blocks") }
         if a.type == result.type {
@@ -145,12 +145,5 @@ private struct Sections {
     func length(_ section: Int) -> Int {
         if perRow == 1 { return rowLength }
         return min(length, rowLength &- section % perRow &* length)
-    }
-}
-
-extension Operand {
-    /// The same memory, packed, under another shape of as many elements.
-    fileprivate func packed(as shape: Shape) -> Operand {
-        Operand(id, Tensor(name: "", type: type, shape: shape), at: base, writable: isWritable)
     }
 }
