@@ -56,6 +56,7 @@ extension PlanBuilder {
         case .flashAttentionBack(let masked): try addFlashAttentionBack(id, masked: masked)
         case .cont, .cpy, .dup: try addCopy(id)
         case .repeat: try addRepeat(id)
+        case .repeatBack: try addRepeatBack(id)
         case .concat(let dimension): try addConcat(id, dimension: dimension)
         case .argsort(let order): try addArgsort(id, order)
         case .topK(let count): try addTopK(id, count: count)
