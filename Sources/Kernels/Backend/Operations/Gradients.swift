@@ -64,4 +64,21 @@ extension PlanBuilder {
             mul(UnsafePointer(products), y, out, count)
         }
     }
+
+    /// Source 0 is the gradient of the SiLU, source 1 its argument: `dy · s · (1 + x · (1 - s))`, `s` the sigmoid of x.
+    mutating func addSiLUBack(_ id: TensorID) throws(BackendError) {
+        let gradient = try source(id, 0)
+        let x = try source(id, 1)
+        let result = try floatOutput(id, gradient.shape)
+        let (mul, scale) = (vector.mul, vector.scale)
+        guard let sigmoid = vector.unary[Int(UnaryKind.sigmoid.rawValue)] else { throw unsupported(id) }
+        try addRowPairs(id, gradient, x, into: result, costPerElement: 1.5) { dy, x, out, count, s, slope in
+            sigmoid(x, s, count)
+            scale(UnsafePointer(s), slope, count, -1, 1)
+            mul(x, UnsafePointer(slope), slope, count)
+            scale(UnsafePointer(slope), slope, count, 1, 1)
+            mul(dy, UnsafePointer(s), s, count)
+            mul(UnsafePointer(s), UnsafePointer(slope), out, count)
+        }
+    }
 }

@@ -1,10 +1,11 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import KernelTable
 internal import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 extension PlanBuilder {
     /// Rows `[k, rows, b2, b3]` picked by ids `[n, b2, b3]`: `[k, n, b2, b3]` in F32, or I32 as they are.
@@ -43,16 +44,18 @@ extension PlanBuilder {
         }
     }
 
-    /// Rows `[k, n, b2, b3]` (F32) written at indices `[n, i2, i3]` (I64 or I32) of source 2.
+    /// Rows `[k, n, b2, b3]` (F32 or F16) written at indices `[n, i2, i3]` (I64 or I32) of source 2.
     mutating func addSetRows(_ id: TensorID) throws(BackendError) {
         let rows = try source(id, 0)
         let ids = try source(id, 1)
         let target = try output(id)
-        guard rows.type == .f32, ids.type == .i64 || ids.type == .i32, rows.n0 == target.n0, rows.n2 == target.n2,
+        guard rows.type == .f32 || rows.type == .f16, ids.type == .i64 || ids.type == .i32, rows.n0 == target.n0, rows.n2 == target.n2,
             rows.n3 == target.n3, rows.n1 == ids.n0, ids.n1 > 0, ids.n2 > 0, rows.n2 % ids.n1 == 0,
             rows.n3 % ids.n2 == 0, ids.n3 == 1
         else { throw invalid(id, "rows \(rows.shape) cannot be set in \(target.shape) by \(ids.shape)") }
         guard target.hasContiguousRows else { throw unsupported(id, "the target's rows have gaps") }
+        // As they are, where no conversion is needed.
+        let isPlain = rows.type == target.type && rows.hasContiguousRows
         let reader = try reader(id, rows)
         guard let convert = rowWriter(target.type) else { throw unsupported(id) }
         try needScratch(reader.scratchCount * 4)
@@ -65,10 +68,15 @@ extension PlanBuilder {
             for row in range {
                 let (rest, i1) = row.quotientAndRemainder(dividingBy: rows.n1)
                 let (i3, i2) = rest.quotientAndRemainder(dividingBy: rows.n2)
-                let place = ids.base + (i1 &* ids.s0 &+ (i2 % ids.n1) &* ids.s1 &+ (i3 % ids.n2) &* ids.s2)
-                let index = isWide ? Int(place.load(as: Int64.self)) : Int(place.load(as: Int32.self))
+                let entry = ids.base + (i1 &* ids.s0 &+ (i2 % ids.n1) &* ids.s1 &+ (i3 % ids.n2) &* ids.s2)
+                let index = isWide ? Int(entry.load(as: Int64.self)) : Int(entry.load(as: Int32.self))
                 guard index >= 0, index < limit else { return worker.report(index: index, limit: limit, at: id) }
-                convert(reader.row(row, worker.floats()), target.row3(index, i2, i3), target.n0)
+                let place = target.row3(index, i2, i3)
+                if isPlain {
+                    memmove(place, rows.row3(i1, i2, i3), target.rowByteCount)
+                } else {
+                    convert(reader.row(row, worker.floats()), place, target.n0)
+                }
             }
         }
     }
