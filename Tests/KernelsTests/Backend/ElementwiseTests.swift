@@ -33,6 +33,9 @@ import Testing
         all.append((.unary(.tanh), { tanh($0) }))
         all.append((.unary(.neg), { -$0 }))
         all.append((.unary(.exp), { exp($0) }))
+        all.append((.leakyRelu(slope: 0.1), { $0 > 0 ? $0 : $0 * 0.1 }))
+        let xielu = XIELUParameters(alphaNegative: 0.8, alphaPositive: 0.6, beta: 0.5, epsilon: -1e-6)
+        all.append((.xielu(xielu), { $0 > 0 ? 0.6 * $0 * $0 + 0.5 * $0 : (expm1(min($0, -1e-6)) - $0) * 0.8 + 0.5 * $0 }))
         return all
     }()
 
@@ -108,6 +111,40 @@ import Testing
                 return swapped ? silu(second) * first : silu(first) * second
             }
             #expect(largestError(try halves.values(of: result, on: given.backend), expected.values) < 1e-6)
+        }
+    }
+
+    @Test(arguments: BackendUnderTest.all)
+    func writesHalvesFromHalves(_ given: BackendUnderTest) throws {
+        var random = SeededGenerator(seed: 5)
+        for shape in ElementwiseTests.shapes {
+            var x = Dense.random(shape, &random)
+            var y = Dense.random(Shape(1, shape[1]), &random)
+            let test = GraphUnderTest()
+            let result = test.builder.node("", .mul, [test.halves(&x), test.halves(&y)])
+            let found = try test.bytes(of: result, on: given.backend)
+            let expected = Dense(shape) { x[$0, $1, $2, $3] * y[0, $1, 0, 0] }.values.flatMap { value in
+                withUnsafeBytes(of: Float16(value).bitPattern) { Array($0) }
+            }
+            #expect(found == expected, "\(shape)")
+        }
+    }
+
+    @Test(arguments: BackendUnderTest.all)
+    func cutsOffGatesAndValues(_ given: BackendUnderTest) throws {
+        var random = SeededGenerator(seed: 6)
+        // The last value of an odd row belongs to neither half.
+        let both = Dense.random(Shape(71, 6, 2), &random)
+        for (kind, alpha, bias) in [(GLUKind.swigluOAI, Float(1.702), Float(1)), (.swigluClamp, 1, 0)] {
+            let test = GraphUnderTest()
+            let parameters = GLUParameters(kind, alpha: alpha, limit: 1.25)
+            let result = test.builder.node("", .glu(parameters), [test.floats(both)])
+            let expected = Dense(Shape(35, 6, 2)) {
+                let x = min(both[$0, $1, $2, $3], 1.25)
+                let y = max(-1.25, min(both[$0 + 35, $1, $2, $3], 1.25))
+                return x / (1 + exp(-alpha * x)) * (y + bias)
+            }
+            #expect(largestError(try test.values(of: result, on: given.backend), expected.values) < 2e-6)
         }
     }
 }
