@@ -18,6 +18,9 @@ import Testing
         .timestepEmbedding(dimension: 8, maxPeriod: 10), .winPart(columnCount: 0, rowCount: 1, window: 4),
         .winUnpart(window: 4), .getRelPos, .addRelPos(inPlace: false), .add, .unary(.silu), .cont,
         .glu(GLUParameters(.swiglu)),
+        .add1, .addID, .siluBack, .getRows, .getRowsBack, .setRows, .fill(value: 1), .diag, .diagMaskInf(past: 1), .tri(.lower),
+        .acc(SetParameters(stride1: 0, stride2: 0, stride3: 0, byteOffset: 0, inPlace: false)),
+        .set(SetParameters(stride1: 0, stride2: 0, stride3: 0, byteOffset: 0, inPlace: true)),
     ]
 
     @Test func trapsNowhere() throws {

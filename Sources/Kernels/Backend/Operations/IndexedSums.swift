@@ -41,12 +41,14 @@ extension PlanBuilder {
         }
     }
 
-    /// Row r of the result `[k, m]` is the sum of those rows of `[k, n]` (F32 or F16) whose index among `[n]` is r: the
-    /// gradient of picking rows.
+    /// Row r of the result `[k, m]` is the sum of those rows of `[k, n]` (F32 or F16) whose index is r: the
+    /// gradient of picking rows. Rows past the last index are left out.
     mutating func addGetRowsBack(_ id: TensorID) throws(BackendError) {
         let a = try source(id, 0)
         let ids = try source(id, 1)
-        guard ids.type == .i32, a.shape == Shape(a.n0, ids.n0), ids.shape == Shape(ids.n0) else {
+        guard ids.type == .i32, ids.shape == Shape(ids.n0), a.shape == Shape(a.n0, a.n1), ids.n0 <= a.n1,
+            ids.s0 > 0 || ids.n0 <= 1
+        else {
             throw invalid(id, "rows of \(a.shape) cannot be added up by \(ids.type.name) \(ids.shape)")
         }
         let limit = try output(id).n1
@@ -58,7 +60,7 @@ extension PlanBuilder {
         let (add, widen) = (vector.add, vector.f16ToF32)
         let isHalf = a.type == .f16
         addPhase(
-            over: (a.n0 + length - 1) / length, costPerUnit: Double(length) * 0.2 * (Double(a.n1) + Double(limit)) + 20,
+            over: (a.n0 + length - 1) / length, costPerUnit: Double(length) * 0.2 * (Double(ids.n0) + Double(limit)) + 20,
             reads: a.ranges + ids.ranges, writes: result.ranges
         ) { worker, range in
             for part in range {
@@ -67,7 +69,7 @@ extension PlanBuilder {
                 for row in 0..<limit {
                     (result.row(row).assumingMemoryBound(to: Float.self) + first).update(repeating: 0, count: count)
                 }
-                for row in 0..<a.n1 {
+                for row in 0..<ids.n0 {
                     let index = Int((ids.base + row &* ids.s0).load(as: Int32.self))
                     guard index >= 0, index < limit else { return worker.report(index: index, limit: limit, at: id) }
                     let target = result.row(index).assumingMemoryBound(to: Float.self) + first

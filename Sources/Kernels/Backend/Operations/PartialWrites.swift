@@ -60,6 +60,11 @@ extension PlanBuilder {
         guard b.isEmpty || lowBits & (a.type.bytesPerBlock - 1) == 0 else {
             throw invalid(id, "byte \(offset) and strides \(strides) are not aligned for \(a.type.name)")
         }
+        let part = Operand(id, tensor, at: result.base + offset, writable: true)
+        // Else a few bytes could stand for any number of rows.
+        guard part.isEmpty || part.extent / part.rowCount >= part.rowByteCount else {
+            throw invalid(id, "the rows of \(b.shape) by \(strides) overlap")
+        }
         if a.base != result.base {
             let bytes = a.rowByteCount
             addPhase(
@@ -68,7 +73,7 @@ extension PlanBuilder {
                 for row in range { memmove(result.row(row), a.row(row), bytes) }
             }
         }
-        return (result, Operand(id, tensor, at: result.base + offset, writable: true))
+        return (result, part)
     }
 
     /// A phase over the part's rows; one after the other where rows share bytes, so that the last always wins.

@@ -51,7 +51,7 @@ extension PlanBuilder {
         let target = try output(id)
         guard rows.type == .f32 || rows.type == .f16, ids.type == .i64 || ids.type == .i32, rows.n0 == target.n0, rows.n2 == target.n2,
             rows.n3 == target.n3, rows.n1 == ids.n0, ids.n1 > 0, ids.n2 > 0, rows.n2 % ids.n1 == 0,
-            rows.n3 % ids.n2 == 0, ids.n3 == 1
+            rows.n3 % ids.n2 == 0, ids.n3 == 1, ids.s0 > 0 || ids.n0 <= 1
         else { throw invalid(id, "rows \(rows.shape) cannot be set in \(target.shape) by \(ids.shape)") }
         guard target.hasContiguousRows else { throw unsupported(id, "the target's rows have gaps") }
         // As they are, where no conversion is needed.

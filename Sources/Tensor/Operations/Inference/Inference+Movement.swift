@@ -114,8 +114,8 @@ extension Inference {
             try requireType(ids, .i32)
             try requireContiguousRows(a)
             try require(
-                ids.shape == Shape(ids.shape[0]) && a.shape == Shape(a.shape[0], ids.shape[0])
-                    && shape == Shape(a.shape[0], shape[1]),
+                ids.shape == Shape(ids.shape[0]) && a.shape == Shape(a.shape[0], a.shape[1])
+                    && ids.shape[0] <= a.shape[1] && shape == Shape(a.shape[0], shape[1]),
                 .shape, "rows of \(a.shape) cannot be added up to \(shape) by \(ids.shape)")
             return Operation.Result(.f32, shape)
         default:
