@@ -104,7 +104,7 @@ def test(server, cases, table, report, patience=3600):
     environment = dict(os.environ, GGML_BACKEND_PATH=library, SWIFTLET_TEST_ENDPOINT=server.endpoint)
     started = time.monotonic()
     done = subprocess.run(
-        [str(ROOT / "scripts" / "stock"), "test-backend-ops", "test", "-b", "RPC0", "--output", "csv", "-o", ",".join(cases)],
+        [str(ROOT / "scripts" / "stock"), "test-backend-ops", "test", "-b", "RPC0", "--output", "csv", "-j", str(os.cpu_count() or 1), "-o", ",".join(cases)],
         stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=patience)
     table.take(done.stdout.decode(errors="replace"), time.monotonic() - started)
     if done.returncode not in (0, 1):
