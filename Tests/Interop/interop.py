@@ -159,7 +159,33 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Server:
+class Program:
+    """A program that runs in the background, writes a log, and ends at SIGTERM."""
+
+    def __exit__(self, *unused):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+
+    def tail(self):
+        self.log.flush()
+        return pathlib.Path(self.log.name).read_bytes()[-3000:].decode(errors="replace")
+
+    def alive(self):
+        return self.process.poll() is None
+
+    def resident(self):
+        """Bytes resident in memory, the mapped file's pages included."""
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
+
+
+class Server(Program):
     """`swiftlet serve` on a free port of the loopback; a context manager that ends it with SIGTERM."""
 
     def __init__(self, model, *arguments, ctx=4096, parallel=1, threads=2, patience=60):
@@ -188,28 +214,6 @@ class Server:
         self.ready_after = time.monotonic() - started
         return self
 
-    def __exit__(self, *unused):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-
-    def tail(self):
-        self.log.flush()
-        return pathlib.Path(self.log.name).read_bytes()[-3000:].decode(errors="replace")
-
-    def alive(self):
-        return self.process.poll() is None
-
-    def resident(self):
-        """Bytes resident in memory, the mapped file's pages included."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
-
     def private(self):
         """Bytes resident that no file backs: what leaks would show in."""
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
@@ -233,7 +237,7 @@ class Server:
         return self.request("POST", path, body, {"Content-Type": "application/json"}, **options)
 
 
-class RPCServer:
+class RPCServer(Program):
     """`swiftlet worker`, or the stock server in its place, on a free port of the loopback; a context manager."""
 
     def __init__(self, kind, *arguments, threads=2, patience=30):
@@ -259,28 +263,6 @@ class RPCServer:
                 self.process.kill()
                 stop(f"the worker did not listen after {self.patience} s:\n{self.tail()}")
             time.sleep(0.02)
-
-    def __exit__(self, *unused):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(20)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-
-    def tail(self):
-        self.log.flush()
-        return pathlib.Path(self.log.name).read_bytes()[-3000:].decode(errors="replace")
-
-    def alive(self):
-        return self.process.poll() is None
-
-    def resident(self):
-        """Bytes resident in memory."""
-        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", status).group(1)) * 1024
 
 
 # ---------------------------------------------------------------- comparing
