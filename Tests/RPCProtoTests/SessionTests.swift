@@ -57,6 +57,19 @@ struct SessionTests {
         #expect(floats(answers[2]) == [15, 25, 35, 45])
     }
 
+    /// ggml's casts name themselves as what they are written into.
+    @Test func castsThatReadThemselves() throws {
+        var talk = Conversation()
+        talk.say(.allocateBuffer(device: 0, byteCount: 4096))
+        talk.say(.setTensor(.floats(1, [4]), isCacheable: false, offset: 0), data: bytes([1, 2, 3, 4]))
+        let cast = TensorRecord.floats(3, [4], at: 64, operation: UInt32(OperationKind.allCases.firstIndex(of: .cpy) ?? 0), sources: [1, 3])
+        talk.compute(GraphMessage(nodes: [3], tensors: [cast, .floats(1, [4])]))
+        talk.say(.getTensor(.floats(3, [4], at: 64), offset: 0, byteCount: 16))
+        let (end, answers) = try talk.held()
+        #expect(end.isClosed)
+        #expect(floats(answers[1]) == [1, 2, 3, 4])
+    }
+
     @Test func nodesThatAreNotToBeComputedAreLeftAlone() throws {
         var talk = Conversation()
         talk.say(.allocateBuffer(device: 0, byteCount: 4096))

@@ -80,7 +80,8 @@ struct GraphReader {
             if next < sources.count {
                 path[path.count - 1].next = next + 1
                 let source = sources[next]
-                if source == 0 || indices[source] != nil { continue }
+                // ggml's casts name themselves as what they are written into.
+                if source == 0 || source == current || indices[source] != nil { continue }
                 _ = try self.record(source, neededBy: "tensor \"\(record.name)\"")
                 guard isOpen.insert(source).inserted else {
                     throw SessionError(.graph, nil, "tensor \"\(record.name)\" depends on itself")
@@ -115,7 +116,7 @@ struct GraphReader {
                 throw SessionError(.graph, nil, "tensor \"\(record.name)\": \(error)")
             }
             tensor.flags = TensorFlags(rawValue: record.flags).intersection([.compute, .output])
-            tensor.sources = record.sources.map { $0 == 0 ? nil : indices[$0] }
+            tensor.sources = record.sources.map { $0 == 0 || $0 == record.id ? nil : indices[$0] }
         }
         indices[record.id] = TensorID(graph.tensors.count)
         graph.tensors.append(tensor)
