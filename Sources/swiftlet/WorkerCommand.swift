@@ -72,7 +72,7 @@ struct WorkerCommand: AsyncParsableCommand {
     var logLevel = "info"
 
     @Option(name: .customLong("log-format"), help: ArgumentHelp("How log lines look: text or json.", valueName: "format"))
-    var logFormat = LogFormat.text
+    var logFormat = LogFormat.text.rawValue
 
     @Option(
         name: .customLong("status"),
@@ -89,6 +89,7 @@ struct WorkerCommand: AsyncParsableCommand {
         if !Serving.logLevels.contains(logLevel) {
             throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
         }
+        if LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format must be text or json.") }
         if !(statusSeconds >= 0) { throw ValidationError("--status must not be negative.") }
     }
 
@@ -151,8 +152,6 @@ struct WorkerCommand: AsyncParsableCommand {
         options.graceSeconds = limits.grace
         options.statusSeconds = statusSeconds
         options.metrics = try metricsAddress()
-        try await Working.run(options, logLevel: logLevel, logFormat: logFormat)
+        try await Working.run(options, logLevel: logLevel, logFormat: LogFormat(rawValue: logFormat) ?? .text)
     }
 }
-
-extension LogFormat: ExpressibleByArgument {}
