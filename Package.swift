@@ -100,6 +100,14 @@ let package = Package(
             ],
             swiftSettings: house,
             linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]),
+        .executableTarget(
+            name: "embedded-worker",
+            dependencies: [
+                "Node",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Examples/EmbeddedWorker", swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(
