@@ -32,7 +32,7 @@ public struct WorkerOptions: Sendable {
             """
     }
 
-    /// Where stock llama.cpp's server keeps its tensors too.
+    /// `$XDG_CACHE_HOME/swiftlet/tensors`, else the same in `~/.cache`.
     public static func defaultCacheFolder(_ environment: [String: String]) -> String {
         TensorCache.defaultFolder(environment: environment)
     }

@@ -6,6 +6,9 @@ public struct SessionOptions: Sendable {
     public var preparedGraphCount = 64
     /// Where tensors are kept over connections; nil for nowhere.
     public var cache: TensorCache?
+    /// Who this session's contents in the cache belong to: sessions of one scope are served what any of them stored, and
+    /// nothing else. ``CacheScope/of(peer:)`` makes one of a client's address.
+    public var cacheScope = ""
 
     public init() {}
 }
