@@ -89,8 +89,6 @@ struct TensorCacheTests {
         }
         #expect(scratch.files("names").count == scopes.count)
         #expect(scratch.files("").map { ($0 as NSString).lastPathComponent } == ["blobs", "names", "parts"])
-        #expect(CacheScope.of(peer: "10.0.0.7:41234") == "10.0.0.7")
-        #expect(CacheScope.of(peer: "[fe80::1]:41234") == "fe80::1")
     }
 
     // MARK: What is not true

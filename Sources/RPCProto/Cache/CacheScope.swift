@@ -1,17 +1,7 @@
 internal import Crypto
 
 /// Who stored a content: names that one scope gives are never looked at for another.
-public enum CacheScope {
-    /// The scope of clients at one address, whatever port they come from.
-    ///
-    /// - Parameter peer: as ``SocketStream/peer`` has it: `10.0.0.7:41234`, `[fe80::1]:41234`.
-    public static func of(peer: String) -> String {
-        guard let colon = peer.lastIndex(of: ":") else { return peer }
-        var host = peer[..<colon]
-        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
-        return String(host)
-    }
-
+enum CacheScope {
     /// A file's name for a scope, another for every scope. What is short and plain stands for itself; the rest is
     /// hashed, behind a sign that nothing plain has. Capitals are not plain: some file systems do not tell them apart.
     static func folderName(_ scope: String) -> String {
