@@ -49,7 +49,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Flag(
         name: [.customShort("c"), .customLong("cache")],
-        help: "Keep large tensors in a folder, so that heads need not send them again: $LLAMA_CACHE/rpc, or ~/.cache/llama.cpp/rpc.")
+        help: "Keep large tensors in a folder, so that heads need not send them again: $XDG_CACHE_HOME/swiftlet/tensors, or ~/.cache/swiftlet/tensors.")
     var usesCache = false
 
     @Option(name: .customLong("cache-dir"), help: ArgumentHelp("The folder for --cache.", valueName: "folder"))

@@ -82,7 +82,7 @@ public struct WorkerOptions: Sendable {
             """
     }
 
-    /// Where tensors are kept unless a folder is named.
+    /// `$XDG_CACHE_HOME/swiftlet/tensors`, else the same in `~/.cache`.
     public static func defaultCacheFolder(_ environment: [String: String]) -> String {
         TensorCache.defaultFolder(environment: environment)
     }

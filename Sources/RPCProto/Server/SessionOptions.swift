@@ -10,6 +10,9 @@ public struct SessionOptions: Sendable {
     public var preparedGraphCount = 64
     /// Where tensors are kept over connections; nil for nowhere.
     public var cache: TensorCache?
+    /// Who this session's contents in the cache belong to: sessions of one scope are served what any of them stored, and
+    /// nothing else. A client's address without its port, for example.
+    public var cacheScope = ""
 
     public init() {}
 }
