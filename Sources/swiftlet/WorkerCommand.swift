@@ -55,6 +55,9 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(name: .customLong("cache-dir"), help: ArgumentHelp("The folder for --cache.", valueName: "folder"))
     var cacheFolder: String?
 
+    @Option(name: .customLong("cache-size"), help: ArgumentHelp("How much --cache keeps at most. Default: 32G.", valueName: "size"))
+    var cacheSize: ByteSize?
+
     @Option(
         help: ArgumentHelp("The kernels to use: baseline, avx2 or avx512. Default: the best that the processor has.", valueName: "name"))
     var variant: String?
@@ -144,9 +147,10 @@ struct WorkerCommand: AsyncParsableCommand {
         options.threads = threads.threads
         options.variant = variant
         options.devices = devices.map { $0.split(separator: ",").map(String.init) } ?? []
-        if usesCache || cacheFolder != nil {
+        if usesCache || cacheFolder != nil || cacheSize != nil {
             options.cacheFolder = cacheFolder ?? WorkerOptions.defaultCacheFolder(ProcessInfo.processInfo.environment)
         }
+        if let cacheSize { options.cacheByteCount = cacheSize.count }
         options.limits = limits.limits
         options.limits.memory = memory?.count
         options.graceSeconds = limits.grace

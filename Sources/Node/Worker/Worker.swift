@@ -45,9 +45,10 @@ public final class Worker: Service {
         sessionOptions.bufferCount = options.limits.buffers
         if let folder = options.cacheFolder {
             do {
-                sessionOptions.cache = try TensorCache(folder: folder)
+                sessionOptions.cache = try TensorCache(
+                    folder: folder, limits: TensorCacheLimits(byteCount: options.cacheByteCount))
             } catch {
-                throw WorkerError("the cache's folder '\(folder)' cannot be made: \(error.localizedDescription)")
+                throw WorkerError("the cache's folder '\(folder)' cannot be used: \(error)")
             }
         }
         cache = sessionOptions.cache
@@ -124,7 +125,7 @@ public final class Worker: Service {
         var lines = ["swiftlet worker \(Version.current), ggml RPC \(OperationTable.newest.version)"]
         let memory = (try? backend.memory()) ?? DeviceMemory(free: 0, total: 0)
         lines.append("  CPU: \(backend.name), \(backend.threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB")
-        if let cache { lines.append("  cache: \(cache.folder)") }
+        if let cache { lines.append("  cache: \(cache.folder), at most \(cache.limits.byteCount >> 20) MiB") }
         return lines.joined(separator: "\n")
     }
 
@@ -166,7 +167,10 @@ public final class Worker: Service {
         stream.keepAlive(within: options.limits.keepAliveSeconds)
         let thread = Thread { [self] in
             logger.debug("\(stream.peer) connected")
-            let end = Session(devices: connection.devices, options: sessionOptions, activity: connection.activity).serve(stream)
+            var options = sessionOptions
+            // What one machine stored is served to no other: ggml's names for contents can be forged.
+            options.cacheScope = stream.address?.description ?? stream.peer
+            let end = Session(devices: connection.devices, options: options, activity: connection.activity).serve(stream)
             // Its memory is back by now. At once, not when the thread's last reference goes: the peer waits for it.
             stream.interrupt()
             connections.remove(number, end)

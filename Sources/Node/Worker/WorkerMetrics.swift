@@ -59,6 +59,16 @@ struct WorkerMetrics: Service {
         add("memory_lent_bytes", "gauge", "Bytes of buffers and graphs in use.", status.memoryLent)
         add("memory_free_bytes", "gauge", "Bytes that can still be lent.", status.memoryFree)
         add("memory_total_bytes", "gauge", "Bytes that could be lent in all.", status.memoryTotal)
+        if let cache = status.cache {
+            add("cache_hits_total", "counter", "Contents that clients did not have to send.", cache.hitCount)
+            add("cache_hit_bytes_total", "counter", "Bytes that clients did not have to send.", cache.hitByteCount)
+            add("cache_misses_total", "counter", "Contents asked for that are not kept.", cache.missCount)
+            add("cache_stored_bytes_total", "counter", "Bytes of contents written.", cache.storedByteCount)
+            add("cache_evicted_bytes_total", "counter", "Bytes of contents removed to make room.", cache.evictedByteCount)
+            add("cache_damaged_total", "counter", "Contents removed that were not what their name says.", cache.damagedCount)
+            add("cache_failed_total", "counter", "Contents that could not be kept.", cache.failedCount)
+            add("cache_bytes", "gauge", "Bytes of contents kept.", cache.currentByteCount)
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 }

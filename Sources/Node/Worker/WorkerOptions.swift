@@ -14,6 +14,8 @@ public struct WorkerOptions: Sendable {
     public var devices: [String] = []
     /// A folder for tensors that clients need not send again; nil for none.
     public var cacheFolder: String?
+    /// Bytes that the folder may hold.
+    public var cacheByteCount = 32 << 30
     /// Who may connect; empty for everybody.
     public var allowed: [AddressRange] = []
     public var limits = Limits()

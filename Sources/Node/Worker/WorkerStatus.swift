@@ -1,7 +1,7 @@
 internal import Foundation
 internal import Kernels
 internal import Logging
-internal import RPCProto
+public import RPCProto
 internal import Synchronization
 internal import Tensor
 
@@ -25,10 +25,13 @@ public struct WorkerStatus: Hashable, Sendable {
     public var memoryLent = 0
     public var memoryFree = 0
     public var memoryTotal = 0
+    /// Nil without a cache.
+    public var cache: TensorCacheStatistics?
 
     init(_ connections: WorkerConnections, _ backend: CPUBackend, _ cache: TensorCache?) {
         let totals = connections.totals
         let live = connections.live
+        self.cache = cache?.statistics
         sessions = live.count
         computing = live.count { $0.activity.phase == .computing }
         connectionsAccepted = totals.accepted
