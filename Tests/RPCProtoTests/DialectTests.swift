@@ -61,17 +61,6 @@ struct DialectTests {
 
     // MARK: Conversations
 
-    /// A message as a client puts it together: command, size, parts.
-    private static func message(_ command: UInt8, _ parts: [UInt8]...) -> [UInt8] {
-        let content = parts.flatMap { $0 }
-        return [command] + little(UInt64(content.count)) + content
-    }
-
-    private static func little(_ number: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: number.littleEndian) { Array($0) } }
-
-    /// A tensor's 296 bytes.
-    private static func record(_ record: TensorRecord) -> [UInt8] { Array(Request.initTensor(record).encoded().dropFirst(9)) }
-
     /// z = x + y, of four floats each; 2 is ADD.
     private static let x = TensorRecord.floats(1, [4])
     private static let y = TensorRecord.floats(2, [4], at: 32)
@@ -97,43 +86,41 @@ struct DialectTests {
 
     /// Sets x and y, computes z, changes x, computes again, fills, clears, frees; with what each version wants said and says.
     private func holdConversation(_ dialect: Dialect, hello: [UInt8], flag: [UInt8], confirmation: [UInt8]) throws {
-        let (end, bytes) = try answered(
+        let (end, answer) = try answered(
             [
-                DialectTests.message(14, [UInt8](repeating: 0, count: 24)),
-                DialectTests.message(0, DialectTests.little(UInt32(0)), DialectTests.little(UInt64(4096))),
-                DialectTests.message(12, DialectTests.record(DialectTests.x)),
-                DialectTests.message(
-                    6, DialectTests.record(DialectTests.x), flag, DialectTests.little(UInt64(0)), floatBytes([1, 2, 3, 4])),
-                DialectTests.message(
-                    6, DialectTests.record(DialectTests.y), flag, DialectTests.little(UInt64(0)), floatBytes([10, 20, 30, 40])),
+                message(14, [UInt8](repeating: 0, count: 24)),
+                message(0, little(UInt32(0)), little(UInt64(4096))),
+                message(12, record(DialectTests.x)),
+                message(
+                    6, record(DialectTests.x), flag, little(UInt64(0)), bytes([1, 2, 3, 4])),
+                message(
+                    6, record(DialectTests.y), flag, little(UInt64(0)), bytes([10, 20, 30, 40])),
                 DialectTests.compute(DialectTests.z),
-                DialectTests.message(
-                    8, DialectTests.record(DialectTests.z), DialectTests.little(UInt64(0)), DialectTests.little(UInt64(16))),
-                DialectTests.message(6, DialectTests.record(DialectTests.x), flag, DialectTests.little(UInt64(8)), floatBytes([5, 6])),
-                DialectTests.message(16, DialectTests.little(UInt32(0))),
-                DialectTests.message(
-                    8, DialectTests.record(DialectTests.z), DialectTests.little(UInt64(0)), DialectTests.little(UInt64(16))),
-                DialectTests.message(
-                    17, DialectTests.record(DialectTests.z), DialectTests.little(UInt64(4)), DialectTests.little(UInt64(4)), [0]),
-                DialectTests.message(
-                    8, DialectTests.record(DialectTests.z), DialectTests.little(UInt64(0)), DialectTests.little(UInt64(8))),
-                DialectTests.message(5, DialectTests.little(UInt64(1)), [0]),
-                DialectTests.message(
-                    8, DialectTests.record(DialectTests.z), DialectTests.little(UInt64(0)), DialectTests.little(UInt64(4))),
-                DialectTests.message(4, DialectTests.little(UInt64(1))),
+                message(
+                    8, record(DialectTests.z), little(UInt64(0)), little(UInt64(16))),
+                message(6, record(DialectTests.x), flag, little(UInt64(8)), bytes([5, 6])),
+                message(16, little(UInt32(0))),
+                message(
+                    8, record(DialectTests.z), little(UInt64(0)), little(UInt64(16))),
+                message(
+                    17, record(DialectTests.z), little(UInt64(4)), little(UInt64(4)), [0]),
+                message(
+                    8, record(DialectTests.z), little(UInt64(0)), little(UInt64(8))),
+                message(5, little(UInt64(1)), [0]),
+                message(
+                    8, record(DialectTests.z), little(UInt64(0)), little(UInt64(4))),
+                message(4, little(UInt64(1))),
             ], dialect)
         #expect(end.isClosed, "\(end)")
         let expected: [[UInt8]] = [
             hello, DialectTests.allocated(1, 4096), confirmation,
-            DialectTests.little(UInt64(16)), floatBytes([11, 22, 33, 44]),
-            DialectTests.little(UInt64(16)), floatBytes([11, 22, 35, 46]), confirmation,
-            DialectTests.little(UInt64(8)), floatBytes([11, 0]), confirmation,
-            DialectTests.little(UInt64(4)), floatBytes([0]), confirmation,
+            little(UInt64(16)), bytes([11, 22, 33, 44]),
+            little(UInt64(16)), bytes([11, 22, 35, 46]), confirmation,
+            little(UInt64(8)), bytes([11, 0]), confirmation,
+            little(UInt64(4)), bytes([0]), confirmation,
         ]
-        #expect(bytes == expected.flatMap { $0 })
+        #expect(answer == expected.flatMap { $0 })
     }
-
-    private func floatBytes(_ values: [Float]) -> [UInt8] { bytes(values) }
 
     @Test func aConversationInSeven() throws {
         try holdConversation(DialectTests.seven, hello: DialectTests.hello(7, 0), flag: [0], confirmation: [])
@@ -141,7 +128,7 @@ struct DialectTests {
 
     /// Here whatever has nothing to say is answered with a response of no bytes.
     @Test func aConversationInFive() throws {
-        try holdConversation(DialectTests.five, hello: DialectTests.hello(5, 1), flag: [], confirmation: DialectTests.little(UInt64(0)))
+        try holdConversation(DialectTests.five, hello: DialectTests.hello(5, 1), flag: [], confirmation: little(UInt64(0)))
     }
 
     // MARK: The last graph
@@ -187,7 +174,7 @@ struct DialectTests {
     @Test(arguments: [seven, five]) func commandsOfLaterVersionsAreUnknown(_ dialect: Dialect) throws {
         for number in UInt8(18)...23 {
             var talk = Conversation(dialect)
-            talk.say(bytes: DialectTests.message(number, [UInt8](repeating: 0, count: 400)))
+            talk.say(bytes: message(number, [UInt8](repeating: 0, count: 400)))
             let (end, answers) = try talk.held()
             #expect(end.code == .malformed, "\(number)")
             #expect(answers.isEmpty)
@@ -198,14 +185,14 @@ struct DialectTests {
     @Test func sizesOfOtherVersionsAreRefused() throws {
         for dialect in [DialectTests.seven, DialectTests.five] {
             var talk = Conversation(dialect)
-            talk.say(bytes: DialectTests.message(16, DialectTests.little(UInt32(0)), DialectTests.little(UInt64(1))))
+            talk.say(bytes: message(16, little(UInt32(0)), little(UInt64(1))))
             #expect(try talk.held().end.code == .malformed)
         }
         var short = Conversation()
-        short.say(bytes: DialectTests.message(16, DialectTests.little(UInt32(0))))
+        short.say(bytes: message(16, little(UInt32(0))))
         #expect(try short.held().end.code == .malformed)
         // Without the flag there is one byte less than a SET_TENSOR of 7.0 has.
-        let bare = DialectTests.message(6, DialectTests.record(DialectTests.x), DialectTests.little(UInt64(0)))
+        let bare = message(6, record(DialectTests.x), little(UInt64(0)))
         for (dialect, isRefused) in [(Dialect.newest, true), (DialectTests.seven, true), (DialectTests.five, false)] {
             var talk = Conversation(dialect)
             talk.say(.allocateBuffer(device: 0, byteCount: 4096))
@@ -286,3 +273,14 @@ struct DialectTests {
         }
     }
 }
+
+/// A message as a client puts it together: command, size, parts.
+private func message(_ command: UInt8, _ parts: [UInt8]...) -> [UInt8] {
+    let content = parts.flatMap { $0 }
+    return [command] + little(UInt64(content.count)) + content
+}
+
+private func little(_ number: some FixedWidthInteger) -> [UInt8] { withUnsafeBytes(of: number.littleEndian) { Array($0) } }
+
+/// A tensor's 296 bytes.
+private func record(_ record: TensorRecord) -> [UInt8] { Array(Request.initTensor(record).encoded().dropFirst(9)) }
