@@ -58,13 +58,16 @@ struct Conversation {
     static func handle(_ index: UInt64) -> UInt64 { index + 1 }
     static func base(_ index: UInt64) -> UInt64 { 1 << 40 + index * (1 << 17) }
 
+    let dialect: Dialect
+
     /// - Parameter greets: whether it begins as it should.
-    init(greets: Bool = true) {
+    init(greets: Bool = true, _ dialect: Dialect = .newest) {
+        self.dialect = dialect
         if greets { say(.hello(.none)) }
     }
 
     mutating func say(_ request: Request, data: [UInt8] = []) {
-        bytes += request.encoded(tailByteCount: data.count) + data
+        bytes += request.encoded(tailByteCount: data.count, dialect) + data
     }
 
     mutating func say(bytes more: [UInt8]) { bytes += more }
@@ -77,7 +80,7 @@ struct Conversation {
     func held(_ options: SessionOptions = SessionOptions()) throws -> (end: SessionEnd, answers: [[UInt8]]) {
         guard let backend = Conversation.backend else { throw StreamError(.failed, "no backend") }
         let stream = RecordedStream(bytes)
-        let end = Session(devices: [backend], options: options).serve(stream)
+        let end = Session(devices: [backend], options: options, dialect: dialect).serve(stream)
         guard let answers = stream.answers else { throw StreamError(.failed, "half an answer") }
         return (end, Array(answers.dropFirst()))
     }

@@ -133,9 +133,9 @@ struct RefusalTests {
     }
 
     /// Conversations with bytes changed, cut out and doubled end in one of the three ways, and the process goes on.
-    @Test func damagedConversations() throws {
+    @Test(arguments: Dialect.all) func damagedConversations(_ dialect: Dialect) throws {
         var random = Xorshift(state: 0x9e37_79b9_7f4a_7c15)
-        var talk = Conversation()
+        var talk = Conversation(dialect)
         talk.say(.allocateBuffer(device: 0, byteCount: 4096))
         talk.say(.setTensor(.floats(1, [16]), isCacheable: false, offset: 0), data: bytes((0..<16).map(Float.init)))
         let x = TensorRecord.floats(1, [4, 4])
@@ -155,7 +155,7 @@ struct RefusalTests {
                 default: damaged.insert(damaged[place], at: place)
                 }
             }
-            var again = Conversation(greets: false)
+            var again = Conversation(greets: false, dialect)
             again.say(bytes: damaged)
             _ = try? again.held()
         }

@@ -1,4 +1,4 @@
-/// What a request asks for, with the numbers of protocol 8.0.0.
+/// What a request asks for, with the numbers of protocol 8.0.0; earlier versions lack some (``Dialect/has(_:)``).
 ///
 /// A request is `command: u8`, `size: u64` and `size` bytes; a response is `size: u64` and `size` bytes. All numbers are
 /// little-endian and packed. Commands are carried out strictly in order, so a peer may send many before it reads.
@@ -27,7 +27,8 @@ public enum Command: UInt8, CaseIterable, Hashable, Sendable {
     case reduceCollective = 21
     case leaveCollective = 22
 
-    /// Bytes that every request of this command has: all of it, or, where data follows, what comes before the data.
+    /// Bytes that every request of this command has in 8.0.0: all of it, or, where data follows, what comes before the
+    /// data. For other versions: ``Dialect/headByteCount(of:)``.
     public var headByteCount: Int {
         switch self {
         case .deviceCount: 0

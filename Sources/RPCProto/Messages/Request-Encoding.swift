@@ -28,10 +28,14 @@ extension Request {
     }
 
     /// The command, the size and the head; `tailByteCount` bytes of data are to follow.
-    public func encoded(tailByteCount: Int = 0) -> [UInt8] {
-        var writer = PackedWriter(reserving: 9 + command.headByteCount)
+    ///
+    /// What a dialect does not carry (the cache's flag, a graph's uid) is left out. Whether it has the command is for the
+    /// caller to know: ``Dialect/has(_:)``.
+    public func encoded(tailByteCount: Int = 0, _ dialect: Dialect = .newest) -> [UInt8] {
+        let headByteCount = dialect.headByteCount(of: command)
+        var writer = PackedWriter(reserving: 9 + headByteCount)
         writer.put(command.rawValue)
-        writer.put(UInt64(command.headByteCount + tailByteCount))
+        writer.put(UInt64(headByteCount + tailByteCount))
         switch self {
         case .hello(let capabilities): writer.put(bytes: capabilities.bytes)
         case .deviceCount: break
@@ -47,20 +51,20 @@ extension Request {
             writer.put(value)
         case .computeGraph(let device, let uid, let nodeCount):
             writer.put(device)
-            writer.put(uid)
+            if dialect.hasGraphNumbers { writer.put(uid) }
             writer.put(nodeCount)
         case .recomputeGraph(let device, let uid):
             writer.put(device)
-            writer.put(uid)
+            if dialect.hasGraphNumbers { writer.put(uid) }
         case .joinCollective(let device, let rank, let world, let port, let host):
             for number in [device, rank, world, port] { writer.put(number) }
             writer.put(host, count: 64)
-        default: putTensors(&writer)
+        default: putTensors(&writer, dialect)
         }
         return writer.bytes
     }
 
-    private func putTensors(_ writer: inout PackedWriter) {
+    private func putTensors(_ writer: inout PackedWriter, _ dialect: Dialect) {
         switch self {
         case .getAllocationSize(let device, let tensor, let sources):
             writer.put(device)
@@ -71,7 +75,7 @@ extension Request {
         case .initTensor(let tensor): tensor.write(to: &writer)
         case .setTensor(let tensor, let isCacheable, let offset):
             tensor.write(to: &writer)
-            writer.put(UInt8(isCacheable ? 1 : 0))
+            if dialect.hasCacheFlag { writer.put(UInt8(isCacheable ? 1 : 0)) }
             writer.put(offset)
         case .setTensorHash(let tensor, let offset, let number), .getTensor(let tensor, let offset, let number):
             tensor.write(to: &writer)

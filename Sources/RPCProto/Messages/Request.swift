@@ -43,8 +43,11 @@ public enum Request: Hashable, Sendable {
         }
     }
 
-    /// - Parameter head: ``Command/headByteCount`` bytes.
-    public init(_ command: Command, head: UnsafeRawBufferPointer) {
+    /// The uid that stands for a device's last graph where graphs have no uids: so, whoever keeps graphs by uid keeps one.
+    public static let lastGraph: UInt64 = 1
+
+    /// - Parameter head: ``Dialect/headByteCount(of:)`` bytes.
+    public init(_ command: Command, head: UnsafeRawBufferPointer, _ dialect: Dialect = .newest) {
         var reader = PackedReader(head)
         switch command {
         case .hello: self = .hello(ConnectionCapabilities(bytes: Array(head)))
@@ -64,7 +67,8 @@ public enum Request: Hashable, Sendable {
         case .initTensor: self = .initTensor(TensorRecord(&reader))
         case .setTensor:
             self = .setTensor(
-                TensorRecord(&reader), isCacheable: reader.integer(UInt8.self) != 0, offset: reader.integer())
+                TensorRecord(&reader), isCacheable: dialect.hasCacheFlag && reader.integer(UInt8.self) != 0,
+                offset: reader.integer())
         case .setTensorHash:
             self = .setTensorHash(TensorRecord(&reader), offset: reader.integer(), hash: reader.integer())
         case .setTensor2D: self = .setTensor2D(TensorRecord(&reader), Region2D(&reader))
@@ -76,8 +80,12 @@ public enum Request: Hashable, Sendable {
             self = .fillTensor(
                 TensorRecord(&reader), offset: reader.integer(), byteCount: reader.integer(), value: reader.integer())
         case .computeGraph:
-            self = .computeGraph(device: reader.integer(), uid: reader.integer(), nodeCount: reader.integer())
-        case .recomputeGraph: self = .recomputeGraph(device: reader.integer(), uid: reader.integer())
+            self = .computeGraph(
+                device: reader.integer(), uid: dialect.hasGraphNumbers ? reader.integer() : Request.lastGraph,
+                nodeCount: reader.integer())
+        case .recomputeGraph:
+            self = .recomputeGraph(
+                device: reader.integer(), uid: dialect.hasGraphNumbers ? reader.integer() : Request.lastGraph)
         case .joinCollective:
             self = .joinCollective(
                 device: reader.integer(), rank: reader.integer(), world: reader.integer(), port: reader.integer(),

@@ -9,6 +9,8 @@ public enum Response: Hashable, Sendable {
     case number(UInt64)
     case memory(free: UInt64, total: UInt64)
     case success(Bool)
+    /// Done, where a version says so: see ``Dialect/confirms(_:)``.
+    case done
 
     /// The size and the content.
     public var encoded: [UInt8] {
@@ -26,6 +28,7 @@ public enum Response: Hashable, Sendable {
             content.put(free)
             content.put(total)
         case .success(let isTrue): content.put(UInt8(isTrue ? 1 : 0))
+        case .done: break
         }
         var writer = PackedWriter(reserving: 8 + content.bytes.count)
         writer.put(UInt64(content.bytes.count))

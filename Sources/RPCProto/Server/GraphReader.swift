@@ -8,23 +8,23 @@ internal import Tensor
 struct GraphReader {
     private let records: [UInt64: TensorRecord]
     private let buffers: BufferTable
-    private let table: OperationTable
+    private let dialect: Dialect
 
     private var graph = Graph()
     private var indices: [UInt64: TensorID] = [:]
     /// Handles of the buffers that the graph touches.
     private(set) var handles: Set<UInt64> = []
 
-    private init(_ message: GraphMessage, _ buffers: BufferTable, _ table: OperationTable) {
+    private init(_ message: GraphMessage, _ buffers: BufferTable, _ dialect: Dialect) {
         records = Dictionary(message.tensors.lazy.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         self.buffers = buffers
-        self.table = table
+        self.dialect = dialect
     }
 
     static func read(
-        _ message: GraphMessage, _ buffers: BufferTable, _ table: OperationTable
+        _ message: GraphMessage, _ buffers: BufferTable, _ dialect: Dialect
     ) throws(SessionError) -> (graph: Graph, handles: Set<UInt64>) {
-        var reader = GraphReader(message, buffers, table)
+        var reader = GraphReader(message, buffers, dialect)
         try reader.read(message.nodes)
         return (reader.graph, reader.handles)
     }
@@ -55,7 +55,7 @@ struct GraphReader {
     private func isComputed(_ record: TensorRecord) throws(SessionError) -> Bool {
         guard TensorFlags(rawValue: record.flags).contains(.compute) else { return false }
         do {
-            switch try table.kind(record.operation) {
+            switch try dialect.table.kind(record.operation) {
             case .none, .reshape, .view, .permute, .transpose: return false
             default: return true
             }
@@ -96,11 +96,11 @@ struct GraphReader {
     private mutating func append(_ record: TensorRecord, isNode: Bool) throws(SessionError) {
         let layout = try record.layout()
         var tensor = Tensor(name: record.name, type: layout.type, shape: layout.shape, strides: layout.strides)
-        if let place = try buffers.placeIfAny(of: record, layout) {
+        if let place = try place(of: record, layout, isNode: isNode) {
             tensor.storage = .placed(place.entry.buffer, byteOffset: place.offset)
             handles.insert(place.entry.handle)
         } else {
-            guard record.data == 0 || layout.extent == 0 else {
+            guard record.data == 0 || layout.extent == 0 || (dialect.hasForeignHandles && !isNode) else {
                 throw SessionError(
                     .bounds, nil, "tensor \"\(record.name)\" has an address, but buffer \(record.buffer) is none of this session's")
             }
@@ -110,7 +110,7 @@ struct GraphReader {
         }
         if isNode {
             do {
-                tensor.operation = try table.operation(
+                tensor.operation = try dialect.table.operation(
                     number: record.operation, parameters: record.parameters, shape: layout.shape)
             } catch {
                 throw SessionError(.graph, nil, "tensor \"\(record.name)\": \(error)")
@@ -120,5 +120,18 @@ struct GraphReader {
         }
         indices[record.id] = TensorID(graph.tensors.count)
         graph.tensors.append(tensor)
+    }
+
+    /// Nil for what lies nowhere here. Another server's handle can be the same number as one of ours: where records may
+    /// carry such, one that does not fit is taken for that, and left to whoever would read it.
+    private func place(
+        of record: TensorRecord, _ layout: TensorRecord.Layout, isNode: Bool
+    ) throws(SessionError) -> BufferTable.Place? {
+        do throws(SessionError) {
+            return try buffers.placeIfAny(of: record, layout)
+        } catch {
+            if dialect.hasForeignHandles, !isNode { return nil }
+            throw error
+        }
     }
 }

@@ -54,7 +54,7 @@ extension Session {
         guard let message = bytes.withUnsafeBytes({ GraphMessage(nodeCount: nodeCount, $0) }) else {
             throw SessionError(.malformed, .computeGraph, "the lists of nodes and tensors are longer than the message")
         }
-        let (graph, handles) = try GraphReader.read(message, buffers, table)
+        let (graph, handles) = try GraphReader.read(message, buffers, dialect)
         return (try backendCall { try backend.prepare(graph) }, handles)
     }
 }

@@ -8,7 +8,7 @@ public import Tensor
 public final class Session {
     let devices: [any Backend]
     let options: SessionOptions
-    let table: OperationTable
+    let dialect: Dialect
     var buffers = BufferTable()
     var graphs: [GraphCache]
     /// What the session does and did.
@@ -16,16 +16,16 @@ public final class Session {
 
     /// - Parameters:
     ///   - devices: what clients may use, in the order of their numbers.
-    ///   - table: of the version that this session speaks.
+    ///   - dialect: the version of the protocol that this session speaks.
     ///   - activity: where to tell what it does.
     public init(
-        devices: [any Backend], options: SessionOptions = SessionOptions(), table: OperationTable = .newest,
+        devices: [any Backend], options: SessionOptions = SessionOptions(), dialect: Dialect = .newest,
         activity: SessionActivity = SessionActivity()
     ) {
         self.devices = devices
         self.activity = activity
         self.options = options
-        self.table = table
+        self.dialect = dialect
         graphs = devices.map { _ in GraphCache(options) }
     }
 
@@ -49,17 +49,18 @@ public final class Session {
         defer { head.deallocate() }
         while let number = try stream.receiveByte() {
             activity.enter(.exchanging)
-            guard let command = Command(rawValue: number) else {
-                throw SessionError(.malformed, nil, "there is no command \(number)")
+            guard let command = dialect.command(number) else {
+                throw SessionError(.malformed, nil, "there is no command \(number) in protocol \(dialect)")
             }
             guard isGreeted == (command != .hello) else {
                 throw SessionError(
                     .malformed, command, isGreeted ? "the peer greets again" : "the peer must greet (HELLO) first")
             }
             let tail = try receiveHead(of: command, into: head, stream)
-            let request = Request(command, head: UnsafeRawBufferPointer(rebasing: head[..<command.headByteCount]))
+            let bytes = UnsafeRawBufferPointer(rebasing: head[..<dialect.headByteCount(of: command)])
             do {
-                try answer(request, tail: tail, stream)
+                try answer(Request(command, head: bytes, dialect), tail: tail, stream)
+                if dialect.confirms(command) { try stream.send(.done) }
             } catch var error as SessionError {
                 error.command = error.command ?? command
                 throw error
@@ -77,7 +78,8 @@ public final class Session {
         var size: UInt64 = 0
         try withUnsafeMutableBytes(of: &size) { bytes throws(StreamError) in try stream.receive(into: bytes) }
         size = UInt64(littleEndian: size)
-        let fixed = UInt64(command.headByteCount)
+        let headByteCount = dialect.headByteCount(of: command)
+        let fixed = UInt64(headByteCount)
         guard command.hasTail ? size >= fixed : size == fixed else {
             throw SessionError(.malformed, command, "a request of \(size) bytes instead of \(fixed)\(command.hasTail ? " and more" : "")")
         }
@@ -85,13 +87,13 @@ public final class Session {
         guard command != .computeGraph || size <= UInt64(options.graphByteCount) else {
             throw SessionError(.limit, command, "a graph of \(size) bytes; \(options.graphByteCount) are allowed")
         }
-        try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: head[..<command.headByteCount]))
+        try stream.receive(into: UnsafeMutableRawBufferPointer(rebasing: head[..<headByteCount]))
         return size - fixed
     }
 
     private func answer(_ request: Request, tail: UInt64, _ stream: any ByteStream) throws {
         switch request {
-        case .hello: try stream.send(.hello(table.version, .none))
+        case .hello: try stream.send(.hello(dialect.version, .none))
         case .deviceCount: try stream.send(.deviceCount(UInt32(truncatingIfNeeded: devices.count)))
         case .getAlignment(let number): try stream.send(.number(UInt64(try device(number).alignment)))
         case .getMaxSize(let number):
@@ -112,7 +114,8 @@ public final class Session {
             try stream.send(.number(UInt64(try tensor.layout().extent)))
         case .initTensor(let tensor): _ = try buffers.placeIfAny(of: tensor, try tensor.layout())
         case .setTensor(let tensor, let isCacheable, let offset):
-            try setTensor(tensor, offset, byteCount: tail, isCacheable: isCacheable, stream)
+            let isKept = dialect.isCacheable(isCacheable, byteCount: tail)
+            try setTensor(tensor, offset, byteCount: tail, isCacheable: isKept, stream)
         case .setTensor2D(let tensor, let region): try setTensor(tensor, region, byteCount: tail, stream)
         case .setTensorHash(let tensor, let offset, let hash):
             try stream.send(.success(try setFromCache(tensor, offset, hash)))
