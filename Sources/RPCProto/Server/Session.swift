@@ -11,6 +11,9 @@ public final class Session {
     let table: OperationTable
     var buffers = BufferTable()
     var graphs: [GraphCache]
+    var links: [CollectiveLink?]
+    /// For another thread that sees the client go while this one waits for a partner.
+    public let interruption = CollectiveInterruption()
     /// What the session did, for the log.
     public private(set) var statistics = SessionStatistics()
 
@@ -22,9 +25,12 @@ public final class Session {
         self.options = options
         self.table = table
         graphs = devices.map { _ in GraphCache(preparedLimit: options.preparedGraphCount) }
+        links = devices.map { _ in nil }
     }
 
     public func serve(_ stream: any ByteStream) -> SessionEnd {
+        // At once, not with the session: a partner may be waiting.
+        defer { links = devices.map { _ in nil } }
         do {
             try converse(stream)
             return .closed
@@ -124,10 +130,10 @@ public final class Session {
         case .recomputeGraph(let number, let uid):
             try recompute(number, uid)
             statistics.graphCount += 1
-        // A link between two workers is one that a client tells a worker to open; this one opens none.
-        case .joinCollective: try stream.send(.success(false))
-        case .reduceCollective: throw SessionError(.unknown, nil, "this worker has joined no collective")
-        case .leaveCollective(let number): _ = try device(number)
+        case .joinCollective(let number, let rank, let world, let port, let host):
+            try stream.send(.success(try join(number, rank: rank, world: world, port: port, host: host)))
+        case .reduceCollective(let number, let tensor): try reduce(number, tensor)
+        case .leaveCollective(let number): try leave(number)
         }
     }
 

@@ -6,6 +6,8 @@ public struct SessionOptions: Sendable {
     public var preparedGraphCount = 64
     /// Where tensors are kept over connections; nil for nowhere.
     public var cache: TensorCache?
+    /// How clients may link this worker with another; nil for not at all.
+    public var collectives: CollectiveOptions?
 
     public init() {}
 }
