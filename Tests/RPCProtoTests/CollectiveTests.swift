@@ -13,7 +13,7 @@ struct CollectiveTests {
     }
 
     private static func freePort() throws -> UInt32 {
-        UInt32(try SocketListener(host: "127.0.0.1", port: 0).port)
+        UInt32(try #require(try SocketListener.listen(host: "127.0.0.1", port: 0).first).port)
     }
 
     private static func hold(_ talk: Conversation, _ collectives: CollectiveOptions?) throws -> Held {
@@ -203,7 +203,7 @@ struct CollectiveTests {
         let port = try CollectiveTests.freePort()
         var talk = CollectiveTests.talk(rank: 1, port: port, [1])
         talk.say(.reduceCollective(device: 0, .floats(1, [1])))
-        let listener = try SocketListener(host: "127.0.0.1", port: Int(port))
+        let listener = try #require(try SocketListener.listen(host: "127.0.0.1", port: Int(port)).first)
         let done = DispatchSemaphore(value: 0)
         Thread.detachNewThread { CollectiveTests.greet(listener, until: done) }
         var impatient = CollectiveTests.options()
@@ -217,12 +217,12 @@ struct CollectiveTests {
         let backend = try #require(Conversation.backend)
         var options = SessionOptions()
         options.collectives = CollectiveTests.options()
-        let session = Session(devices: [backend], options: options)
-        let interruption = session.interruption
+        let interruption = CollectiveInterruption()
+        let session = Session(devices: [backend], options: options, interruption: interruption)
         let port = try CollectiveTests.freePort()
         var talk = CollectiveTests.talk(rank: isJoined ? 1 : 0, port: port, [1])
         talk.say(.reduceCollective(device: 0, .floats(1, [1])))
-        let listener = isJoined ? try SocketListener(host: "127.0.0.1", port: Int(port)) : nil
+        let listener = isJoined ? try SocketListener.listen(host: "127.0.0.1", port: Int(port)).first : nil
         let done = DispatchSemaphore(value: 0)
         Thread.detachNewThread {
             if let listener { CollectiveTests.greet(listener, interruption.interrupt, until: done) } else { interruption.interrupt() }

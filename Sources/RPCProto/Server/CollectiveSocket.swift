@@ -13,7 +13,7 @@ internal import Darwin
 public final class CollectiveInterruption: Sendable {
     private let state = Atomic<Bool>(false)
 
-    init() {}
+    public init() {}
 
     /// Returns at once; the waiting thread sees it within a tenth of a second.
     public func interrupt() { state.store(true, ordering: .releasing) }

@@ -11,8 +11,9 @@ extension Session {
         if links[Int(number)] != nil { return true }
         let rendezvous = CollectiveRendezvous(options: options, interruption: interruption)
         do throws(CollectiveFailure) {
-            let (socket, peer) =
+            let (socket, peer) = try activity.reduce { () throws(CollectiveFailure) in
                 rank == 0 ? try rendezvous.accept(port: Int(port)) : try rendezvous.connect(host: host, port: Int(port))
+            }
             links[Int(number)] = CollectiveLink(socket, rank: rank, peer: peer, silence: options.silenceSeconds)
             return true
         } catch {
@@ -40,12 +41,12 @@ extension Session {
         }
         let range = place.offset..<(place.offset + place.extent)
         if let host = place.entry.buffer.hostBytes {
-            return try link.reduce(UnsafeMutableRawBufferPointer(rebasing: host[range]))
+            return try activity.reduce { try link.reduce(UnsafeMutableRawBufferPointer(rebasing: host[range])) }
         }
         let copy = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 64)
         defer { copy.deallocate() }
         try backendCall { try backend.read(place.entry.buffer, at: range.lowerBound, into: copy) }
-        try link.reduce(copy)
+        try activity.reduce { try link.reduce(copy) }
         try backendCall { try backend.write(UnsafeRawBufferPointer(copy), to: place.entry.buffer, at: range.lowerBound) }
     }
 

@@ -13,18 +13,25 @@ public final class Session {
     var graphs: [GraphCache]
     var links: [CollectiveLink?]
     /// For another thread that sees the client go while this one waits for a partner.
-    public let interruption = CollectiveInterruption()
-    /// What the session did, for the log.
-    public private(set) var statistics = SessionStatistics()
+    let interruption: CollectiveInterruption
+    /// What the session does and did.
+    public let activity: SessionActivity
 
     /// - Parameters:
     ///   - devices: what clients may use, in the order of their numbers.
     ///   - table: of the version that this session speaks.
-    public init(devices: [any Backend], options: SessionOptions = SessionOptions(), table: OperationTable = .newest) {
+    ///   - activity: where to tell what it does.
+    ///   - interruption: ends its waiting for another worker.
+    public init(
+        devices: [any Backend], options: SessionOptions = SessionOptions(), table: OperationTable = .newest,
+        activity: SessionActivity = SessionActivity(), interruption: CollectiveInterruption = CollectiveInterruption()
+    ) {
         self.devices = devices
+        self.activity = activity
+        self.interruption = interruption
         self.options = options
         self.table = table
-        graphs = devices.map { _ in GraphCache(preparedLimit: options.preparedGraphCount) }
+        graphs = devices.map { _ in GraphCache(options) }
         links = devices.map { _ in nil }
     }
 
@@ -49,6 +56,7 @@ public final class Session {
         let head = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 16)
         defer { head.deallocate() }
         while let number = try stream.receiveByte() {
+            activity.enter(.exchanging)
             guard let command = Command(rawValue: number) else {
                 throw SessionError(.malformed, nil, "there is no command \(number)")
             }
@@ -64,8 +72,9 @@ public final class Session {
                 error.command = error.command ?? command
                 throw error
             }
-            statistics.requestCount += 1
+            activity.countRequest()
             isGreeted = true
+            activity.enter(.idle)
         }
     }
 
@@ -126,10 +135,7 @@ public final class Session {
         case .computeGraph(let number, let uid, let nodeCount):
             let message = try receiveGraph(byteCount: tail, stream)
             try compute(number, uid, nodeCount, message)
-            statistics.graphCount += 1
-        case .recomputeGraph(let number, let uid):
-            try recompute(number, uid)
-            statistics.graphCount += 1
+        case .recomputeGraph(let number, let uid): try recompute(number, uid)
         case .joinCollective(let number, let rank, let world, let port, let host):
             try stream.send(.success(try join(number, rank: rank, world: world, port: port, host: host)))
         case .reduceCollective(let number, let tensor): try reduce(number, tensor)
@@ -164,6 +170,9 @@ public final class Session {
 
     private func allocate(_ number: UInt32, _ byteCount: UInt64) throws -> Response {
         let backend = try device(number)
+        guard buffers.count < options.bufferCount else {
+            throw SessionError(.limit, nil, "\(buffers.count) buffers are allocated; no more are allowed")
+        }
         guard let size = Int(exactly: byteCount), buffers.hasRoom(for: byteCount),
             let buffer = try? backend.allocate(byteCount: size)
         else { return .buffer(handle: 0, byteCount: 0) }
@@ -176,10 +185,4 @@ public final class Session {
         for index in graphs.indices { graphs[index].forget(buffer: handle) }
         _ = buffers.remove(handle)
     }
-}
-
-/// Counts of one session.
-public struct SessionStatistics: Hashable, Sendable {
-    public var requestCount = 0
-    public var graphCount = 0
 }
