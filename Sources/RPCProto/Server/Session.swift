@@ -11,6 +11,9 @@ public final class Session {
     let dialect: Dialect
     var buffers = BufferTable()
     var graphs: [GraphCache]
+    var links: [CollectiveLink?]
+    /// For another thread that sees the client go while this one waits for a partner.
+    let interruption: CollectiveInterruption
     /// What the session does and did.
     public let activity: SessionActivity
 
@@ -18,18 +21,23 @@ public final class Session {
     ///   - devices: what clients may use, in the order of their numbers.
     ///   - dialect: the version of the protocol that this session speaks.
     ///   - activity: where to tell what it does.
+    ///   - interruption: ends its waiting for another worker.
     public init(
         devices: [any Backend], options: SessionOptions = SessionOptions(), dialect: Dialect = .newest,
-        activity: SessionActivity = SessionActivity()
+        activity: SessionActivity = SessionActivity(), interruption: CollectiveInterruption = CollectiveInterruption()
     ) {
         self.devices = devices
         self.activity = activity
+        self.interruption = interruption
         self.options = options
         self.dialect = dialect
         graphs = devices.map { _ in GraphCache(options) }
+        links = devices.map { _ in nil }
     }
 
     public func serve(_ stream: any ByteStream) -> SessionEnd {
+        // At once, not with the session: a partner may be waiting.
+        defer { links = devices.map { _ in nil } }
         do {
             try converse(stream)
             return .closed
@@ -131,10 +139,10 @@ public final class Session {
             let message = try receiveGraph(byteCount: tail, stream)
             try compute(number, uid, nodeCount, message)
         case .recomputeGraph(let number, let uid): try recompute(number, uid)
-        // A link between two workers is one that a client tells a worker to open; this one opens none.
-        case .joinCollective: try stream.send(.success(false))
-        case .reduceCollective: throw SessionError(.unknown, nil, "this worker has joined no collective")
-        case .leaveCollective(let number): _ = try device(number)
+        case .joinCollective(let number, let rank, let world, let port, let host):
+            try stream.send(.success(try join(number, rank: rank, world: world, port: port, host: host)))
+        case .reduceCollective(let number, let tensor): try reduce(number, tensor)
+        case .leaveCollective(let number): try leave(number)
         }
     }
 

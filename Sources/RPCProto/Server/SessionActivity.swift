@@ -16,6 +16,8 @@ public final class SessionActivity: Sendable {
         case exchanging
         /// A graph waits for its turn or is computed.
         case computing
+        /// Another worker is awaited, or exchanges with this one.
+        case reducing
     }
 
     private let currentPhase = Atomic<UInt8>(Phase.greeting.rawValue)
@@ -58,6 +60,13 @@ public final class SessionActivity: Sendable {
         let result = try body()
         graphs.wrappingAdd(1, ordering: .relaxed)
         return result
+    }
+
+    /// Tells of an exchange with another worker.
+    func reduce<Result, Failure: Error>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
+        enter(.reducing)
+        defer { enter(.exchanging) }
+        return try body()
     }
 
     static func now() -> UInt64 {

@@ -11,6 +11,8 @@ public struct SessionError: Error, CustomStringConvertible {
         case limit
         /// A graph that cannot be computed, or whose computation failed.
         case graph
+        /// A link to another worker that broke, or on which nothing came for too long.
+        case link
     }
 
     public var code: Code

@@ -13,6 +13,8 @@ public struct SessionOptions: Sendable {
     /// Who this session's contents in the cache belong to: sessions of one scope are served what any of them stored, and
     /// nothing else. A client's address without its port, for example.
     public var cacheScope = ""
+    /// How clients may link this worker with another; nil for not at all.
+    public var collectives: CollectiveOptions?
 
     public init() {}
 }
