@@ -30,6 +30,15 @@ struct WorkerCommand: AsyncParsableCommand {
     var port: Int?
 
     @Option(
+        name: .customLong("protocol"),
+        help: ArgumentHelp(
+            """
+            The version of the protocol: \(Dialect.all.map(\.description).joined(separator: ", ")). Heads take only their own. 7.0@50053 speaks \
+            7.0 at a port of its own; several are separated by commas. Default: \(Dialect.newest).
+            """, valueName: "versions"))
+    var protocols: String?
+
+    @Option(
         help: ArgumentHelp(
             "Who may connect, separated by commas: addresses, or ranges such as 10.0.0.0/8 or fd00::/8. Default: everybody.",
             valueName: "ranges"))
@@ -62,6 +71,13 @@ struct WorkerCommand: AsyncParsableCommand {
         help: ArgumentHelp("The kernels to use: baseline, avx2 or avx512. Default: the best that the processor has.", valueName: "name"))
     var variant: String?
 
+    @Flag(
+        help: """
+            Let heads that split tensors over two workers (-sm tensor) link this one with another, at its port + 1000. They say with \
+            whom, so beyond this machine it takes --allow.
+            """)
+    var collectives = false
+
     @OptionGroup(title: "Limits") var limits: WorkerLimitOptions
 
     @Option(
@@ -88,6 +104,7 @@ struct WorkerCommand: AsyncParsableCommand {
     func validate() throws {
         _ = try address()
         _ = try allowed()
+        _ = try dialects()
         _ = try metricsAddress()
         if !Serving.logLevels.contains(logLevel) {
             throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
@@ -129,6 +146,28 @@ struct WorkerCommand: AsyncParsableCommand {
         return ranges
     }
 
+    private func dialects() throws -> (main: Dialect, others: [(port: Int, dialect: Dialect)]) {
+        var main: Dialect?
+        var others: [(port: Int, dialect: Dialect)] = []
+        for text in words(protocols ?? "") {
+            let parts = text.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false)
+            guard let dialect = Dialect(String(parts[0])) else {
+                let known = Dialect.all.map(\.description).joined(separator: ", ")
+                throw ValidationError("--protocol: there is no version '\(parts[0])'; there are: \(known).")
+            }
+            if parts.count == 1 {
+                if main != nil { throw ValidationError("--protocol names two versions for the same port.") }
+                main = dialect
+            } else {
+                guard let port = Int(parts[1]), (0...65535).contains(port) else {
+                    throw ValidationError("--protocol: '\(parts[1])' is no port.")
+                }
+                others.append((port, dialect))
+            }
+        }
+        return (main ?? .newest, others)
+    }
+
     private func metricsAddress() throws -> WorkerOptions.MetricsAddress? {
         guard let metrics else { return nil }
         let colon = metrics.lastIndex(of: ":")
@@ -144,6 +183,8 @@ struct WorkerCommand: AsyncParsableCommand {
         var options = WorkerOptions()
         (options.hosts, options.port) = try address()
         options.allowed = try allowed()
+        (options.dialect, options.otherPorts) = try dialects()
+        options.allowsCollectives = collectives
         options.threads = threads.threads
         options.variant = variant
         options.devices = devices.map { $0.split(separator: ",").map(String.init) } ?? []

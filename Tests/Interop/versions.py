@@ -108,11 +108,11 @@ def check_cache(protocol, prompts):
     folder = SCRATCH / f"cache-{protocol}"
     with worker(protocol, "--cache-dir", folder) as server:
         first = answers(protocol, [server], GEMMA, prompts[:1], 8)
-        kept = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+        kept = {path.name: path.stat().st_ino for path in (folder / "blobs").iterdir()}
         again = answers(protocol, [server], GEMMA, prompts[:1], 8)
-        sizes = [path.stat().st_size for path in folder.iterdir()]
+        sizes = [path.stat().st_size for path in (folder / "blobs").iterdir()]
         report.check(sizes and min(sizes) > 10 << 20, f"{protocol}: the cache has {len(sizes)} tensors, {sum(sizes) >> 20} MiB")
-        report.check(first and first == again and kept == {path.name: path.stat().st_mtime_ns for path in folder.iterdir()},
+        report.check(first and first == again and kept == {path.name: path.stat().st_ino for path in (folder / "blobs").iterdir()},
                      f"{protocol}: from the cache, the same answer, and nothing is kept anew")
     shutil.rmtree(folder, ignore_errors=True)
 

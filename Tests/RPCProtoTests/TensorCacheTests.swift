@@ -161,6 +161,16 @@ struct TensorCacheTests {
         #expect(cache.statistics.currentByteCount == 4000)
     }
 
+    @Test func aFolderThatMayHoldLessThanBeforeIsCutDownWhenItIsOpened() throws {
+        let scratch = Scratch()
+        let before = try scratch.cache(limit: 4000)
+        for index in 0..<4 { before.keep(TensorCacheTests.content(UInt64(index))) }
+        let now = try scratch.cache(limit: 2500)
+        #expect(scratch.files("blobs").count == 2)
+        #expect(now.statistics.currentByteCount == 2000)
+        #expect(now.statistics.evictedByteCount == 2000)
+    }
+
     @Test func whatIsTooLargeOrTooSmallIsNotKept() throws {
         let scratch = Scratch()
         let cache = try scratch.cache(limit: 999)

@@ -17,14 +17,24 @@ public final class Worker: Service {
     /// The port that clients connect to, also where 0 asked for a free one.
     public let port: Int
     /// Where clients connect to, as `host:port`.
-    public var addresses: [String] { options.hosts.map { WorkerOptions.address($0, port) } }
+    public var addresses: [String] {
+        var seen = Set<String>()
+        return doors.map { WorkerOptions.address($0.host, $0.listener.port) }.filter { seen.insert($0).inserted }
+    }
     /// What the worker does at this moment.
     public var status: WorkerStatus { WorkerStatus(connections, backend, cache) }
+
+    /// A place where clients connect, and the version that is spoken there.
+    private struct Door {
+        let host: String
+        let listener: SocketListener
+        let dialect: Dialect
+    }
 
     private let options: WorkerOptions
     private let backend: CPUBackend
     private let cache: TensorCache?
-    private let listeners: [SocketListener]
+    private let doors: [Door]
     private let sessionOptions: SessionOptions
     private let connections: WorkerConnections
     private let watch: WorkerWatch
@@ -52,12 +62,16 @@ public final class Worker: Service {
             }
         }
         cache = sessionOptions.cache
+        guard options.isLoopback || !options.allowed.isEmpty || !options.allowsCollectives else {
+            throw WorkerError("collectives have clients tell this worker where to connect: name the machines that may take part (--allow)")
+        }
+        sessionOptions.collectives = options.collectives
         self.sessionOptions = sessionOptions
         var options = options
         // `::` takes IPv4 clients too.
         if options.hosts.contains("::") { options.hosts.removeAll { $0 == "0.0.0.0" } }
-        listeners = try Worker.listen(options)
-        port = listeners.first?.port ?? options.port
+        doors = try Worker.listen(options)
+        port = doors.first?.listener.port ?? options.port
         connections = WorkerConnections(limit: options.limits.connections)
         watch = WorkerWatch(connections, options.limits)
         statusLine = WorkerStatusLine(period: options.statusSeconds, logger: logger)
@@ -81,23 +95,29 @@ public final class Worker: Service {
         return try CPUBackend(variant: variant, threads: options.threads ?? DeviceListing.coreCount, limits: limits)
     }
 
-    private static func listen(_ options: WorkerOptions) throws -> [SocketListener] {
-        var listeners: [SocketListener] = []
-        for host in options.hosts {
-            do throws(StreamError) {
-                listeners += try SocketListener.listen(host: host, port: listeners.first?.port ?? options.port)
-            } catch {
-                throw ListeningError(host: host, port: options.port, reason: error.message)
+    private static func listen(_ options: WorkerOptions) throws -> [Door] {
+        var doors: [Door] = []
+        for (port, dialect) in [(options.port, options.dialect)] + options.otherPorts.map({ ($0.port, $0.dialect) }) {
+            var port = port
+            for host in options.hosts {
+                do throws(StreamError) {
+                    let listeners = try SocketListener.listen(host: host, port: port)
+                    // A port that was free here is to be the same at every address.
+                    port = listeners.first?.port ?? port
+                    doors += listeners.map { Door(host: host, listener: $0, dialect: dialect) }
+                } catch {
+                    throw ListeningError(host: host, port: port, reason: error.message)
+                }
             }
         }
-        return listeners
+        return doors
     }
 
     /// Serves until the surrounding service group stops. Then requests under way may finish for the grace period, and
     /// what is left is broken off.
     public func run() async throws {
-        for listener in listeners {
-            let accepting = Thread { [self] in accept(listener) }
+        for door in doors {
+            let accepting = Thread { [self] in accept(door) }
             accepting.name = "worker"
             accepting.start()
         }
@@ -108,7 +128,7 @@ public final class Worker: Service {
 
     /// Takes no more clients, lets requests under way finish for the grace period, and ends what is left.
     public func stop() async {
-        for listener in listeners { listener.stop() }
+        for door in doors { door.listener.stop() }
         connections.drain()
         let deadline = ContinuousClock.now + .seconds(options.graceSeconds)
         while connections.count > 0, ContinuousClock.now < deadline {
@@ -122,18 +142,19 @@ public final class Worker: Service {
 
     /// For people: version, devices, limits.
     public var summary: String {
-        var lines = ["swiftlet worker \(Version.current), ggml RPC \(OperationTable.newest.version)"]
+        let versions = Set(doors.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }
+        var lines = ["swiftlet worker \(Version.current), ggml RPC \(versions.joined(separator: ", "))"]
         let memory = (try? backend.memory()) ?? DeviceMemory(free: 0, total: 0)
         lines.append("  CPU: \(backend.name), \(backend.threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB")
         if let cache { lines.append("  cache: \(cache.folder), at most \(cache.limits.byteCount >> 20) MiB") }
         return lines.joined(separator: "\n")
     }
 
-    private func accept(_ listener: SocketListener) {
+    private func accept(_ door: Door) {
         while true {
             do throws(StreamError) {
-                guard let stream = try listener.accept() else { return }
-                serve(stream)
+                guard let stream = try door.listener.accept() else { return }
+                serve(stream, door.dialect)
             } catch {
                 // Out of descriptors, most likely: sessions that end give some back.
                 logger.warning("\(error)")
@@ -142,14 +163,8 @@ public final class Worker: Service {
         }
     }
 
-    private func isAllowed(_ address: NetworkAddress?) -> Bool {
-        if options.allowed.isEmpty { return true }
-        guard let address else { return false }
-        return options.allowed.contains { $0.contains(address) }
-    }
-
-    private func serve(_ stream: SocketStream) {
-        guard isAllowed(stream.address) else {
+    private func serve(_ stream: SocketStream, _ dialect: Dialect) {
+        guard options.isAllowed(stream.address) else {
             connections.countTurnedAway()
             logger.notice("\(stream.peer) turned away: not among those allowed")
             return stream.interrupt()
@@ -167,11 +182,8 @@ public final class Worker: Service {
         stream.keepAlive(within: options.limits.keepAliveSeconds)
         let thread = Thread { [self] in
             logger.debug("\(stream.peer) connected")
-            var options = sessionOptions
-            // What one machine stored is served to no other: ggml's names for contents can be forged.
-            options.cacheScope = stream.address?.description ?? stream.peer
-            let end = Session(devices: connection.devices, options: options, activity: connection.activity).serve(stream)
-            // Its memory is back by now. At once, not when the thread's last reference goes: the peer waits for it.
+            let end = converse(connection, dialect)
+            // At once, not when the thread's last reference goes: the peer waits for it.
             stream.interrupt()
             connections.remove(number, end)
             report(end, connection)
@@ -179,6 +191,18 @@ public final class Worker: Service {
         thread.name = "session"
         thread.stackSize = 1 << 20
         thread.start()
+    }
+
+    /// One session, whose memory is back when this returns.
+    private func converse(_ connection: WorkerConnections.Connection, _ dialect: Dialect) -> SessionEnd {
+        let stream = connection.stream
+        var options = sessionOptions
+        // What one machine stored is served to no other: ggml's names for contents can be forged.
+        options.cacheScope = stream.address?.description ?? stream.peer
+        let session = Session(
+            devices: connection.devices, options: options, dialect: dialect, activity: connection.activity,
+            interruption: connection.interruption)
+        return session.serve(stream)
     }
 
     private func report(_ end: SessionEnd, _ connection: WorkerConnections.Connection) {

@@ -11,6 +11,8 @@ final class WorkerConnections: Sendable {
         let activity: SessionActivity
         /// What computes for it alone.
         let devices: [any Backend]
+        /// Ends its waiting for another worker.
+        let interruption = CollectiveInterruption()
         /// Why the worker ended it; the first reason counts.
         private let reason = Mutex<String?>(nil)
 
@@ -26,6 +28,7 @@ final class WorkerConnections: Sendable {
         func end(_ why: String) {
             reason.withLock { $0 = $0 ?? why }
             for device in devices { device.cancel() }
+            interruption.interrupt()
             stream.interrupt()
         }
     }

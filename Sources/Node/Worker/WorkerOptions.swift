@@ -6,6 +6,10 @@ public struct WorkerOptions: Sendable {
     public var hosts = ["127.0.0.1"]
     /// 0 takes any free port.
     public var port = WorkerOptions.defaultPort
+    /// The version of the protocol spoken at ``port``.
+    public var dialect = Dialect.newest
+    /// More ports, for heads of other versions.
+    public var otherPorts: [(port: Int, dialect: Dialect)] = []
     /// Threads that compute; nil for one a core.
     public var threads: Int?
     /// The kernels to use, by name; nil for the best that the processor has.
@@ -18,6 +22,9 @@ public struct WorkerOptions: Sendable {
     public var cacheByteCount = 32 << 30
     /// Who may connect; empty for everybody.
     public var allowed: [AddressRange] = []
+    /// Whether a head that splits tensors over two workers may have this one connect to the other, or wait for it; only
+    /// between addresses that may connect here. The port for that is ``port`` + 1000, as the head says.
+    public var allowsCollectives = false
     public var limits = Limits()
     /// Seconds that requests under way may take once the worker is told to stop.
     public var graceSeconds = 10.0
@@ -70,6 +77,26 @@ public struct WorkerOptions: Sendable {
 
     /// Whether only programs on this machine can reach the worker.
     public var isLoopback: Bool { hosts.allSatisfy { $0 == "localhost" || $0 == "::1" || $0.hasPrefix("127.") } }
+
+    /// Whether a client at this address is served.
+    func isAllowed(_ address: NetworkAddress?) -> Bool {
+        if allowed.isEmpty { return true }
+        guard let address else { return false }
+        return allowed.contains { $0.contains(address) }
+    }
+
+    /// How workers may be linked; nil if they may not. Only with those that are allowed by name, or on this machine.
+    var collectives: CollectiveOptions? {
+        guard allowsCollectives else { return nil }
+        let ranges = allowed.isEmpty ? ["127.0.0.0/8", "::1"].compactMap { AddressRange($0) } : allowed
+        var options = CollectiveOptions { text in
+            // A zone (`%eth0`) says where a local address counts, not which it is.
+            guard let address = NetworkAddress(String(text.prefix { $0 != "%" })) else { return false }
+            return ranges.contains { $0.contains(address) }
+        }
+        options.listenHosts = hosts
+        return options
+    }
 
     /// What listening beyond this machine means; nil where it does not.
     public var exposureWarning: String? {

@@ -55,6 +55,8 @@ final class WorkerWatch: Sendable {
                 connection.end("it was idle for \(text(limits.idleSeconds)) s")
             case .computing where seconds > WorkerWatch.period && connection.stream.peerHasLeft:
                 connection.end("its client left while a graph was computed")
+            case .reducing where seconds > WorkerWatch.period && connection.stream.peerHasLeft:
+                connection.end("its client left while another worker was awaited")
             case .exchanging:
                 let id = ObjectIdentifier(connection)
                 current[id] = checkProgress(connection, progress[id])

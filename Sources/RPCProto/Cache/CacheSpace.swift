@@ -29,6 +29,8 @@ final class CacheSpace: Sendable {
         let kept = try CacheSpace.contents(folders)
         let total = CacheSpace.total(kept)
         state.withLock { $0.current = total }
+        // A folder may come from a time when it was allowed more.
+        if try reserve(0) { release(0, isStored: false) }
     }
 
     /// Room for a content, until ``release(_:isStored:)``.
