@@ -1,0 +1,51 @@
+import RPCProto
+
+/// Recordings replayed with changes: to bytes, to whole messages, and with parts of other recordings.
+///
+/// Handles and addresses that a session gives do not depend on chance, so that what a head said to one session means the
+/// same to another.
+struct SessionMode: Mode {
+    let recordings: [SessionRecording]
+
+    init(_ recordings: [SessionRecording]) {
+        self.recordings = recordings
+    }
+
+    func count(of stream: ScriptedStream) -> Int { 1 }
+
+    mutating func speaker(for index: Int, _ random: Random) -> any Speaker {
+        // First every recording as it is.
+        if index < recordings.count { return Recitation(Array(recordings[index].messages.joined())) }
+        var random = random
+        var messages = random.pick(recordings).messages
+        for _ in 0..<(1 + random.below(3)) { change(&messages, &random) }
+        return Recitation(Array(messages.joined()))
+    }
+
+    private func change(_ messages: inout [[UInt8]], _ random: inout Random) {
+        guard messages.count > 1 else { return }
+        // A change near the beginning hides all that comes after it.
+        let place = random.chance(15) ? random.below(messages.count) : max(1, random.below(messages.count))
+        switch random.below(10) {
+        case 0: messages.remove(at: place)
+        case 1: messages.insert(messages[place], at: place + random.below(messages.count - place))
+        case 2: messages.swapAt(place, random.below(messages.count))
+        case 3: messages[place].removeLast(random.below(min(messages[place].count, 400)))
+        case 4: messages.removeSubrange(place...)
+        case 5:
+            let other = random.pick(recordings).messages
+            let start = random.below(other.count)
+            messages.insert(contentsOf: other[start..<min(other.count, start + 1 + random.below(6))], at: place)
+        case 6:
+            // The head of one message before the data of another.
+            let other = random.pick(random.pick(recordings).messages)
+            let cut = random.below(min(other.count, messages[place].count))
+            messages[place] = Array(other[..<cut]) + messages[place][cut...]
+        default:
+            // Mostly what a message says of its data, rather than the data.
+            let end = random.chance(70) ? min(messages[place].count, 700) : messages[place].count
+            let start = random.chance(90) ? min(9, end - 1) : 0
+            Damage.bytes(&messages[place], start..<end, &random)
+        }
+    }
+}
