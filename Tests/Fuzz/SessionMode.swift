@@ -17,7 +17,10 @@ struct SessionMode: Mode {
         // First every recording as it is.
         if index < recordings.count { return Recitation(Array(recordings[index].messages.joined())) }
         var random = random
-        var messages = random.pick(recordings).messages
+        var chosen = random.pick(recordings)
+        // Whole models take long to upload.
+        if chosen.byteCount > 1_000_000, random.chance(80) { chosen = random.pick(recordings) }
+        var messages = chosen.messages
         for _ in 0..<(1 + random.below(3)) { change(&messages, &random) }
         return Recitation(Array(messages.joined()))
     }

@@ -8,6 +8,7 @@ import Foundation
 struct SessionRecording {
     var name: String
     var messages: [[UInt8]]
+    var byteCount: Int { messages.reduce(0) { $0 + $1.count } }
 
     struct Damaged: Error, CustomStringConvertible {
         var description: String

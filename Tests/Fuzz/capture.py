@@ -116,7 +116,8 @@ def main():
     parser.add_argument("--worker", type=int, required=True)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "Fixtures" / "fuzz" / "sessions")
     parser.add_argument("--rows", type=int, default=2, help="rows of each operation")
-    parser.add_argument("--limit", type=int, default=24000, help="bytes of one file at most")
+    parser.add_argument("--limit", type=int, default=100000, help="bytes of one file at most")
+    parser.add_argument("--memory", type=int, default=8 << 20, help="bytes of one buffer at most: larger ones make a replay slow")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     relay = Relay(options.worker)
@@ -128,7 +129,9 @@ def main():
         for number, messages in enumerate(relay.recordings):
             content = b"".join(packed(message) for message in messages)
             shape = hashlib.sha256(bytes(message[0] for message in messages)).digest() if len(messages) < 6 else content
-            if not content or len(content) > options.limit or shape in seen:
+            largest = max([struct.unpack_from("<Q", message, 9 + 4)[0] for message in messages if message[0] == 0], default=0)
+            if not content or len(content) > options.limit or largest > options.memory or shape in seen:
+                print(f"left out: {name} {number}, {len(messages)} messages, {len(content)} bytes, largest buffer {largest}")
                 continue
             seen.add(shape)
             (options.out / f"{name}-{number:02}.session").write_bytes(content)
@@ -145,7 +148,7 @@ def main():
         path = MODELS / "tiny" / f"{model}.gguf"
         for flash in ("on", "off"):
             stock("llama-bench", "-m", path, "--rpc", endpoint, "-ngl", 99, "-p", 5, "-n", 2, "-r", 1, "-t", 1, "--no-warmup",
-                  "-fa", 1 if flash == "on" else 0)
+                  "-b", 32, "-ub", 32, "-fa", 1 if flash == "on" else 0)
             keep(f"{model}-{flash}")
     import conformance
     library = run([ROOT / "Tests" / "Interop" / "conformance" / "build"]).stdout.decode().strip()

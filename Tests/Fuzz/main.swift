@@ -21,7 +21,7 @@ do {
 
 func fuzz(_ options: Options) throws -> Bool {
     if let path = options.replay { return try replay(path, options) }
-    let backend = WatchedBackend(try CPUBackend(variant: options.variant, threads: options.threads), bufferLimit: 4 << 20)
+    let backend = WatchedBackend(try CPUBackend(variant: options.variant, threads: options.threads), bufferLimit: 8 << 20)
     var run = Run(options, backend, CaseMarker(options))
     switch options.mode {
     case .messages?:
