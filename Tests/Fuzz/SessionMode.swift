@@ -28,7 +28,14 @@ struct SessionMode: Mode {
     private func change(_ messages: inout [[UInt8]], _ random: inout Random) {
         guard messages.count > 1 else { return }
         // A change near the beginning hides all that comes after it.
-        let place = random.chance(15) ? random.below(messages.count) : max(1, random.below(messages.count))
+        var place = random.chance(15) ? random.below(messages.count) : max(1, random.below(messages.count))
+        if random.chance(35) {
+            let graphs = messages.indices.filter { messages[$0].first == Command.computeGraph.rawValue }
+            if !graphs.isEmpty {
+                place = random.pick(graphs)
+                if random.chance(80) { return spoilGraph(&messages[place], &random) }
+            }
+        }
         switch random.below(10) {
         case 0: messages.remove(at: place)
         case 1: messages.insert(messages[place], at: place + random.below(messages.count - place))
@@ -50,5 +57,21 @@ struct SessionMode: Mode {
             let start = random.chance(90) ? min(9, end - 1) : 0
             Damage.bytes(&messages[place], start..<end, &random)
         }
+    }
+
+    /// A change to one of a graph's tensors, rather than to some byte of its message.
+    private func spoilGraph(_ message: inout [UInt8], _ random: inout Random) {
+        let prefix = 9 + Command.computeGraph.headByteCount
+        guard message.count >= prefix else { return }
+        let nodeCount = message.withUnsafeBytes { UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: prefix - 4, as: UInt32.self)) }
+        let graph = message.withUnsafeBytes { bytes in
+            GraphMessage(nodeCount: nodeCount, UnsafeRawBufferPointer(rebasing: bytes[prefix...]))
+        }
+        guard var graph, !graph.tensors.isEmpty else { return }
+        let bases = graph.tensors.map(\.data)
+        for _ in 0..<(1 + random.below(2)) { Spoiling.spoil(&graph, bases, &random) }
+        let body = graph.encoded
+        guard body.count == message.count - prefix else { return }
+        message.replaceSubrange(prefix..., with: body)
     }
 }

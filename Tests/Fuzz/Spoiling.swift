@@ -13,6 +13,15 @@ enum Spoiling {
         case 4, 5:
             let old = record.extents[dimension]
             record.extents[dimension] = random.pick([0, 1, 2, old &+ 1, old &- 1, old &* 2, old / 2, UInt32(random.below(300)), .max, 1 << 31])
+        case 6 where random.chance(40):
+            // As many elements as one likes, all of them the same few bytes.
+            let (old, value) = (record.extents[dimension], random.pick([70_000, 1 << 20, 1 << 24, 1 << 31] as [UInt32]))
+            for other in message.tensors.indices where message.tensors[other].extents[dimension] == old {
+                if message.tensors[other].operation != 0, random.chance(80) { continue }
+                message.tensors[other].extents[dimension] = value
+                for above in dimension..<4 where above > 0 || random.chance(50) { message.tensors[other].strides[above] = 0 }
+            }
+            return
         case 6:
             // The same in every tensor, so that they may still fit each other.
             let value = random.pick([0, 1, 2, 7] as [UInt32])

@@ -33,7 +33,7 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     private let limit: Int
     private var placed: [Placed] = []
     private(set) var counts: [OperationKind: Counts] = [:]
-    /// Graphs that were not even tried, since they would take too long.
+    /// Graphs that were prepared but not run, since they would take too long.
     private(set) var tooLongCount = 0
     /// Set where a run wrote around a buffer.
     private(set) var violation: String?
@@ -62,11 +62,11 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan {
         let kinds = graph.nodes.map { graph[$0].operation.kind }
         for kind in kinds { counts[kind, default: Counts()].asked += 1 }
+        let plan = try cpu.prepare(graph)
         guard graph.estimatedWork < 2e9 else {
             tooLongCount += 1
             throw BackendError(.unsupported, "left out: it would take too long")
         }
-        let plan = try cpu.prepare(graph)
         for kind in kinds { counts[kind, default: Counts()].accepted += 1 }
         return Watched(plan, kinds)
     }
