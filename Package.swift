@@ -56,6 +56,7 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -76,7 +77,8 @@ let package = Package(
                 .enableExperimentalFeature("BuiltinModule"),
                 .unsafeFlags(["-Xcc", "-mxsave"]),  // XGETBV, to ask which registers the system saves
             ]),
-        .target(name: "RPCProto", dependencies: ["Tensor"], swiftSettings: house),
+        .target(
+            name: "RPCProto", dependencies: ["Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
         .target(name: "Model", dependencies: ["Tensor", "GGUF"], swiftSettings: house),
         .target(
             name: "Node",
@@ -100,6 +102,14 @@ let package = Package(
             ],
             swiftSettings: house,
             linkerSettings: [.unsafeFlags(staticRuntime, .when(platforms: [.linux]))]),
+        .executableTarget(
+            name: "embedded-worker",
+            dependencies: [
+                "Node",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Examples/EmbeddedWorker", swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(

@@ -1,28 +1,39 @@
 import ArgumentParser
 import Foundation
 import Node
+import RPCProto
 
 struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker",
         abstract: "Lends this machine's memory and processor to llama.cpp heads elsewhere, over ggml's RPC.",
         discussion: """
-            Takes the place of llama.cpp's ggml-rpc-server, on protocol 8.0.0. On the head:
+            Takes the place of llama.cpp's ggml-rpc-server. On the head:
               llama-server -m model.gguf -ngl 99 --rpc HOST:PORT
 
+            Any number of clients is served at the same time, each with memory of its own, taking turns on the processor. \
             Clients are not asked who they are, and traffic is not encrypted: without --host only programs on this machine \
-            can connect. SIGTERM and Ctrl-C end it.
+            can connect, and --allow names the machines that may. SIGTERM and Ctrl-C end it once requests under way are \
+            done. docs/WORKER.md says how to run one safely.
 
             The address can also be given as two words: swiftlet worker 10.0.0.5 50052
             """)
 
     @Option(
         name: [.customShort("H"), .long],
-        help: ArgumentHelp("The address to listen on. 0.0.0.0 or :: lets other machines in.", valueName: "address"))
+        help: ArgumentHelp(
+            "The addresses to listen on, separated by commas. 0.0.0.0 lets other machines in over IPv4, :: over both.",
+            valueName: "addresses"))
     var host: String?
 
     @Option(name: [.customShort("p"), .long], help: ArgumentHelp("The port to listen on; 0 takes a free one. Default: 50052.", valueName: "n"))
     var port: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Who may connect, separated by commas: addresses, or ranges such as 10.0.0.0/8 or fd00::/8. Default: everybody.",
+            valueName: "ranges"))
+    var allow: String?
 
     @OptionGroup var threads: ThreadOptions
 
@@ -31,34 +42,61 @@ struct WorkerCommand: AsyncParsableCommand {
         help: ArgumentHelp("The devices to lend, separated by commas: \(Worker.deviceNames.joined(separator: ", ")). Default: all.", valueName: "names"))
     var devices: String?
 
+    @Option(
+        name: [.customShort("m"), .long],
+        help: ArgumentHelp("How much memory to lend in all, such as 6G or 512M. Default: what is free.", valueName: "size"))
+    var memory: ByteSize?
+
     @Flag(
         name: [.customShort("c"), .customLong("cache")],
-        help: "Keep large tensors in a folder, so that heads need not send them again: $LLAMA_CACHE/rpc, or ~/.cache/llama.cpp/rpc.")
+        help: "Keep large tensors in a folder, so that heads need not send them again: $XDG_CACHE_HOME/swiftlet/tensors, or ~/.cache/swiftlet/tensors.")
     var usesCache = false
 
     @Option(name: .customLong("cache-dir"), help: ArgumentHelp("The folder for --cache.", valueName: "folder"))
     var cacheFolder: String?
 
+    @Option(name: .customLong("cache-size"), help: ArgumentHelp("How much --cache keeps at most. Default: 32G.", valueName: "size"))
+    var cacheSize: ByteSize?
+
     @Option(
         help: ArgumentHelp("The kernels to use: baseline, avx2 or avx512. Default: the best that the processor has.", valueName: "name"))
     var variant: String?
+
+    @OptionGroup(title: "Limits") var limits: WorkerLimitOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Serve figures for Prometheus at this port of this machine, or at address:port, under /metrics.", valueName: "address"))
+    var metrics: String?
 
     @Option(
         name: .customLong("log-level"),
         help: ArgumentHelp("How much to log on standard error: \(Serving.logLevels.joined(separator: ", ")).", valueName: "level"))
     var logLevel = "info"
 
+    @Option(name: .customLong("log-format"), help: ArgumentHelp("How log lines look: text or json.", valueName: "format"))
+    var logFormat = LogFormat.text.rawValue
+
+    @Option(
+        name: .customLong("status"),
+        help: ArgumentHelp("Seconds between log lines on sessions, memory and rate; 0 for none.", valueName: "s"))
+    var statusSeconds = 60.0
+
     @Argument(help: ArgumentHelp("The address and the port to listen on, as two words.", valueName: "address"))
     var place: [String] = []
 
     func validate() throws {
         _ = try address()
+        _ = try allowed()
+        _ = try metricsAddress()
         if !Serving.logLevels.contains(logLevel) {
             throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
         }
+        if LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format must be text or json.") }
+        if !(statusSeconds >= 0) { throw ValidationError("--status must not be negative.") }
     }
 
-    private func address() throws -> (host: String, port: Int) {
+    private func address() throws -> (hosts: [String], port: Int) {
         guard place.count <= 2 else { throw ValidationError("An address and a port are all that can be given as words.") }
         if (host != nil && !place.isEmpty) || (port != nil && place.count == 2) {
             throw ValidationError("The address is given twice, by option and by word.")
@@ -69,18 +107,55 @@ struct WorkerCommand: AsyncParsableCommand {
             number = given
         }
         guard (0...65535).contains(number) else { throw ValidationError("The port must be from 0 to 65535.") }
-        return (host ?? place.first ?? "127.0.0.1", number)
+        let hosts = words(host ?? place.first ?? "127.0.0.1")
+        if hosts.isEmpty { throw ValidationError("There is no address to listen on.") }
+        return (hosts, number)
+    }
+
+    private func words(_ list: String) -> [String] {
+        list.split(separator: ",").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    }
+
+    private func allowed() throws -> [AddressRange] {
+        guard let allow else { return [] }
+        let ranges = try words(allow).map { text in
+            guard let range = AddressRange(text) else {
+                throw ValidationError("--allow: '\(text)' is neither an address nor a range such as 10.0.0.0/8.")
+            }
+            return range
+        }
+        // An empty list must not open the worker to everybody.
+        if ranges.isEmpty { throw ValidationError("--allow names nobody.") }
+        return ranges
+    }
+
+    private func metricsAddress() throws -> WorkerOptions.MetricsAddress? {
+        guard let metrics else { return nil }
+        let colon = metrics.lastIndex(of: ":")
+        let host = colon.map { String(metrics[..<$0]) } ?? "127.0.0.1"
+        let digits = colon.map { String(metrics[metrics.index(after: $0)...]) } ?? metrics
+        guard let port = Int(digits), (0...65535).contains(port), !host.isEmpty else {
+            throw ValidationError("--metrics: '\(metrics)' is neither a port nor address:port.")
+        }
+        return WorkerOptions.MetricsAddress(host: host.trimmingCharacters(in: ["[", "]"]), port: port)
     }
 
     func run() async throws {
         var options = WorkerOptions()
-        (options.host, options.port) = try address()
+        (options.hosts, options.port) = try address()
+        options.allowed = try allowed()
         options.threads = threads.threads
         options.variant = variant
         options.devices = devices.map { $0.split(separator: ",").map(String.init) } ?? []
-        if usesCache || cacheFolder != nil {
+        if usesCache || cacheFolder != nil || cacheSize != nil {
             options.cacheFolder = cacheFolder ?? WorkerOptions.defaultCacheFolder(ProcessInfo.processInfo.environment)
         }
-        try await Working.run(options, logLevel: logLevel)
+        if let cacheSize { options.cacheByteCount = cacheSize.count }
+        options.limits = limits.limits
+        options.limits.memory = memory?.count
+        options.graceSeconds = limits.grace
+        options.statusSeconds = statusSeconds
+        options.metrics = try metricsAddress()
+        try await Working.run(options, logLevel: logLevel, logFormat: LogFormat(rawValue: logFormat) ?? .text)
     }
 }

@@ -54,7 +54,7 @@ struct Run {
             let stream = ScriptedStream(speaker, copiedTo: copy)
             let session = Session(devices: [backend], options: sessionOptions)
             let end = session.serve(stream)
-            graphCount += session.statistics.graphCount
+            graphCount += session.activity.graphCount
             graphsAsked += stream.graphCount
             stream.endMessage()
             note(end, stream, index)
@@ -97,7 +97,7 @@ struct Run {
         let asked = backend.counts.values.reduce(0) { $0 + $1.asked }
         print(
             "  graphs: \(graphsAsked), \(Report.share(graphCount, graphsAsked)) accepted and computed; nodes: \(asked) in graphs read whole, \(Report.share(accepted, asked)) accepted; operations accepted: "
-                + "\(backend.counts.values.count { $0.accepted > 0 }); not run as too long: \(backend.tooLongCount)")
+                + "\(backend.counts.values.count { $0.accepted > 0 }); too much work: \(backend.tooMuchCount), stopped: \(backend.stoppedCount)")
         print("  slowest message: \(Report.duration(slowest.nanoseconds)), case \(slowest.index)")
         let now = ProcessMemory.residentBytes()
         print("  resident: \(residentAtStart >> 20) MiB after \(min(cases, Run.warmUp)) sessions, \(now >> 20) MiB at the end")

@@ -33,8 +33,9 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     private let limit: Int
     private var placed: [Placed] = []
     private(set) var counts: [OperationKind: Counts] = [:]
-    /// Graphs that were prepared but not run, since they would take too long.
-    private(set) var tooLongCount = 0
+    /// Graphs refused since they would take too long, and graphs stopped since they did.
+    private(set) var tooMuchCount = 0
+    private(set) var stoppedCount = 0
     /// Set where a run wrote around a buffer.
     private(set) var violation: String?
 
@@ -62,10 +63,12 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan {
         let kinds = graph.nodes.map { graph[$0].operation.kind }
         for kind in kinds { counts[kind, default: Counts()].asked += 1 }
-        let plan = try cpu.prepare(graph)
-        guard graph.estimatedWork < 2e9 else {
-            tooLongCount += 1
-            throw BackendError(.unsupported, "left out: it would take too long")
+        let plan: any Plan
+        do throws(BackendError) {
+            plan = try cpu.prepare(graph)
+        } catch {
+            if error.code == .tooMuchWork { tooMuchCount += 1 }
+            throw error
         }
         for kind in kinds { counts[kind, default: Counts()].accepted += 1 }
         return Watched(plan, kinds)
@@ -74,7 +77,12 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     func run(_ step: Step) throws(BackendError) {
         guard let watched = step.plan as? Watched else { throw BackendError(.invalidArgument, "another's plan") }
         defer { checkPadding("computing \(watched.kinds.map(\.rawValue))") }
-        try cpu.run(Step(writes: step.writes, plan: watched.plan, reads: step.reads))
+        do throws(BackendError) {
+            try cpu.run(Step(writes: step.writes, plan: watched.plan, reads: step.reads))
+        } catch {
+            if error.code == .cancelled { stoppedCount += 1 }
+            throw error
+        }
         for kind in watched.kinds { counts[kind, default: Counts()].computed += 1 }
     }
 
@@ -91,26 +99,6 @@ final class WatchedBackend: Backend, @unchecked Sendable {
         for place in placed where violation == nil {
             if let buffer = place.buffer, !buffer.isPaddingUntouched {
                 violation = "the memory around a buffer of \(buffer.byteCount) bytes was written after \(after)"
-            }
-        }
-    }
-}
-
-extension Graph {
-    /// Multiplications and the like, roughly, and rather too many. Zero strides can make it anything.
-    var estimatedWork: Double {
-        nodes.reduce(0) { sum, id in
-            let node = self[id]
-            let sources = node.sources.compactMap { $0.map { Double(self[$0].shape.elementCount) } }
-            let largest = sources.max() ?? 1
-            let out = Double(node.shape.elementCount)
-            switch node.operation.kind {
-            case .matMul, .matMulID, .outProd, .flashAttention, .flashAttentionBack, .lightningIndexer, .solveTri:
-                let inner = node.sources.compactMap { $0.map { Double(max(self[$0].shape[0], self[$0].shape[1])) } }
-                return sum + out * (inner.max() ?? 1) + largest
-            case .conv2D, .conv3D, .conv2DDepthwise, .convTranspose1D, .convTranspose2D, .im2colBack:
-                return sum + out * Double(node.sources.first.flatMap { $0.map { self[$0].shape.elementCount } } ?? 1)
-            default: return sum + out + sources.reduce(0, +)
             }
         }
     }

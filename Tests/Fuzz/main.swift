@@ -21,7 +21,11 @@ do {
 
 func fuzz(_ options: Options) throws -> Bool {
     if let path = options.replay { return try replay(path, options) }
-    let backend = WatchedBackend(try CPUBackend(variant: options.variant, threads: options.threads), bufferLimit: 8 << 20)
+    // No message may take a second, so that no graph may take as long.
+    var limits = CPUBackend.Limits()
+    limits.graphSeconds = 0.5
+    let cpu = try CPUBackend(variant: options.variant, threads: options.threads, limits: limits)
+    let backend = WatchedBackend(cpu, bufferLimit: 8 << 20)
     var run = Run(options, backend, CaseMarker(options))
     switch options.mode {
     case .messages?:

@@ -10,13 +10,18 @@ public import Tensor
 /// This machine's processor as a backend: kernels for the widest instruction set it has, on threads of its own.
 ///
 /// Results depend on the variant alone: neither the number of threads nor what else is computed changes a byte.
+///
+/// Several users share a processor by lanes: a ``lane()`` is a backend of its own (its buffers and plans are no other's)
+/// on the same threads, kernels and memory limits. Lanes take turns, between the sections of their graphs.
 public final class CPUBackend: Backend {
     /// The instruction set whose kernels run.
-    public let variant: KernelVariant
+    public var variant: KernelVariant { processor.variant }
     public var name: String { "CPU (\(variant.name))" }
     public var alignment: Int { 64 }
     /// Threads that compute, the caller's among them.
-    public var threadCount: Int { pool.threadCount }
+    public var threadCount: Int { processor.pool.threadCount }
+    /// Bytes of buffers and plans in use, of all lanes.
+    public var promisedByteCount: Int { processor.ledger.promisedByteCount }
 
     /// Conversions to and from F32, by ggml's type number.
     package var conversions: [UInt32: ConversionKernel] { kernels.products.conversions }
@@ -24,22 +29,21 @@ public final class CPUBackend: Backend {
     /// Bytes that may be read past a tensor's end in memory of the backend's own.
     static let padding = 64
 
-    let kernels: KernelSet
-    let pool: ThreadPool
+    let processor: SharedProcessor
+    var kernels: KernelSet { processor.kernels }
     let faults: FaultRecord
     private let workers: WorkerList
-    /// Where the plans' own tensors lie: all plans share it, since one runs at a time.
+    /// Where the plans' own tensors lie: all plans of the lane share it, since one runs at a time.
     private let arena: ReservedMemory
-    /// One a thread.
-    private let scratch: [ReservedMemory]
     private let running = Mutex<Void>(())
     private let preparing = Mutex<Void>(())
 
     /// - Parameters:
     ///   - variant: the widest that the processor can run if nil.
     ///   - threads: at least 1; the thread that calls ``run(_:)`` is one of them.
+    ///   - limits: for this backend and all its lanes together, but for those of one graph.
     /// - Throws: `unsupported` if the processor cannot run `variant`, `outOfMemory`.
-    public init(variant: KernelVariant? = nil, threads: Int) throws(BackendError) {
+    public convenience init(variant: KernelVariant? = nil, threads: Int, limits: Limits = .none) throws(BackendError) {
         let chosen = variant ?? .best()
         if let obstacle = chosen.obstacle() {
             throw BackendError(.unsupported, "\(chosen.name) kernels cannot be used: \(obstacle)")
@@ -48,22 +52,31 @@ public final class CPUBackend: Backend {
             throw BackendError(.unsupported, "\(chosen.name) kernels are not part of this build")
         }
         guard threads >= 1 else { throw BackendError(.invalidArgument, "\(threads) threads cannot compute") }
-        self.variant = chosen
-        self.kernels = kernels
-        pool = ThreadPool(threadCount: threads)
-        // Addresses cost nothing; twice the memory there is can never be too little.
-        let addresses = max(1 << 36, SystemMemory.current().total.multipliedReportingOverflow(by: 2).partialValue)
-        arena = try ReservedMemory(capacity: addresses)
-        let faults = FaultRecord()
-        self.faults = faults
-        var scratch: [ReservedMemory] = []
-        for _ in 0..<pool.threadCount { scratch.append(try ReservedMemory(capacity: 1 << 32)) }
-        self.scratch = scratch
-        workers = WorkerList(
-            scratch.indices.map { Worker(thread: $0, scratch: scratch[$0].base, faults: faults) })
+        try self.init(SharedProcessor(variant: chosen, kernels: kernels, threads: threads, limits: limits))
     }
 
-    public func memory() throws(BackendError) -> DeviceMemory { SystemMemory.current() }
+    private init(_ processor: SharedProcessor) throws(BackendError) {
+        self.processor = processor
+        arena = try ReservedMemory(capacity: processor.arenaCapacity)
+        let faults = FaultRecord()
+        self.faults = faults
+        workers = WorkerList(
+            processor.scratch.indices.map { Worker(thread: $0, scratch: processor.scratch[$0].base, faults: faults) })
+    }
+
+    deinit { processor.ledger.giveBack(arena.byteCount) }
+
+    /// Another backend on the same threads, for another user: neither can use the other's buffers, and while one
+    /// computes a long graph the other gets its turns.
+    ///
+    /// - Throws: `outOfMemory`.
+    public func lane() throws(BackendError) -> CPUBackend { try CPUBackend(processor) }
+
+    public func memory() throws(BackendError) -> DeviceMemory { processor.ledger.memory() }
+
+    /// Stops the graph that runs, and every later one: the lane's user is gone. Other lanes are not concerned. Callable
+    /// from any thread.
+    public func cancel() { faults.stopForGood() }
 
     // MARK: Buffers
 
@@ -118,9 +131,12 @@ public final class CPUBackend: Backend {
         var builder = PlanBuilder(graph, for: self, threadCount: workers.list.count)
         try builder.build(in: arena)
         try preparing.withLock { _ throws(BackendError) in
+            let before = arena.byteCount
+            if builder.byteCount > before { try processor.ledger.take(builder.byteCount - before) }
+            defer { processor.ledger.giveBack(max(before, builder.byteCount) - arena.byteCount) }
             try arena.grow(to: builder.byteCount)
-            for memory in scratch { try memory.grow(to: builder.scratchByteCount) }
         }
+        try processor.growScratch(to: builder.scratchByteCount)
         let sections = Schedule.sections(of: builder.phases, workers: workers.list, faults: faults)
         return CPUPlan(
             backend: self, graph: graph, operands: builder.operands, sections: sections, storage: builder.storage,
@@ -149,22 +165,33 @@ public final class CPUBackend: Backend {
     }
 
     private func compute(_ plan: CPUPlan) throws(BackendError) {
-        faults.clear()
-        if plan.sharesWork { pool.wake() }
+        var turn = processor.turns.take()
+        faults.begin(within: processor.graphLimit)
+        if plan.sharesWork { processor.pool.wake() }
         for section in plan.sections {
             if section.isSerial {
                 section.computeSerially()
             } else {
-                section.compute(on: pool)
+                section.compute(on: processor.pool)
             }
+            faults.checkTime()
             if faults.shouldStop { break }
+            faults.extend(by: processor.turns.offer(&turn))
         }
-        if let fault = faults.current {
+        processor.turns.giveBack(turn)
+        guard let stop = faults.current else { return }
+        switch stop {
+        case .cancelled: throw BackendError(.cancelled, "computing was stopped")
+        case .outOfTime:
+            throw BackendError(.cancelled, "the graph takes longer than the \(processor.graphSeconds) s that one may compute")
+        case .index(let fault):
             let operation = plan.graph[fault.tensor].operation
             let message = "\(operation): index \(fault.index) lies outside of 0 ..< \(fault.limit)"
             throw BackendError(.indexOutOfRange, tensor: plan.graph[fault.tensor].name, message)
         }
     }
+
+    private func seconds(_ nanoseconds: Int?) -> Double { Double((nanoseconds ?? 0) / 1_000_000) / 1000 }
 }
 
 /// The threads' contexts, one a thread.

@@ -1,9 +1,9 @@
-internal import RPCProto
+public import RPCProto
 
-/// How a worker listens and what it offers.
+/// How a worker listens, what it offers and how much of it.
 public struct WorkerOptions: Sendable {
-    /// An address or a name of this machine; `0.0.0.0` and `::` take clients from anywhere.
-    public var host = "127.0.0.1"
+    /// Addresses or names of this machine; `0.0.0.0` is every IPv4 address, `::` every address.
+    public var hosts = ["127.0.0.1"]
     /// 0 takes any free port.
     public var port = WorkerOptions.defaultPort
     /// Threads that compute; nil for one a core.
@@ -14,30 +14,84 @@ public struct WorkerOptions: Sendable {
     public var devices: [String] = []
     /// A folder for tensors that clients need not send again; nil for none.
     public var cacheFolder: String?
+    /// Bytes that the folder may hold.
+    public var cacheByteCount = 32 << 30
+    /// Who may connect; empty for everybody.
+    public var allowed: [AddressRange] = []
+    public var limits = Limits()
+    /// Seconds that requests under way may take once the worker is told to stop.
+    public var graceSeconds = 10.0
+    /// Seconds between lines in the log that say what the worker does, while it does anything; 0 for none.
+    public var statusSeconds = 60.0
+    /// Where figures for Prometheus are served; nil for nowhere.
+    public var metrics: MetricsAddress?
 
     /// The port of ggml's RPC servers.
     public static let defaultPort = 50052
 
     public init() {}
 
+    /// What all clients together, or each of them, may take.
+    public struct Limits: Sendable {
+        /// Bytes of memory to lend in all; nil for what the machine has free.
+        public var memory: Int?
+        /// Connections at a time.
+        public var connections = 256
+        /// Of one connection. A head has a handful for each model and context.
+        public var buffers = 4096
+        /// Bytes of one graph's message. A step of a model of 1,000 layers takes some 20 MB.
+        public var graphByteCount = 256 << 20
+        /// Bytes of graphs' messages that are kept for one connection, to be asked for again.
+        public var keptGraphByteCount = 1 << 30
+        /// Seconds that one graph may compute.
+        public var graphSeconds = 3600.0
+        /// Seconds of silence between messages after which a connection is closed; 0 for any.
+        public var idleSeconds = 0.0
+        /// Seconds within which a new connection must greet.
+        public var greetingSeconds = 10.0
+        /// Seconds in the middle of a message within which something must move.
+        public var stallSeconds = 30.0
+        /// Seconds after which a client that vanished without a word is given up.
+        public var keepAliveSeconds = 5
+
+        public init() {}
+    }
+
+    public struct MetricsAddress: Hashable, Sendable {
+        public var host: String
+        /// 0 takes any free port.
+        public var port: Int
+
+        public init(host: String, port: Int) {
+            self.host = host
+            self.port = port
+        }
+    }
+
     /// Whether only programs on this machine can reach the worker.
-    public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+    public var isLoopback: Bool { hosts.allSatisfy { $0 == "localhost" || $0 == "::1" || $0.hasPrefix("127.") } }
 
     /// What listening beyond this machine means; nil where it does not.
     public var exposureWarning: String? {
         if isLoopback { return nil }
+        let places = hosts.joined(separator: ", ")
+        if !allowed.isEmpty {
+            return "listening on \(places) for \(allowed.map(\.description).joined(separator: ", ")). Traffic is not encrypted."
+        }
         return """
-            listening on \(host): every machine that reaches this one can use its memory and processor. Nobody is asked who \
-            they are and traffic is not encrypted, so let only a network that you trust come here.
+            listening on \(places): every machine that reaches this one can use its memory and processor. Nobody is asked who \
+            they are and traffic is not encrypted, so let only a network that you trust come here; --allow names who may.
             """
     }
 
-    /// Where stock llama.cpp's server keeps its tensors too.
+    /// `$XDG_CACHE_HOME/swiftlet/tensors`, else the same in `~/.cache`.
     public static func defaultCacheFolder(_ environment: [String: String]) -> String {
         TensorCache.defaultFolder(environment: environment)
     }
 
-    var address: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+    static func address(_ host: String, _ port: Int) -> String {
+        host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
 }
 
 /// Why a worker did not start.

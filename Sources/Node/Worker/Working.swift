@@ -4,23 +4,30 @@ internal import ServiceLifecycle
 
 /// `swiftlet worker`: serves until told to stop.
 public enum Working {
-    /// - Throws: what ``Worker/init(_:logger:)`` throws.
-    public static func run(_ options: WorkerOptions, logLevel: String) async throws {
-        var logger = Logger(label: "swiftlet") { label in StreamLogHandler.standardError(label: label) }
-        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
+    /// - Throws: what ``Worker/init(_:logger:)`` throws, or why the metrics cannot be served.
+    public static func run(_ options: WorkerOptions, logLevel: String, logFormat: LogFormat) async throws {
+        let logger = logFormat.logger(level: logLevel)
         let worker = try Worker(options, logger: logger)
-        var opening = worker.summary + "\n"
-        if let warning = options.exposureWarning { opening += "warning: \(warning)\n" }
-        var bound = options
-        bound.port = worker.port
-        opening += "listening on \(bound.address)\n"
-        FileHandle.standardError.write(Data(opening.utf8))
+        switch logFormat {
+        case .text:
+            var opening = worker.summary + "\n"
+            if let warning = options.exposureWarning { opening += "warning: \(warning)\n" }
+            for address in worker.addresses { opening += "listening on \(address)\n" }
+            FileHandle.standardError.write(Data(opening.utf8))
+        case .json:
+            if let warning = options.exposureWarning { logger.warning("\(warning)") }
+            for address in worker.addresses { logger.notice("listening on \(address)") }
+        }
 
+        var services = [ServiceGroupConfiguration.ServiceConfiguration(service: worker)]
+        if let address = options.metrics {
+            services.insert(.init(service: WorkerMetrics(worker: worker, address: address, logger: logger)), at: 0)
+        }
         var quiet = logger
         quiet.logLevel = .warning
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [.init(service: worker)], gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
         try await group.run()
         logger.notice("stopped")
     }

@@ -19,24 +19,43 @@ struct GraphCache {
     private var clock: UInt64 = 0
     private var preparedCount = 0
     private let preparedLimit: Int
+    /// Bytes of all messages.
+    private(set) var byteCount = 0
+    private let byteLimit: Int
 
-    init(preparedLimit: Int) {
-        self.preparedLimit = max(1, preparedLimit)
+    init(_ options: SessionOptions) {
+        preparedLimit = max(1, options.preparedGraphCount)
+        byteLimit = options.keptGraphByteCount
     }
 
     var count: Int { entries.count }
 
     /// Keeps a graph under a uid that is not 0.
-    mutating func add(_ uid: UInt64, nodeCount: UInt32, _ message: [UInt8], _ handles: Set<UInt64>, _ plan: any Plan) {
+    ///
+    /// - Returns: false if the messages would be larger than may be kept. None of them can be dropped for it: the head
+    ///   remembers them all.
+    mutating func add(
+        _ uid: UInt64, nodeCount: UInt32, _ message: [UInt8], _ handles: Set<UInt64>, _ plan: any Plan
+    ) -> Bool {
         if entries.count >= GraphCache.limit {
             entries.removeAll(keepingCapacity: true)
             preparedCount = 0
+            byteCount = 0
         }
-        if entries[uid]?.plan != nil { preparedCount -= 1 }
+        remove(uid)
+        guard message.count <= byteLimit - byteCount else { return false }
+        byteCount += message.count
         clock += 1
         entries[uid] = Entry(nodeCount: nodeCount, message: message, handles: handles, plan: plan, lastUse: clock)
         preparedCount += 1
         evict()
+        return true
+    }
+
+    private mutating func remove(_ uid: UInt64) {
+        guard let entry = entries.removeValue(forKey: uid) else { return }
+        byteCount -= entry.message.count
+        if entry.plan != nil { preparedCount -= 1 }
     }
 
     enum Found {
@@ -62,10 +81,7 @@ struct GraphCache {
 
     /// Forgets the graphs that touch a buffer.
     mutating func forget(buffer handle: UInt64) {
-        for (uid, entry) in entries where entry.handles.contains(handle) {
-            if entry.plan != nil { preparedCount -= 1 }
-            entries[uid] = nil
-        }
+        for (uid, entry) in entries where entry.handles.contains(handle) { remove(uid) }
     }
 
     private mutating func evict() {

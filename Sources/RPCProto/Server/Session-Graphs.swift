@@ -20,9 +20,15 @@ extension Session {
 
     func compute(_ number: UInt32, _ uid: UInt64, _ nodeCount: UInt32, _ message: [UInt8]) throws {
         let backend = try device(number)
-        let (plan, handles) = try prepare(backend, nodeCount, message)
-        try backendCall { try backend.run(Step(plan: plan)) }
-        if uid != 0 { graphs[Int(number)].add(uid, nodeCount: nodeCount, message, handles, plan) }
+        try activity.compute {
+            let (plan, handles) = try prepare(backend, nodeCount, message)
+            try backendCall { try backend.run(Step(plan: plan)) }
+            if uid == 0 { return }
+            guard graphs[Int(number)].add(uid, nodeCount: nodeCount, message, handles, plan) else {
+                let limit = options.keptGraphByteCount >> 20
+                throw SessionError(.limit, nil, "the graphs to be kept are more than the \(limit) MiB that a session may keep")
+            }
+        }
     }
 
     func recompute(_ number: UInt32, _ uid: UInt64) throws {
@@ -30,13 +36,15 @@ extension Session {
         guard uid != 0, let found = graphs[Int(number)].find(uid) else {
             throw SessionError(.unknown, nil, "there is no graph \(uid) on device \(number)")
         }
-        switch found {
-        case .ready(let plan):
-            try backendCall { try backend.run(Step(plan: plan)) }
-        case .message(let message, let nodeCount):
-            let (plan, _) = try prepare(backend, nodeCount, message)
-            try backendCall { try backend.run(Step(plan: plan)) }
-            graphs[Int(number)].restore(uid, plan)
+        try activity.compute {
+            switch found {
+            case .ready(let plan):
+                try backendCall { try backend.run(Step(plan: plan)) }
+            case .message(let message, let nodeCount):
+                let (plan, _) = try prepare(backend, nodeCount, message)
+                try backendCall { try backend.run(Step(plan: plan)) }
+                graphs[Int(number)].restore(uid, plan)
+            }
         }
     }
 

@@ -9,7 +9,7 @@ internal import Darwin
 // Contents of tensors, in and out.
 extension Session {
     /// Bytes moved at once where the backend's memory is not this process's.
-    private static let chunk = 1 << 20
+    static let chunk = 1 << 20
 
     func setTensor(
         _ tensor: TensorRecord, _ offset: UInt64, byteCount: UInt64, isCacheable: Bool, _ stream: any ByteStream
@@ -18,19 +18,8 @@ extension Session {
         let range = try place.range(offset, byteCount)
         try receive(stream, into: place.entry.buffer, range)
         if isCacheable, let cache = options.cache {
-            try withBytes(of: place.entry.buffer, range) { cache.store($0) }
+            try withBytes(of: place.entry.buffer, range) { cache.store($0, scope: options.cacheScope) }
         }
-    }
-
-    /// - Returns: whether the cache had the content.
-    func setFromCache(_ tensor: TensorRecord, _ offset: UInt64, _ hash: UInt64) throws -> Bool {
-        let place = try buffers.place(of: tensor)
-        guard let cache = options.cache, let content = cache.find(hash) else { return false }
-        let range = try place.range(offset, UInt64(content.count))
-        try content.withUnsafeBytes { bytes in
-            try backendCall { try place.entry.buffer.backend.write(bytes, to: place.entry.buffer, at: range.lowerBound) }
-        }
-        return true
     }
 
     func setTensor(
@@ -160,7 +149,7 @@ extension Session {
         try body(UnsafeRawBufferPointer(copy))
     }
 
-    private func inChunks(_ range: Range<Int>, _ body: (Range<Int>) throws -> Void) rethrows {
+    func inChunks(_ range: Range<Int>, _ body: (Range<Int>) throws -> Void) rethrows {
         var start = range.lowerBound
         while start < range.upperBound {
             let end = min(range.upperBound, start + Session.chunk)

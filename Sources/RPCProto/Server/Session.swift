@@ -11,17 +11,22 @@ public final class Session {
     let table: OperationTable
     var buffers = BufferTable()
     var graphs: [GraphCache]
-    /// What the session did, for the log.
-    public private(set) var statistics = SessionStatistics()
+    /// What the session does and did.
+    public let activity: SessionActivity
 
     /// - Parameters:
     ///   - devices: what clients may use, in the order of their numbers.
     ///   - table: of the version that this session speaks.
-    public init(devices: [any Backend], options: SessionOptions = SessionOptions(), table: OperationTable = .newest) {
+    ///   - activity: where to tell what it does.
+    public init(
+        devices: [any Backend], options: SessionOptions = SessionOptions(), table: OperationTable = .newest,
+        activity: SessionActivity = SessionActivity()
+    ) {
         self.devices = devices
+        self.activity = activity
         self.options = options
         self.table = table
-        graphs = devices.map { _ in GraphCache(preparedLimit: options.preparedGraphCount) }
+        graphs = devices.map { _ in GraphCache(options) }
     }
 
     public func serve(_ stream: any ByteStream) -> SessionEnd {
@@ -43,6 +48,7 @@ public final class Session {
         let head = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 16)
         defer { head.deallocate() }
         while let number = try stream.receiveByte() {
+            activity.enter(.exchanging)
             guard let command = Command(rawValue: number) else {
                 throw SessionError(.malformed, nil, "there is no command \(number)")
             }
@@ -58,8 +64,9 @@ public final class Session {
                 error.command = error.command ?? command
                 throw error
             }
-            statistics.requestCount += 1
+            activity.countRequest()
             isGreeted = true
+            activity.enter(.idle)
         }
     }
 
@@ -120,10 +127,7 @@ public final class Session {
         case .computeGraph(let number, let uid, let nodeCount):
             let message = try receiveGraph(byteCount: tail, stream)
             try compute(number, uid, nodeCount, message)
-            statistics.graphCount += 1
-        case .recomputeGraph(let number, let uid):
-            try recompute(number, uid)
-            statistics.graphCount += 1
+        case .recomputeGraph(let number, let uid): try recompute(number, uid)
         // A link between two workers is one that a client tells a worker to open; this one opens none.
         case .joinCollective: try stream.send(.success(false))
         case .reduceCollective: throw SessionError(.unknown, nil, "this worker has joined no collective")
@@ -158,6 +162,9 @@ public final class Session {
 
     private func allocate(_ number: UInt32, _ byteCount: UInt64) throws -> Response {
         let backend = try device(number)
+        guard buffers.count < options.bufferCount else {
+            throw SessionError(.limit, nil, "\(buffers.count) buffers are allocated; no more are allowed")
+        }
         guard let size = Int(exactly: byteCount), buffers.hasRoom(for: byteCount),
             let buffer = try? backend.allocate(byteCount: size)
         else { return .buffer(handle: 0, byteCount: 0) }
@@ -170,10 +177,4 @@ public final class Session {
         for index in graphs.indices { graphs[index].forget(buffer: handle) }
         _ = buffers.remove(handle)
     }
-}
-
-/// Counts of one session.
-public struct SessionStatistics: Hashable, Sendable {
-    public var requestCount = 0
-    public var graphCount = 0
 }

@@ -33,6 +33,8 @@ public struct StreamError: Error, Hashable, CustomStringConvertible {
         case failed
         /// The address cannot be used.
         case address
+        /// Another program listens there.
+        case addressInUse
     }
 
     public var code: Code

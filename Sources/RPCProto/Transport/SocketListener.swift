@@ -16,11 +16,14 @@ public final class SocketListener: Sendable {
     private static let stream = SOCK_STREAM
     #endif
 
+    /// Listens on every address that a name stands for.
+    ///
     /// - Parameters:
-    ///   - host: an address or a name of this machine's; the first of its addresses that can be bound is taken.
-    ///   - port: 0 for any that is free.
-    /// - Throws: `address` if nothing of it can be listened on, with the system's reason.
-    public init(host: String, port: Int) throws(StreamError) {
+    ///   - host: an address or a name of this machine's. `0.0.0.0` is every IPv4 address, `::` every address.
+    ///   - port: 0 for any that is free, the same for all addresses.
+    /// - Returns: at least one.
+    /// - Throws: `addressInUse` if any of it is taken, `address` if nothing of it can be listened on.
+    public static func listen(host: String, port: Int) throws(StreamError) -> [SocketListener] {
         var hints = addrinfo()
         hints.ai_flags = AI_PASSIVE
         hints.ai_socktype = SocketListener.stream
@@ -28,26 +31,58 @@ public final class SocketListener: Sendable {
         let code = getaddrinfo(host, String(port), &hints, &found)
         guard code == 0 else { throw StreamError(.address, String(cString: gai_strerror(code))) }
         defer { freeaddrinfo(found) }
+        var listeners: [SocketListener] = []
         var reason = "no address"
         var next = found
-        while let candidate = next?.pointee {
-            next = candidate.ai_next
-            let socket = socket(candidate.ai_family, candidate.ai_socktype, candidate.ai_protocol)
-            if socket < 0 {
-                reason = String(cString: strerror(errno))
-                continue
+        while let candidate = next {
+            next = candidate.pointee.ai_next
+            do throws(StreamError) {
+                listeners.append(try SocketListener(candidate, port: listeners.first?.port ?? port))
+            } catch {
+                // A family that this machine does not have is left out; a place that is taken would be missed.
+                if error.code == .addressInUse { throw error }
+                reason = error.message
             }
-            SocketOption.set(socket, SOL_SOCKET, SO_REUSEADDR, 1)
-            _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
-            if bind(socket, candidate.ai_addr, candidate.ai_addrlen) == 0, listen(socket, 256) == 0 {
-                descriptor = socket
-                self.port = SocketListener.localPort(socket) ?? port
-                return
-            }
-            reason = String(cString: strerror(errno))
-            close(socket)
         }
-        throw StreamError(.address, reason)
+        if listeners.isEmpty { throw StreamError(.address, reason) }
+        return listeners
+    }
+
+    private init(_ info: UnsafeMutablePointer<addrinfo>, port: Int) throws(StreamError) {
+        let address = info.pointee
+        let socket = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
+        guard socket >= 0 else { throw StreamError(.address, String(cString: strerror(errno))) }
+        SocketOption.set(socket, SOL_SOCKET, SO_REUSEADDR, 1)
+        if address.ai_family == AF_INET6 {
+            // `::` takes IPv4 clients too; every other address is what it says.
+            SocketOption.set(socket, Int32(IPPROTO_IPV6), IPV6_V6ONLY, SocketListener.isWildcard(address) ? 0 : 1)
+        }
+        _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
+        SocketListener.setPort(port, of: address)
+        guard bind(socket, address.ai_addr, address.ai_addrlen) == 0, beginListening(socket, 256) == 0 else {
+            let code = errno
+            close(socket)
+            throw StreamError(code == EADDRINUSE ? .addressInUse : .address, String(cString: strerror(code)))
+        }
+        descriptor = socket
+        self.port = SocketListener.localPort(socket) ?? port
+    }
+
+    private static func isWildcard(_ info: addrinfo) -> Bool {
+        info.ai_addr?.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { address in
+            withUnsafeBytes(of: address.pointee.sin6_addr) { $0.allSatisfy { $0 == 0 } }
+        } ?? false
+    }
+
+    /// The first address got the port that was free; the others are to have the same.
+    private static func setPort(_ port: Int, of info: addrinfo) {
+        guard let address = info.ai_addr else { return }
+        let bits = in_port_t(truncatingIfNeeded: port).bigEndian
+        switch info.ai_family {
+        case AF_INET: address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { $0.pointee.sin_port = bits }
+        case AF_INET6: address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { $0.pointee.sin6_port = bits }
+        default: break
+        }
     }
 
     deinit { close(descriptor) }
@@ -62,7 +97,8 @@ public final class SocketListener: Sendable {
             }
             if socket >= 0 {
                 _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
-                return SocketStream(descriptor: socket, peer: SocketListener.name(of: address, length))
+                return SocketStream(
+                    descriptor: socket, peer: SocketListener.name(of: address, length), address: NetworkAddress(address))
             }
             switch errno {
             case EINTR, ECONNABORTED: continue
@@ -116,3 +152,6 @@ public final class SocketListener: Sendable {
         String(decoding: characters.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 }
+
+/// The system's `listen`, which the type's own hides.
+private func beginListening(_ socket: Int32, _ backlog: Int32) -> Int32 { listen(socket, backlog) }

@@ -3,17 +3,23 @@ internal import Glibc
 #elseif canImport(Darwin)
 internal import Darwin
 #endif
+internal import Synchronization
 
 /// One TCP connection, used with blocking calls by one thread at a time.
 ///
 /// Small reads go through a buffer, so that messages sent together cost one call to the system; long ones go straight
 /// to where they belong.
 public final class SocketStream: ByteStream, @unchecked Sendable {
-    // Sendable: the connection belongs to the thread that serves it. Others only call `interrupt`, which uses the
-    // descriptor alone: the descriptor is constant and is closed with the last reference.
+    // Sendable: the connection belongs to the thread that serves it. Others use only what is marked as
+    // theirs, which is atomic or uses the descriptor alone: it is constant and is closed with the last reference.
 
     /// Who is at the other end, for people: `10.0.0.7:41234`.
     public let peer: String
+    /// The other end's address, where it has one.
+    public let address: NetworkAddress?
+    private let receivedCount = Atomic<Int>(0)
+    private let sentCount = Atomic<Int>(0)
+    private let isBlocked = Atomic<Bool>(false)
     private let descriptor: Int32
     private let buffer: UnsafeMutableRawBufferPointer
     private var start = 0
@@ -23,9 +29,10 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     private static let direct = 16 << 10
 
     /// Takes over a connected socket.
-    init(descriptor: Int32, peer: String) {
+    init(descriptor: Int32, peer: String, address: NetworkAddress? = nil) {
         self.descriptor = descriptor
         self.peer = peer
+        self.address = address
         buffer = .allocate(byteCount: 64 << 10, alignment: 64)
         // Answers are awaited: none may linger for company.
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
@@ -36,10 +43,56 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
         buffer.deallocate()
     }
 
+    // MARK: For any thread
+
     /// Ends whatever the serving thread waits for; its next call finds the connection closed.
     public func interrupt() {
         _ = shutdown(descriptor, Int32(SHUT_RDWR))
     }
+
+    /// Takes no more than what has arrived; what is still to be answered can be.
+    public func stopReceiving() {
+        _ = shutdown(descriptor, Int32(SHUT_RD))
+    }
+
+    public var receivedByteCount: Int { receivedCount.load(ordering: .relaxed) }
+    public var sentByteCount: Int { sentCount.load(ordering: .relaxed) }
+    /// Whether the serving thread waits for the peer at this moment.
+    public var isWaitingForPeer: Bool { isBlocked.load(ordering: .relaxed) }
+
+    /// Whether the peer has closed its side or is gone. One that closed its side may still read, but asks for nothing more.
+    public var peerHasLeft: Bool {
+        var entry = pollfd(fd: descriptor, events: SocketStream.departure, revents: 0)
+        guard poll(&entry, 1, 0) > 0 else { return false }
+        return Int32(entry.revents) & (Int32(SocketStream.departure) | Int32(POLLHUP) | Int32(POLLERR)) != 0
+    }
+
+    #if canImport(Glibc)
+    /// Not among the names that the C library exports to Swift: Linux's POLLRDHUP.
+    private static let departure = Int16(0x2000)
+    #else
+    private static let departure = Int16(POLLHUP)
+    #endif
+
+    /// Has the system ask a silent peer whether it is still there, so that one that vanished without a word is noticed.
+    ///
+    /// - Parameter seconds: of silence, or of data that is not acknowledged, after which the connection is broken off.
+    public func keepAlive(within seconds: Int) {
+        let seconds = Int32(clamping: max(2, seconds))
+        SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
+        let idle = max(1, seconds / 3)
+        #if canImport(Glibc)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, seconds.multipliedReportingOverflow(by: 1000).partialValue)
+        #else
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, idle)
+        #endif
+        let interval = max(1, (seconds - idle) / 3)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, max(1, (seconds - idle) / interval))
+    }
+
+    // MARK: For the serving thread
 
     public func receiveByte() throws(StreamError) -> UInt8? {
         if start == end {
@@ -76,9 +129,14 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     }
 
     private func receiveSome(_ target: UnsafeMutableRawBufferPointer) throws(StreamError) -> Int {
+        isBlocked.store(true, ordering: .relaxed)
+        defer { isBlocked.store(false, ordering: .relaxed) }
         while true {
             let count = recv(descriptor, target.baseAddress, target.count, 0)
-            if count >= 0 { return count }
+            if count >= 0 {
+                receivedCount.wrappingAdd(count, ordering: .relaxed)
+                return count
+            }
             if errno == EINTR { continue }
             throw StreamError(.failed, "receiving failed: \(String(cString: strerror(errno)))")
         }
@@ -87,10 +145,13 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     public func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(StreamError) {
         var sent = 0
         let total = first.count + second.count
+        isBlocked.store(true, ordering: .relaxed)
+        defer { isBlocked.store(false, ordering: .relaxed) }
         while sent < total {
             let count = sendSome(first, second, from: sent)
             if count > 0 {
                 sent += count
+                sentCount.wrappingAdd(count, ordering: .relaxed)
             } else if errno != EINTR {
                 throw StreamError(.failed, "sending failed: \(String(cString: strerror(errno)))")
             }

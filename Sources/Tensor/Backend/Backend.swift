@@ -35,6 +35,14 @@ public protocol Backend: AnyObject, Sendable {
 
     /// The counterpart of ``write(_:to:at:)``.
     func read(_ buffer: any Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError)
+
+    /// Stops the graph that runs, and every later one: whoever wanted them is gone. Callable from any thread.
+    func cancel()
+}
+
+extension Backend {
+    /// Where runs cannot be stopped, they end by themselves.
+    public func cancel() {}
 }
 
 /// Bytes a device has, and has left.
@@ -106,7 +114,9 @@ public struct BackendError: Error, CustomStringConvertible {
         case outOfMemory
         /// An index in tensor data lies outside of what it indexes; found while computing.
         case indexOutOfRange
-        /// The work was stopped by request or for exceeding its budget.
+        /// The graph would take longer than one may.
+        case tooMuchWork
+        /// The work was stopped by request, or because it took longer than it may.
         case cancelled
         /// The connection to a remote backend is gone.
         case connection

@@ -31,7 +31,12 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
         guard byteCount >= 0 else { throw BackendError(.invalidArgument, "a buffer of \(byteCount) bytes") }
         // Kernels may read a vector past a tensor's end, so there is always a page's rest behind the last byte.
         let (padded, overflow) = byteCount.addingReportingOverflow(CPUBackend.padding)
-        guard !overflow, let size = Pages.roundedUp(padded), let base = Pages.map(size) else {
+        guard !overflow, let size = Pages.roundedUp(padded) else {
+            throw BackendError(.outOfMemory, "no memory for a buffer of \(byteCount) bytes")
+        }
+        try owner.processor.ledger.take(size)
+        guard let base = Pages.map(size) else {
+            owner.processor.ledger.giveBack(size)
             throw BackendError(.outOfMemory, "no memory for a buffer of \(byteCount) bytes")
         }
         self.byteCount = byteCount
@@ -61,7 +66,10 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
     }
 
     deinit {
-        if let start = mapping.baseAddress { munmap(start, mapping.count) }
+        if let start = mapping.baseAddress {
+            munmap(start, mapping.count)
+            owner.processor.ledger.giveBack(mapping.count)
+        }
     }
 
     /// Checks that a range lies inside.

@@ -60,6 +60,12 @@ extension CPUBackend {
         guard let memory = GuardedMemory(byteCount: byteCount, padding: CPUBackend.padding, alignment: alignment) else {
             throw BackendError(.outOfMemory, "no memory for a buffer of \(byteCount) bytes")
         }
+        do throws(BackendError) {
+            try processor.ledger.take(memory.mapping.count)
+        } catch {
+            munmap(memory.mapping.baseAddress, memory.mapping.count)
+            throw error
+        }
         return CPUBuffer(memory, of: self)
     }
 }

@@ -218,8 +218,9 @@ struct RowSplit {
         let units = max(1, (rows + unit - 1) / unit)
         var wanted = 1
         if threads > 1, cost >= Schedule.worthSharing {
-            // Pieces of 5 µs and more; six a thread even out what else the machine does.
-            wanted = max(threads, min(threads * 6, cost / 5000))
+            // Pieces of 5 µs and more; six a thread even out what else the machine does, and none is so long that stopping
+            // a run would have to wait for it.
+            wanted = max(threads, min(max(threads * 6, cost / 20_000_000), cost / 5000))
             wanted = (wanted + matrices - 1) / matrices
         }
         let unitsPerPiece = max(1, (units + wanted - 1) / wanted)

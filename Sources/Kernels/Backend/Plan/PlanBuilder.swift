@@ -22,6 +22,8 @@ struct PlanBuilder {
     /// Whether the current node is only checked.
     private var isDiscarding = false
     private var arenaBase: UnsafeMutableRawPointer?
+    /// Nanoseconds of all phases on one thread, estimated.
+    private var cost = 0
 
     /// Nodes that an earlier node's phases compute too.
     var isFused: [Bool]
@@ -73,9 +75,17 @@ struct PlanBuilder {
             let before = operands[node.index]?.isEmpty == true ? shared : nil
             isDiscarding = before != nil
             try addPhases(of: node, at: position)
+            try checkWork(node)
             if let before { shared = before }
         }
         byteCount = temporaries.end
+    }
+
+    /// Work can be far more than what memory bounds: strides of 0 ask for any amount over a few bytes.
+    private func checkWork(_ node: TensorID) throws(BackendError) {
+        guard let limit = backend.processor.graphLimit, UInt64(cost / threadCount) > limit else { return }
+        let message = "up to here the graph is \(cost / threadCount / 1_000_000_000) s of work; \(backend.processor.graphSeconds) s are allowed"
+        throw BackendError(.tooMuchWork, tensor: graph[node].name, message)
     }
 
     /// Whether one node could be part of a plan; the rest of the graph is not looked at.
@@ -228,6 +238,8 @@ struct PlanBuilder {
     mutating func add(_ phase: Phase) {
         if phase.pieces <= 0 || isDiscarding { return }
         for write in phase.writes { shared.forget(overlapping: write) }
+        let (sum, overflow) = cost.addingReportingOverflow(max(0, phase.cost))
+        cost = overflow ? Int.max : sum
         phases.append(phase)
     }
 
@@ -256,7 +268,8 @@ struct PlanBuilder {
     func pieceCount(units: Int, cost: Int) -> Int {
         if threadCount == 1 { return max(1, min(units, cost / 1_000_000)) }
         if cost < Schedule.worthSharing { return 1 }
-        // A few pieces a thread even out what else the machine does; each long enough to be worth fetching.
-        return max(1, min(units, threadCount * 6, max(threadCount, cost / 4000)))
+        // A few pieces a thread even out what else the machine does; each long enough to be worth fetching, and short
+        // enough to be waited for where a run is stopped.
+        return max(1, min(units, max(threadCount * 6, cost / 10_000_000), max(threadCount, cost / 4000)))
     }
 }

@@ -10,6 +10,8 @@ final class Section {
     let pieceCount: Int
     /// Whether thread 0 computes it by itself, phase after phase in order.
     let isSerial: Bool
+    /// Whether pieces are so long that the clock is worth a look after each.
+    private let hasLongPieces: Bool
 
     init(_ phases: [Phase], serial: Bool, workers: [Worker], faults: FaultRecord) {
         bodies = phases.map(\.body)
@@ -23,16 +25,18 @@ final class Section {
         self.starts = starts
         pieceCount = next
         isSerial = serial
+        hasLongPieces = phases.contains { $0.cost / max(1, $0.pieces) > 100_000 }
         self.workers = workers
         self.faults = faults
     }
 
     private func compute(piece index: Int, thread: Int) {
-        // After a fault the run's results are void; the pieces are only counted off. Cancelling hooks in here too.
+        // After a fault the run's results are void; the pieces are only counted off.
         if faults.shouldStop { return }
         var phase = 0
         while index >= starts[phase + 1] { phase += 1 }
         bodies[phase](workers[thread], index - starts[phase])
+        if hasLongPieces { faults.checkTime() }
     }
 
     /// Shares the pieces out over the pool.
@@ -48,6 +52,7 @@ final class Section {
             for piece in 0..<(starts[phase + 1] - starts[phase]) {
                 if faults.shouldStop { return }
                 bodies[phase](worker, piece)
+                if hasLongPieces { faults.checkTime() }
             }
         }
     }

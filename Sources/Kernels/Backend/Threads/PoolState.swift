@@ -115,8 +115,8 @@ final class PoolState: @unchecked Sendable {
             if hasPieces { return true }
             PoolState.pause()
         }
-        let start = PoolState.now()
-        while PoolState.now() &- start < PoolState.patience {
+        let start = Clock.nanoseconds()
+        while Clock.nanoseconds() &- start < PoolState.patience {
             if hasPieces { return true }
             if stopping.load(ordering: .relaxed) { return false }
             sched_yield()
@@ -128,12 +128,6 @@ final class PoolState: @unchecked Sendable {
         sleepers.wrappingSubtract(1, ordering: .sequentiallyConsistent)
         pthread_mutex_unlock(mutex)
         return !stopping.load(ordering: .relaxed)
-    }
-
-    private static func now() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
     }
 
     @inline(__always)

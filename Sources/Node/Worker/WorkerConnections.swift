@@ -1,0 +1,121 @@
+internal import Foundation
+internal import RPCProto
+internal import Synchronization
+internal import Tensor
+
+/// The connections being served, what they have done in all, and a way to end them.
+final class WorkerConnections: Sendable {
+    /// One client's connection.
+    final class Connection: Sendable {
+        let stream: SocketStream
+        let activity: SessionActivity
+        /// What computes for it alone.
+        let devices: [any Backend]
+        /// Why the worker ended it; the first reason counts.
+        private let reason = Mutex<String?>(nil)
+
+        init(_ stream: SocketStream, _ activity: SessionActivity, _ devices: [any Backend]) {
+            self.stream = stream
+            self.activity = activity
+            self.devices = devices
+        }
+
+        var endReason: String? { reason.withLock { $0 } }
+
+        /// Ends whatever it waits for or computes.
+        func end(_ why: String) {
+            reason.withLock { $0 = $0 ?? why }
+            for device in devices { device.cancel() }
+            stream.interrupt()
+        }
+    }
+
+    /// Sums over connections, those that have ended included.
+    struct Totals {
+        var accepted = 0
+        var turnedAway = 0
+        var refused = 0
+        var lost = 0
+        var requests = 0
+        var graphs = 0
+        var computeSeconds = 0.0
+        var receivedBytes = 0
+        var sentBytes = 0
+
+        fileprivate mutating func add(_ connection: Connection) {
+            requests += connection.activity.requestCount
+            graphs += connection.activity.graphCount
+            computeSeconds += connection.activity.computeSeconds
+            receivedBytes += connection.stream.receivedByteCount
+            sentBytes += connection.stream.sentByteCount
+        }
+    }
+
+    private struct State {
+        var live: [Int: Connection] = [:]
+        var next = 0
+        var isStopped = false
+        var ended = Totals()
+    }
+
+    private let state = Mutex(State())
+    private let limit: Int
+
+    init(limit: Int) {
+        self.limit = limit
+    }
+
+    /// Nil once stopped, or where there are as many as may be.
+    func add(_ connection: Connection) -> Int? {
+        state.withLock { state in
+            if state.isStopped { return nil }
+            guard state.live.count < limit else {
+                state.ended.turnedAway += 1
+                return nil
+            }
+            state.next += 1
+            state.ended.accepted += 1
+            state.live[state.next] = connection
+            return state.next
+        }
+    }
+
+    func countTurnedAway() { state.withLock { $0.ended.turnedAway += 1 } }
+
+    func remove(_ number: Int, _ end: SessionEnd) {
+        state.withLock { state in
+            guard let connection = state.live.removeValue(forKey: number) else { return }
+            state.ended.add(connection)
+            switch end {
+            case .closed: break
+            case .refused: state.ended.refused += 1
+            case .lost: state.ended.lost += 1
+            }
+        }
+    }
+
+    var live: [Connection] { state.withLock { Array($0.live.values) } }
+    var count: Int { state.withLock { $0.live.count } }
+
+    var totals: Totals {
+        state.withLock { state in
+            var sum = state.ended
+            for connection in state.live.values { sum.add(connection) }
+            return sum
+        }
+    }
+
+    /// Takes no more connections; the ones there are may finish what has arrived from them.
+    func drain() {
+        let live = state.withLock { state in
+            state.isStopped = true
+            return state.live.values.map { $0 }
+        }
+        for connection in live { connection.stream.stopReceiving() }
+    }
+
+    /// Ends all that are left.
+    func endAll(_ why: String) {
+        for connection in live { connection.end(why) }
+    }
+}

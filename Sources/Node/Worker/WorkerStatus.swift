@@ -1,0 +1,90 @@
+internal import Foundation
+internal import Kernels
+internal import Logging
+public import RPCProto
+internal import Synchronization
+internal import Tensor
+
+/// What a worker does at one moment, and has done since it began.
+public struct WorkerStatus: Hashable, Sendable {
+    public var sessions = 0
+    public var computing = 0
+    public var connectionsAccepted = 0
+    public var connectionsTurnedAway = 0
+    /// Closed for what the client asked.
+    public var sessionsRefused = 0
+    /// Broken off in the middle.
+    public var sessionsLost = 0
+    public var requests = 0
+    public var graphs = 0
+    /// Seconds that sessions wanted graphs, waiting for turns included.
+    public var computeSeconds = 0.0
+    public var receivedBytes = 0
+    public var sentBytes = 0
+    /// Bytes of buffers and plans in use.
+    public var memoryLent = 0
+    public var memoryFree = 0
+    public var memoryTotal = 0
+    /// Nil without a cache.
+    public var cache: TensorCacheStatistics?
+
+    init(_ connections: WorkerConnections, _ backend: CPUBackend, _ cache: TensorCache?) {
+        let totals = connections.totals
+        let live = connections.live
+        self.cache = cache?.statistics
+        sessions = live.count
+        computing = live.count { $0.activity.phase == .computing }
+        connectionsAccepted = totals.accepted
+        connectionsTurnedAway = totals.turnedAway
+        sessionsRefused = totals.refused
+        sessionsLost = totals.lost
+        requests = totals.requests
+        graphs = totals.graphs
+        computeSeconds = totals.computeSeconds
+        receivedBytes = totals.receivedBytes
+        sentBytes = totals.sentBytes
+        memoryLent = backend.promisedByteCount
+        let memory = (try? backend.memory()) ?? DeviceMemory(free: 0, total: 0)
+        memoryFree = memory.free
+        memoryTotal = memory.total
+    }
+}
+
+/// A line in the log now and then, while there is anything to tell.
+final class WorkerStatusLine: Sendable {
+    private struct State {
+        var last = ContinuousClock.now
+        var requests = 0
+        var graphs = 0
+    }
+
+    private let state = Mutex(State())
+    private let period: Double
+    private let logger: Logger
+
+    init(period: Double, logger: Logger) {
+        self.period = period
+        self.logger = logger
+    }
+
+    /// Called often; shows `status` once a period, if requests have come since.
+    func show(_ status: @autoclosure () -> WorkerStatus) {
+        if period <= 0 { return }
+        let now = ContinuousClock.now
+        let isDue = state.withLock { $0.last.duration(to: now) >= .seconds(period) }
+        if !isDue { return }
+        let status = status()
+        let line: String? = state.withLock { state in
+            let seconds = state.last.duration(to: now) / .seconds(1)
+            defer { state = State(last: now, requests: status.requests, graphs: status.graphs) }
+            if status.requests == state.requests { return nil }
+            let rate = Double(status.graphs - state.graphs) / seconds
+            return String(
+                format: "%d sessions, %d computing, %.1f graphs/s, %.2f GiB lent, %.2f GiB free", status.sessions,
+                status.computing, rate, gibibytes(status.memoryLent), gibibytes(status.memoryFree))
+        }
+        if let line { logger.info("\(line)") }
+    }
+
+    private func gibibytes(_ bytes: Int) -> Double { Double(bytes) / Double(1 << 30) }
+}

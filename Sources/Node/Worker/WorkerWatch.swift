@@ -1,0 +1,80 @@
+internal import Foundation
+internal import RPCProto
+internal import Synchronization
+
+/// Looks after connections from a thread of its own: ends those whose client is gone while a graph computes, that do not
+/// greet, stall in the middle of a message, or stay idle for longer than they may.
+///
+/// A session cannot see any of this itself: its thread is in the computation or in a blocking call.
+final class WorkerWatch: Sendable {
+    private let connections: WorkerConnections
+    private let limits: WorkerOptions.Limits
+    private let isStopped = Atomic<Bool>(false)
+
+    /// Seconds between two looks.
+    private static let period = 0.25
+    /// Bytes that must move within the time for stalled messages: a byte now and then is no progress.
+    private static let leastProgress = 4096
+
+    init(_ connections: WorkerConnections, _ limits: WorkerOptions.Limits) {
+        self.connections = connections
+        self.limits = limits
+    }
+
+    func start(each period: @escaping @Sendable () -> Void) {
+        let thread = Thread { [self] in
+            var progress: [ObjectIdentifier: Progress] = [:]
+            while !isStopped.load(ordering: .relaxed) {
+                Thread.sleep(forTimeInterval: WorkerWatch.period)
+                look(&progress)
+                period()
+            }
+        }
+        thread.name = "watch"
+        thread.stackSize = 1 << 20
+        thread.start()
+    }
+
+    func stop() { isStopped.store(true, ordering: .relaxed) }
+
+    /// How a message has come along while its session waited for the peer.
+    private struct Progress {
+        var bytes: Int
+        var waited = 0.0
+    }
+
+    private func look(_ progress: inout [ObjectIdentifier: Progress]) {
+        var current: [ObjectIdentifier: Progress] = [:]
+        for connection in connections.live {
+            let activity = connection.activity
+            let seconds = activity.phaseSeconds
+            switch activity.phase {
+            case .greeting where seconds > limits.greetingSeconds:
+                connection.end("it did not greet within \(text(limits.greetingSeconds)) s")
+            case .idle where limits.idleSeconds > 0 && seconds > limits.idleSeconds:
+                connection.end("it was idle for \(text(limits.idleSeconds)) s")
+            case .computing where seconds > WorkerWatch.period && connection.stream.peerHasLeft:
+                connection.end("its client left while a graph was computed")
+            case .exchanging:
+                let id = ObjectIdentifier(connection)
+                current[id] = checkProgress(connection, progress[id])
+            default: break
+            }
+        }
+        progress = current
+    }
+
+    private func checkProgress(_ connection: WorkerConnections.Connection, _ before: Progress?) -> Progress {
+        let stream = connection.stream
+        let bytes = stream.receivedByteCount + stream.sentByteCount
+        guard var now = before, bytes - now.bytes < WorkerWatch.leastProgress else { return Progress(bytes: bytes) }
+        // Time in which the session was busy itself is not the peer's.
+        if stream.isWaitingForPeer { now.waited += WorkerWatch.period }
+        if now.waited > limits.stallSeconds {
+            connection.end("it stalled for \(text(limits.stallSeconds)) s in the middle of a message")
+        }
+        return now
+    }
+
+    private func text(_ seconds: Double) -> String { String(format: "%g", seconds) }
+}

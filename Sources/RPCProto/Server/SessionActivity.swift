@@ -1,0 +1,68 @@
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+internal import Synchronization
+
+/// What a session is doing and has done, for whoever watches over it from another thread.
+public final class SessionActivity: Sendable {
+    public enum Phase: UInt8, Sendable {
+        /// For the peer's greeting.
+        case greeting
+        /// For the next message.
+        case idle
+        /// A message is received or answered.
+        case exchanging
+        /// A graph waits for its turn or is computed.
+        case computing
+    }
+
+    private let currentPhase = Atomic<UInt8>(Phase.greeting.rawValue)
+    private let phaseStart = Atomic<UInt64>(SessionActivity.now())
+    private let requests = Atomic<Int>(0)
+    private let graphs = Atomic<Int>(0)
+    private let computeTime = Atomic<UInt64>(0)
+
+    public init() {}
+
+    public var phase: Phase { Phase(rawValue: currentPhase.load(ordering: .relaxed)) ?? .idle }
+
+    /// Seconds since the phase began.
+    public var phaseSeconds: Double {
+        Double(SessionActivity.now() &- phaseStart.load(ordering: .relaxed)) / 1e9
+    }
+
+    public var requestCount: Int { requests.load(ordering: .relaxed) }
+    public var graphCount: Int { graphs.load(ordering: .relaxed) }
+    /// Seconds from the wish for a graph to its end, waiting for turns included.
+    public var computeSeconds: Double { Double(computeTime.load(ordering: .relaxed)) / 1e9 }
+
+    // MARK: The session's side
+
+    func enter(_ phase: Phase) {
+        phaseStart.store(SessionActivity.now(), ordering: .relaxed)
+        currentPhase.store(phase.rawValue, ordering: .relaxed)
+    }
+
+    func countRequest() { requests.wrappingAdd(1, ordering: .relaxed) }
+
+    /// Times a graph.
+    func compute<Result>(_ body: () throws -> Result) rethrows -> Result {
+        enter(.computing)
+        let start = phaseStart.load(ordering: .relaxed)
+        defer {
+            enter(.exchanging)
+            computeTime.wrappingAdd(phaseStart.load(ordering: .relaxed) &- start, ordering: .relaxed)
+        }
+        let result = try body()
+        graphs.wrappingAdd(1, ordering: .relaxed)
+        return result
+    }
+
+    static func now() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+    }
+}
