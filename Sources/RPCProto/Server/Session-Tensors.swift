@@ -32,8 +32,9 @@ extension Session {
             throw SessionError(
                 .malformed, nil, "\(byteCount) bytes of data for \(region.copies) stretches of \(region.byteCount)")
         }
+        let step = region.step
         for copy in 0..<Int(region.copies) {
-            let start = first.lowerBound + copy * Int(region.stride)
+            let start = first.lowerBound + copy * step
             try receive(stream, into: place.entry.buffer, start..<(start + first.count))
         }
     }
@@ -66,8 +67,9 @@ extension Session {
         }
         let gathered = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(total), alignment: 16)
         defer { gathered.deallocate() }
+        let step = region.step
         for copy in 0..<Int(region.copies) {
-            let start = first.lowerBound + copy * Int(region.stride)
+            let start = first.lowerBound + copy * step
             let target = UnsafeMutableRawBufferPointer(rebasing: gathered[(copy * first.count)..<((copy + 1) * first.count)])
             try backendCall { try place.entry.buffer.backend.read(place.entry.buffer, at: start, into: target) }
         }
@@ -155,4 +157,9 @@ extension Session {
             start = end
         }
     }
+}
+
+extension Request.Region2D {
+    /// The stride of stretches that lie inside of a tensor; that of a single one is never used, whatever it says.
+    fileprivate var step: Int { copies > 1 ? Int(clamping: stride) : 0 }
 }

@@ -24,7 +24,8 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
     private let region: MemoryRegion?
     /// The address of buffers without bytes.
     nonisolated(unsafe) private static let nothing = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
-    private let mappedByteCount: Int
+    /// What was mapped for it: `base` lies somewhere inside.
+    let mapping: UnsafeMutableRawBufferPointer
 
     init(zeroed byteCount: Int, of owner: CPUBackend) throws(BackendError) {
         guard byteCount >= 0 else { throw BackendError(.invalidArgument, "a buffer of \(byteCount) bytes") }
@@ -42,7 +43,16 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
         self.base = base
         self.owner = owner
         region = nil
-        mappedByteCount = size
+        mapping = UnsafeMutableRawBufferPointer(start: base, count: size)
+        isWritable = true
+    }
+
+    init(_ guarded: GuardedMemory, of owner: CPUBackend) {
+        byteCount = guarded.byteCount
+        base = guarded.base
+        self.owner = owner
+        region = nil
+        mapping = guarded.mapping
         isWritable = true
     }
 
@@ -51,14 +61,14 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
         base = region.bytes.baseAddress.map { UnsafeMutableRawPointer(mutating: $0) } ?? CPUBuffer.nothing
         self.owner = owner
         self.region = region
-        mappedByteCount = 0
+        mapping = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         isWritable = false
     }
 
     deinit {
-        if mappedByteCount > 0 {
-            munmap(base, mappedByteCount)
-            owner.processor.ledger.giveBack(mappedByteCount)
+        if let start = mapping.baseAddress {
+            munmap(start, mapping.count)
+            owner.processor.ledger.giveBack(mapping.count)
         }
     }
 
