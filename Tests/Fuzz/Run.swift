@@ -38,7 +38,7 @@ struct Run {
     }
 
     /// - Returns: whether all was well.
-    mutating func perform(_ mode: inout some Mode) -> Bool {
+    mutating func perform(_ mode: inout some Mode) throws -> Bool {
         let started = Clock.now()
         var seconds: Double { Double(Clock.now() - started) / 1e9 }
         var residentAtStart = ProcessMemory.residentBytes()
@@ -50,6 +50,7 @@ struct Run {
         }
         while counted < options.count, seconds < options.seconds {
             marker.begin(index)
+            try backend.beginSession()
             let speaker = mode.speaker(for: index, Random(seed: options.seed, index: index))
             let stream = ScriptedStream(speaker, copiedTo: copy)
             let session = Session(devices: [backend], options: sessionOptions)
