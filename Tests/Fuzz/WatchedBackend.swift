@@ -124,7 +124,9 @@ final class WatchedBackend: Backend, @unchecked Sendable {
             for tensor in all {
                 guard case .placed(let buffer, let offset) = tensor.storage else { continue }
                 let place = placed.firstIndex { $0.buffer === buffer } ?? -1
-                print("  \(tensor.type.name) \(tensor.shape) strides \(tensor.strides), buffer \(place) of \(buffer.byteCount) bytes at \(offset)")
+                print(
+                    "  \(tensor.type.name) \(tensor.shape) strides \(tensor.strides), buffer \(place) of \(buffer.byteCount) bytes at \(offset)"
+                )
             }
         }
     }
