@@ -170,10 +170,13 @@ struct Drafter {
     mutating func part(of shape: Shape) -> Shape {
         var part = shape
         for dimension in 0..<4 where random.chance(35) {
-            part[dimension] = part[dimension] % 2 == 0 && part[dimension] > 0 && random.chance(40) ? part[dimension] / 2 : min(1, part[dimension])
+            part[dimension] =
+                part[dimension] % 2 == 0 && part[dimension] > 0 && random.chance(40) ? part[dimension] / 2 : min(1, part[dimension])
         }
         return part
     }
 
-    mutating func divisor(of number: Int) -> Int { number > 0 && number % 2 == 0 && random.chance(50) ? number / 2 : random.chance(50) ? 1 : number }
+    mutating func divisor(of number: Int) -> Int {
+        number > 0 && number % 2 == 0 && random.chance(50) ? number / 2 : random.chance(50) ? 1 : number
+    }
 }

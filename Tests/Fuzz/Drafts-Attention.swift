@@ -11,7 +11,8 @@ extension Drafter {
             let columns = random.chance(40) ? 1 : extent(70)
             let activations = Shape(weights[0], columns, weights[2] * small(3), weights[3] * small(2))
             return Draft(
-                .matMul(precision: random.pick(Precision.allCases)), [Draft.Source(type, weights), Draft.Source(random.chance(85) ? .f32 : floatType(), activations)])
+                .matMul(precision: random.pick(Precision.allCases)),
+                [Draft.Source(type, weights), Draft.Source(random.chance(85) ? .f32 : floatType(), activations)])
         case .matMulID:
             let type = weightType()
             let experts = small(6)
@@ -35,7 +36,8 @@ extension Drafter {
                 random.chance(20) ? Draft.Source(.f32, Shape(shape[2])) : nil,
             ]
             return Draft(.softMax(scale: float(0.3, 1), maxBias: float(0, 0, 8)), sources)
-        case .softMaxBack: return Draft(.softMaxBack(scale: float(0.3, 1), maxBias: float(0)), [Draft.Source(.f32, shape), Draft.Source(.f32, shape)])
+        case .softMaxBack:
+            return Draft(.softMaxBack(scale: float(0.3, 1), maxBias: float(0)), [Draft.Source(.f32, shape), Draft.Source(.f32, shape)])
         case .rope, .ropeBack: return rope(isBackward: kind == .ropeBack)
         case .flashAttention: return flash()
         case .flashAttentionBack:
@@ -67,14 +69,16 @@ extension Drafter {
             let (width, height, window, size) = (extent(20), extent(20), 1 + random.below(9), extent(33))
             let count = { (extent: Int) in (extent + window - 1) / window }
             return Draft(
-                .winUnpart(window: Int32(window)), [Draft.Source(.f32, Shape(size, window, window, count(width) * count(height)), loose: false)],
+                .winUnpart(window: Int32(window)),
+                [Draft.Source(.f32, Shape(size, window, window, count(width) * count(height)), loose: false)],
                 declared: .init(.f32, Shape(size, width, height)))
         case .getRelPos: return Draft(.getRelPos, [Draft.Source(.f16, Shape(extent(80), 2 * (1 + random.below(14)) - 1))])
         case .addRelPos:
             let (keys, rows, columns, heads) = (small(7), small(7), small(7), small(4))
             let relative = Draft.Source(.f32, Shape(keys, rows, columns, heads), loose: false)
             return Draft(
-                .addRelPos(inPlace: random.chance(50)), [Draft.Source(.f32, Shape(keys * keys, rows * columns, heads), loose: false), relative, relative])
+                .addRelPos(inPlace: random.chance(50)),
+                [Draft.Source(.f32, Shape(keys * keys, rows * columns, heads), loose: false), relative, relative])
         default: return recurrence(kind)
         }
     }
@@ -100,7 +104,9 @@ extension Drafter {
     private mutating func flash() -> Draft {
         let type = random.chance(70) ? floatType() : weightType()
         let other = random.chance(85) ? type : weightType()
-        let k = fitting(Shape(random.pick([64, 128, 40, 80, 96, 256, extent()]), random.pick([1, 32, 64, 100, 256, extent()]), small(3), small(2)), type)
+        let k = fitting(
+            Shape(random.pick([64, 128, 40, 80, 96, 256, extent()]), random.pick([1, 32, 64, 100, 256, extent()]), small(3), small(2)), type
+        )
         let width = random.chance(80) ? k[0] : random.pick([64, 128])
         let v = fitting(Shape(width, k[1], k[2], k[3]), other)
         let q = Shape(k[0], random.pick([1, 1, 3, 17, 40]), k[2] * small(3), k[3] * (random.chance(80) ? 1 : 2))
@@ -124,7 +130,9 @@ extension Drafter {
         switch kind {
         case .ssmConv:
             let (width, inner) = (1 + random.below(5), extent(70))
-            return Draft(.ssmConv, [Draft.Source(.f32, Shape(width - 1 + each, inner, sequences)), Draft.Source(.f32, Shape(width, inner), loose: false)])
+            return Draft(
+                .ssmConv,
+                [Draft.Source(.f32, Shape(width - 1 + each, inner, sequences)), Draft.Source(.f32, Shape(width, inner), loose: false)])
         case .ssmScan:
             let (state, head, groups, rows) = (extent(33), extent(33), small(2), small(4))
             let heads = groups * small(3)
@@ -133,8 +141,10 @@ extension Drafter {
             return Draft(
                 .ssmScan(snapshots: isPerState ? 1 : whole(1, 1, 2, 4)),
                 [
-                    Draft.Source(.f32, Shape(state, head, heads, rows), loose: false), Draft.Source(.f32, Shape(head, heads, each, sequences)),
-                    Draft.Source(.f32, Shape(heads, each, sequences), loose: false), Draft.Source(.f32, Shape(isPerState ? state : 1, heads), loose: false),
+                    Draft.Source(.f32, Shape(state, head, heads, rows), loose: false),
+                    Draft.Source(.f32, Shape(head, heads, each, sequences)),
+                    Draft.Source(.f32, Shape(heads, each, sequences), loose: false),
+                    Draft.Source(.f32, Shape(isPerState ? state : 1, heads), loose: false),
                     b, b, Draft.Source(.i32, Shape(sequences), below: rows, loose: false),
                 ])
         case .rwkvWKV6: return Draft(.rwkvWKV6, [input, input, input, Draft.Source(.f32, Shape(size, heads), loose: false), input, state])
@@ -148,7 +158,8 @@ extension Drafter {
                 .gatedDeltaNet(snapshots: whole(1, 1, 2, 3)),
                 [
                     q, q, Draft.Source(.f32, Shape(size, all, each, sequences)), Draft.Source(.f32, gates, loose: false),
-                    Draft.Source(.f32, Shape(1, all, each, sequences), loose: false), Draft.Source(.f32, Shape(size, size, all, sequences), loose: false),
+                    Draft.Source(.f32, Shape(1, all, each, sequences), loose: false),
+                    Draft.Source(.f32, Shape(size, size, all, sequences), loose: false),
                 ])
         case .dsv4HCComb:
             return Draft(
@@ -158,7 +169,8 @@ extension Drafter {
             let streams = Shape(extent(), small(5), tokens)
             let isGated = random.chance(40)
             return Draft(
-                .dsv4HCPre(scale: float(1), gated: isGated), [Draft.Source(.f32, streams), Draft.Source(.f32, isGated ? streams : Shape(streams[1], tokens))])
+                .dsv4HCPre(scale: float(1), gated: isGated),
+                [Draft.Source(.f32, streams), Draft.Source(.f32, isGated ? streams : Shape(streams[1], tokens))])
         case .dsv4HCPost:
             let (width, streams) = (extent(), small(5))
             let comb = Draft.Source(.f32, Shape(streams, streams, tokens))

@@ -24,10 +24,12 @@ extension Drafter {
         switch kind {
         case .convTranspose1D:
             return Draft(
-                .convTranspose1D(stride: whole(1, 2, 3)), [Draft.Source(kernelType(), Shape(kernelWidth, outputs, channels)), Draft.Source(.f32, Shape(width, channels))])
+                .convTranspose1D(stride: whole(1, 2, 3)),
+                [Draft.Source(kernelType(), Shape(kernelWidth, outputs, channels)), Draft.Source(.f32, Shape(width, channels))])
         case .convTranspose2D:
             return Draft(
-                .convTranspose2D(stride: whole(1, 2, 3)), [Draft.Source(kernelType(), Shape(kernelWidth, kernelHeight, outputs, channels)), Draft.Source(.f32, picture)])
+                .convTranspose2D(stride: whole(1, 2, 3)),
+                [Draft.Source(kernelType(), Shape(kernelWidth, kernelHeight, outputs, channels)), Draft.Source(.f32, picture)])
         case .im2col:
             let type: ElementType = random.pick([.f32, .f16, .bf16])
             if random.chance(70) {
@@ -43,17 +45,20 @@ extension Drafter {
             let parameters = Im2colParameters(window(), is2D: true)
             let known = [kernel, picture].map { Tensor(name: "", type: .f32, shape: $0) }
             let columns = (try? Operation.im2col(parameters).inferred(from: known, declared: .init(.f32, Shape(1))))?.shape ?? Shape(4)
-            return Draft(.im2colBack(parameters), [Draft.Source(.f32, columns), Draft.Source(.f32, kernel)], declared: .init(.f32, picture))
+            return Draft(
+                .im2colBack(parameters), [Draft.Source(.f32, columns), Draft.Source(.f32, kernel)], declared: .init(.f32, picture))
         case .im2col3D, .conv3D:
             let (depth, kernelDepth) = (random.pick([1, 3, 6]), 1 + random.below(3))
             let kernel = Shape(kernelWidth, kernelHeight, kernelDepth, channels * outputs)
             let volume = Shape(width, height, depth, channels * batch)
             let sources: [Draft.Source?] = [Draft.Source(kernelType(), kernel), Draft.Source(.f32, volume)]
             if kind == .im2col3D {
-                return Draft(.im2col3D(window3D(), channels: Int32(channels)), sources, declared: .init(random.pick([.f32, .f16]), Shape(1)))
+                return Draft(
+                    .im2col3D(window3D(), channels: Int32(channels)), sources, declared: .init(random.pick([.f32, .f16]), Shape(1)))
             }
             return Draft(
-                .conv3D(Convolution3DParameters(window3D(), channels: Int32(channels), batch: Int32(batch), outputs: Int32(outputs))), sources)
+                .conv3D(Convolution3DParameters(window3D(), channels: Int32(channels), batch: Int32(batch), outputs: Int32(outputs))),
+                sources)
         case .col2im1D:
             return Draft(
                 .col2im1D(stride: whole(1, 2, 3), channels: Int32(channels), padding: whole(0, 0, 1)),
@@ -61,7 +66,8 @@ extension Drafter {
         case .conv2D: return Draft(.conv2D(window()), [Draft.Source(kernelType(), kernel), Draft.Source(.f32, picture)])
         case .conv2DDepthwise:
             return Draft(
-                .conv2DDepthwise(window()), [Draft.Source(kernelType(), Shape(kernelWidth, kernelHeight, 1, channels)), Draft.Source(.f32, picture)])
+                .conv2DDepthwise(window()),
+                [Draft.Source(kernelType(), Shape(kernelWidth, kernelHeight, 1, channels)), Draft.Source(.f32, picture)])
         case .pool1D:
             return Draft(
                 .pool1D(random.pick(PoolKind.allCases), size: whole(1, 2, 3), stride: whole(1, 2, 3), padding: whole(0, 0, 1)),
@@ -86,7 +92,8 @@ extension Drafter {
             return Draft(.pad(PadParameters(before: before, after: after, circular: random.chance(40))), [Draft.Source(.f32, picture)])
         case .padReflect1D:
             return Draft(
-                .padReflect1D(before: Int32(random.below(width)), after: whole(0, 0, Int32(width - 1))), [Draft.Source(.f32, picture, loose: false)])
+                .padReflect1D(before: Int32(random.below(width)), after: whole(0, 0, Int32(width - 1))),
+                [Draft.Source(.f32, picture, loose: false)])
         default: return Draft(.none, [])
         }
     }

@@ -20,12 +20,19 @@ extension Drafter {
             let quantized = kind == .add && random.chance(20) ? weightType() : type
             return Draft(
                 operation,
-                [Draft.Source(quantized, fitting(shape, quantized)), Draft.Source(random.chance(70) ? .f32 : type, part(of: fitting(shape, quantized)))])
+                [
+                    Draft.Source(quantized, fitting(shape, quantized)),
+                    Draft.Source(random.chance(70) ? .f32 : type, part(of: fitting(shape, quantized))),
+                ])
         case .add1: return Draft(.add1, [one, Draft.Source(random.chance(70) ? .f32 : type, Shape(1))])
         case .addID:
             let (width, used, tokens, rows) = (extent(), small(6), small(9), small(10))
             return Draft(
-                .addID, [Draft.Source(.f32, Shape(width, used, tokens)), Draft.Source(.f32, Shape(width, rows)), Draft.Source(.i32, Shape(used, tokens), below: rows)])
+                .addID,
+                [
+                    Draft.Source(.f32, Shape(width, used, tokens)), Draft.Source(.f32, Shape(width, rows)),
+                    Draft.Source(.i32, Shape(used, tokens), below: rows),
+                ])
         case .acc, .set: return partialWrite(kind)
         case .siluBack: return Draft(.siluBack, [one, one])
         case .norm: return Draft(.norm(epsilon: float(1e-5, 0)), [f32])
@@ -75,7 +82,8 @@ extension Drafter {
         var offset = 0
         for dimension in 0..<4 { offset += strides[dimension] * random.below(whole[dimension] - part[dimension] + 1) }
         let parameters = SetParameters(
-            stride1: random.chance(5) ? 0 : strides[1], stride2: strides[2], stride3: strides[3], byteOffset: offset, inPlace: random.chance(50))
+            stride1: random.chance(5) ? 0 : strides[1], stride2: strides[2], stride3: strides[3], byteOffset: offset,
+            inPlace: random.chance(50))
         return Draft(
             kind == .acc ? .acc(parameters) : .set(parameters), [Draft.Source(type, whole, loose: false), Draft.Source(type, part)])
     }
@@ -117,7 +125,8 @@ extension Drafter {
         case .getRowsBack:
             let (width, rows, count) = (extent(), small(20), small(12))
             return Draft(
-                .getRowsBack, [Draft.Source(random.chance(80) ? .f32 : .f16, Shape(width, count)), Draft.Source(.i32, Shape(count), below: rows)],
+                .getRowsBack,
+                [Draft.Source(random.chance(80) ? .f32 : .f16, Shape(width, count)), Draft.Source(.i32, Shape(count), below: rows)],
                 declared: .init(.f32, Shape(width, rows)))
         case .setRows:
             let target = random.chance(60) ? floatType() : weightType()

@@ -143,7 +143,10 @@ final class MessageSpeaker: Speaker {
         case .getBase: bytes += Request.getBase(buffer: handle()).encoded()
         case .freeBuffer:
             // Without its buffers a session has little to say.
-            if random.chance(80) { return bytes += Request.getBase(buffer: handle()).encoded() }
+            if random.chance(80) {
+                bytes += Request.getBase(buffer: handle()).encoded()
+                return
+            }
             let handle = handle()
             rooms.removeAll { $0.handle == handle }
             bytes += Request.freeBuffer(buffer: handle).encoded()

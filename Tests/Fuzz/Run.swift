@@ -38,7 +38,7 @@ struct Run {
     }
 
     /// - Returns: whether all was well.
-    mutating func perform(_ mode: inout some Mode) -> Bool {
+    mutating func perform(_ mode: inout some Mode) throws -> Bool {
         let started = Clock.now()
         var seconds: Double { Double(Clock.now() - started) / 1e9 }
         var residentAtStart = ProcessMemory.residentBytes()
@@ -50,6 +50,7 @@ struct Run {
         }
         while counted < options.count, seconds < options.seconds {
             marker.begin(index)
+            try backend.beginSession()
             let speaker = mode.speaker(for: index, Random(seed: options.seed, index: index))
             let stream = ScriptedStream(speaker, copiedTo: copy)
             let session = Session(devices: [backend], options: sessionOptions)
@@ -91,13 +92,16 @@ struct Run {
     private func report(_ seconds: Double, _ residentAtStart: Int, _ faults: [String]) {
         let name = options.mode?.rawValue ?? ""
         let rate = Int(Double(counted) / max(seconds, 1e-9))
-        print("\(counted) \(name) in \(cases) sessions, \(Report.fixed(seconds, 1)) s, \(rate) a second; \(backend.name), seed \(options.seed)")
+        print(
+            "\(counted) \(name) in \(cases) sessions, \(Report.fixed(seconds, 1)) s, \(rate) a second; \(backend.name), seed \(options.seed)"
+        )
         print("  sessions: " + ends.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
         let accepted = backend.counts.values.reduce(0) { $0 + $1.accepted }
         let asked = backend.counts.values.reduce(0) { $0 + $1.asked }
         print(
             "  graphs: \(graphsAsked), \(Report.share(graphCount, graphsAsked)) accepted and computed; nodes: \(asked) in graphs read whole, \(Report.share(accepted, asked)) accepted; operations accepted: "
-                + "\(backend.counts.values.count { $0.accepted > 0 }); too much work: \(backend.tooMuchCount), stopped: \(backend.stoppedCount)")
+                + "\(backend.counts.values.count { $0.accepted > 0 }); too much work: \(backend.tooMuchCount), stopped: \(backend.stoppedCount)"
+        )
         print("  slowest message: \(Report.duration(slowest.nanoseconds)), case \(slowest.index)")
         let now = ProcessMemory.residentBytes()
         print("  resident: \(residentAtStart >> 20) MiB after \(min(cases, Run.warmUp)) sessions, \(now >> 20) MiB at the end")

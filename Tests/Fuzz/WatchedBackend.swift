@@ -28,7 +28,9 @@ final class WatchedBackend: Backend, @unchecked Sendable {
         }
     }
 
-    let cpu: CPUBackend
+    private let processor: CPUBackend
+    /// The lane of the session that is being held, as each connection of a worker has one.
+    private var cpu: CPUBackend
     /// Bytes of one buffer at most.
     private let limit: Int
     private var placed: [Placed] = []
@@ -39,9 +41,19 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     /// Set where a run wrote around a buffer.
     private(set) var violation: String?
 
+    /// Whether each graph is printed before it is prepared.
+    var describesGraphs = false
+
     init(_ cpu: CPUBackend, bufferLimit: Int) {
+        processor = cpu
         self.cpu = cpu
         limit = bufferLimit
+    }
+
+    /// Before each session.
+    func beginSession() throws(BackendError) {
+        cpu = try processor.lane()
+        placed.removeAll(keepingCapacity: true)
     }
 
     var name: String { cpu.name }
@@ -61,6 +73,7 @@ final class WatchedBackend: Backend, @unchecked Sendable {
     func supports(_ id: TensorID, of graph: Graph) -> Bool { cpu.supports(id, of: graph) }
 
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan {
+        if describesGraphs { describe(graph) }
         let kinds = graph.nodes.map { graph[$0].operation.kind }
         for kind in kinds { counts[kind, default: Counts()].asked += 1 }
         let plan: any Plan
@@ -99,6 +112,21 @@ final class WatchedBackend: Backend, @unchecked Sendable {
         for place in placed where violation == nil {
             if let buffer = place.buffer, !buffer.isPaddingUntouched {
                 violation = "the memory around a buffer of \(buffer.byteCount) bytes was written after \(after)"
+            }
+        }
+    }
+
+    private func describe(_ graph: Graph) {
+        for id in graph.nodes {
+            let node = graph[id]
+            let all = [node] + node.sources.compactMap { $0.map { graph[$0] } }
+            print("\(node.operation)")
+            for tensor in all {
+                guard case .placed(let buffer, let offset) = tensor.storage else { continue }
+                let place = placed.firstIndex { $0.buffer === buffer } ?? -1
+                print(
+                    "  \(tensor.type.name) \(tensor.shape) strides \(tensor.strides), buffer \(place) of \(buffer.byteCount) bytes at \(offset)"
+                )
             }
         }
     }

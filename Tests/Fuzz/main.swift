@@ -26,17 +26,18 @@ func fuzz(_ options: Options) throws -> Bool {
     limits.graphSeconds = 0.5
     let cpu = try CPUBackend(variant: options.variant, threads: options.threads, limits: limits)
     let backend = WatchedBackend(cpu, bufferLimit: 8 << 20)
+    backend.describesGraphs = options.only != nil
     var run = Run(options, backend, CaseMarker(options))
     switch options.mode {
     case .messages?:
         var mode = MessageMode()
-        return run.perform(&mode)
+        return try run.perform(&mode)
     case .sessions?:
         var mode = SessionMode(try SessionRecording.all(in: options.corpus))
-        return run.perform(&mode)
+        return try run.perform(&mode)
     case .graphs?:
         var mode = GraphMode()
-        let isWell = run.perform(&mode)
+        let isWell = try run.perform(&mode)
         if options.showsTable { print(Report.table(backend.counts, drawn: mode.drawn)) }
         return isWell
     case nil: return false

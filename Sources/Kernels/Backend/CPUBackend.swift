@@ -140,7 +140,7 @@ public final class CPUBackend: Backend {
         let sections = Schedule.sections(of: builder.phases, workers: workers.list, faults: faults)
         return CPUPlan(
             backend: self, graph: graph, operands: builder.operands, sections: sections, storage: builder.storage,
-            computeByteCount: builder.byteCount)
+            computeByteCount: builder.byteCount, scratchByteCount: builder.scratchByteCount)
     }
 
     // MARK: Running
@@ -178,6 +178,7 @@ public final class CPUBackend: Backend {
             if faults.shouldStop { break }
             faults.extend(by: processor.turns.offer(&turn))
         }
+        processor.releaseScratch(after: plan.scratchByteCount)
         processor.turns.giveBack(turn)
         guard let stop = faults.current else { return }
         switch stop {

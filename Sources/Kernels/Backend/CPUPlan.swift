@@ -13,6 +13,8 @@ public final class CPUPlan: Plan, @unchecked Sendable {
     let sections: [Section]
     /// Whether any section is for more than one thread.
     let sharesWork: Bool
+    /// Bytes of each thread's own memory.
+    let scratchByteCount: Int
     /// Pointer tables and small constants of the sections.
     private let storage: PlanStorage
 
@@ -22,7 +24,7 @@ public final class CPUPlan: Plan, @unchecked Sendable {
 
     init(
         backend: CPUBackend, graph: Graph, operands: [Operand?], sections: [Section], storage: PlanStorage,
-        computeByteCount: Int
+        computeByteCount: Int, scratchByteCount: Int
     ) {
         self.backend = backend
         self.graph = graph
@@ -31,6 +33,7 @@ public final class CPUPlan: Plan, @unchecked Sendable {
         sharesWork = sections.contains { !$0.isSerial }
         self.storage = storage
         self.computeByteCount = computeByteCount
+        self.scratchByteCount = scratchByteCount
     }
 
     /// The memory of a part of a tensor, for a step's writes and reads.

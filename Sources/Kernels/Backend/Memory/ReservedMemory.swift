@@ -76,4 +76,10 @@ final class ReservedMemory: @unchecked Sendable {
         }
         byteCount = rounded
     }
+
+    /// Gives the system back what lies above the first `count` bytes; it stays usable, its content is lost.
+    func release(above count: Int) {
+        guard let kept = Pages.roundedUp(count), kept < byteCount else { return }
+        madvise(base + kept, byteCount - kept, MADV_DONTNEED)
+    }
 }

@@ -44,8 +44,10 @@ extension PlanBuilder {
         let times = (a.n0 / count, a.n1 / result.n1, a.n2 / result.n2, a.n3 / result.n3)
         try needScratch(reader.scratchCount * 4)
         let perRow = times.1 &* times.2 &* times.3
+        // Short sums cost what calling for them does.
+        let perSum = Double(count) * (reader.isDirect ? 0.3 : 1.5) + 25
         addPhase(
-            over: result.rowCount, costPerUnit: Double(a.n0) * Double(perRow) * 0.3 + 10, reads: a.ranges,
+            over: result.rowCount, costPerUnit: perSum * Double(times.0) * Double(perRow) + 10, reads: a.ranges,
             writes: result.ranges
         ) { worker, range in
             for row in range {

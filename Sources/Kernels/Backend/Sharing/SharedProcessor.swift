@@ -36,4 +36,15 @@ final class SharedProcessor: Sendable {
             for memory in scratch { try memory.grow(to: byteCount) }
         }
     }
+
+    /// Thread memory that is kept between graphs, each thread's.
+    private static let keptScratch = 64 << 20
+
+    /// After a graph that used so much, with the turn still in hand: one unusual graph must not cost memory for good.
+    func releaseScratch(after byteCount: Int) {
+        if byteCount <= SharedProcessor.keptScratch { return }
+        growing.withLock { _ in
+            for memory in scratch { memory.release(above: SharedProcessor.keptScratch) }
+        }
+    }
 }

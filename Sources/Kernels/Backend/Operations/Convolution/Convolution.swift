@@ -54,7 +54,9 @@ extension PlanBuilder {
         // Tiles that stay in cache, and enough of them for all threads.
         let total = places * patches.batches
         let share = max(16, total / (threadCount * 6))
-        let tile = min(places, max(16, min(512, min(share, 65536 / length)) & ~15))
+        // Of patches too long for that, as few as fit 16 MiB.
+        let least = max(1, min(16, (4 << 20) / length))
+        let tile = min(places, max(least, min(512, min(share, 65536 / length)) & ~15))
         let tiles = (places + tile - 1) / tile
         let pointerOffset = (product.scratchByteCount(length, outputs) + 63) & ~63
         let patchOffset = (pointerOffset + outputs * 8 + 63) & ~63
@@ -63,7 +65,8 @@ extension PlanBuilder {
         try needScratch(patchOffset + patchBytes)
         let multiply = product.multiply
         let results = result.base.assumingMemoryBound(to: Float.self)
-        let perPatch = Double(length) * (1 + Double(outputs) / 30) + Double(outputs) + 20
+        let perElement = length > 1 << 18 ? 3.0 : 1.0
+        let perPatch = Double(length) * (perElement + Double(outputs) / 30) + Double(outputs) + 20
         addPhase(
             over: tiles * patches.batches, costPerUnit: perPatch * Double(tile), reads: [packed.addresses] + image.ranges,
             writes: result.ranges
