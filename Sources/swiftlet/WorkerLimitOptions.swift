@@ -11,7 +11,7 @@ struct WorkerLimitOptions: ParsableArguments {
     @Option(name: .customLong("max-buffers"), help: ArgumentHelp("Buffers of one connection.", valueName: "n"))
     var buffers = defaults.buffers
 
-    @Option(name: .customLong("max-graph"), help: ArgumentHelp("Size of one graph's message, such as 256M.", valueName: "size"))
+    @Option(name: .customLong("max-graph"), help: ArgumentHelp("Size of one graph's message, such as 64M.", valueName: "size"))
     var graph = ByteSize(defaults.graphByteCount)
 
     @Option(

@@ -57,6 +57,21 @@ struct SessionTests {
         #expect(floats(answers[2]) == [15, 25, 35, 45])
     }
 
+    /// Programs that measure operations list one many times.
+    @Test func nodesThatAreListedTwiceAreComputedTwice() throws {
+        var talk = Conversation()
+        talk.say(.allocateBuffer(device: 0, byteCount: 4096))
+        talk.say(.setTensor(.floats(1, [4]), isCacheable: false, offset: 0), data: bytes([1, 2, 3, 4]))
+        talk.say(.setTensor(.floats(2, [4], at: 32), isCacheable: false, offset: 0), data: bytes([10, 20, 30, 40]))
+        // In place, so that it shows.
+        let sum = TensorRecord.floats(3, [4], operation: 2, sources: [1, 2])
+        talk.compute(GraphMessage(nodes: [3, 3, 3], tensors: [sum, .floats(1, [4]), .floats(2, [4], at: 32)]))
+        talk.say(.getTensor(.floats(1, [4]), offset: 0, byteCount: 16))
+        let (end, answers) = try talk.held()
+        #expect(end.isClosed)
+        #expect(floats(answers[1]) == [31, 62, 93, 124])
+    }
+
     /// ggml's casts name themselves as what they are written into.
     @Test func castsThatReadThemselves() throws {
         var talk = Conversation()

@@ -47,7 +47,7 @@ public struct WorkerOptions: Sendable {
         /// Of one connection. A head has a handful for each model and context.
         public var buffers = 4096
         /// Bytes of one graph's message. A step of a model of 1,000 layers takes some 20 MB.
-        public var graphByteCount = 256 << 20
+        public var graphByteCount = 64 << 20
         /// Bytes of graphs' messages that are kept for one connection, to be asked for again.
         public var keptGraphByteCount = 1 << 30
         /// Seconds that one graph may compute.

@@ -19,12 +19,16 @@ struct GraphCache {
     private var clock: UInt64 = 0
     private var preparedCount = 0
     private let preparedLimit: Int
+    /// Bytes of the messages of prepared graphs: plans take some times as much.
+    private var preparedByteCount = 0
+    private let preparedByteLimit: Int
     /// Bytes of all messages.
     private(set) var byteCount = 0
     private let byteLimit: Int
 
     init(_ options: SessionOptions) {
         preparedLimit = max(1, options.preparedGraphCount)
+        preparedByteLimit = options.preparedGraphByteCount
         byteLimit = options.keptGraphByteCount
     }
 
@@ -40,6 +44,7 @@ struct GraphCache {
         if entries.count >= GraphCache.limit {
             entries.removeAll(keepingCapacity: true)
             preparedCount = 0
+            preparedByteCount = 0
             byteCount = 0
         }
         remove(uid)
@@ -47,15 +52,22 @@ struct GraphCache {
         byteCount += message.count
         clock += 1
         entries[uid] = Entry(nodeCount: nodeCount, message: message, handles: handles, plan: plan, lastUse: clock)
-        preparedCount += 1
+        countPrepared(message)
         evict()
         return true
+    }
+
+    private mutating func countPrepared(_ message: [UInt8]) {
+        preparedCount += 1
+        preparedByteCount += message.count
     }
 
     private mutating func remove(_ uid: UInt64) {
         guard let entry = entries.removeValue(forKey: uid) else { return }
         byteCount -= entry.message.count
-        if entry.plan != nil { preparedCount -= 1 }
+        if entry.plan == nil { return }
+        preparedCount -= 1
+        preparedByteCount -= entry.message.count
     }
 
     enum Found {
@@ -73,9 +85,9 @@ struct GraphCache {
 
     /// Puts the plan of a graph back that had only its message.
     mutating func restore(_ uid: UInt64, _ plan: any Plan) {
-        guard entries[uid] != nil, entries[uid]?.plan == nil else { return }
+        guard let entry = entries[uid], entry.plan == nil else { return }
         entries[uid]?.plan = plan
-        preparedCount += 1
+        countPrepared(entry.message)
         evict()
     }
 
@@ -84,13 +96,15 @@ struct GraphCache {
         for (uid, entry) in entries where entry.handles.contains(handle) { remove(uid) }
     }
 
+    /// Leaves the one used last ready, however large it is.
     private mutating func evict() {
-        while preparedCount > preparedLimit {
+        while preparedCount > preparedLimit || (preparedByteCount > preparedByteLimit && preparedCount > 1) {
             guard let oldest = entries.filter({ $0.value.plan != nil }).min(by: { $0.value.lastUse < $1.value.lastUse }) else {
                 return
             }
             entries[oldest.key]?.plan = nil
             preparedCount -= 1
+            preparedByteCount -= oldest.value.message.count
         }
     }
 }

@@ -10,6 +10,9 @@ struct GraphReader {
     private let buffers: BufferTable
     private let dialect: Dialect
 
+    /// Nodes that may be listed however few tensors there are.
+    private static let leastNodeLimit = 1 << 16
+
     private var graph = Graph()
     private var indices: [UInt64: TensorID] = [:]
     /// Handles of the buffers that the graph touches.
@@ -35,12 +38,20 @@ struct GraphReader {
         for node in nodes where node != 0 {
             let record = try record(node, neededBy: "the list of nodes")
             guard try isComputed(record) else { continue }
-            guard isNode.insert(node).inserted else {
-                throw SessionError(.graph, nil, "tensor \"\(record.name)\" is listed as a node twice")
-            }
+            isNode.insert(node)
         }
+        // An id is far smaller than what it makes.
+        guard nodes.count <= max(GraphReader.leastNodeLimit, 2 * records.count) else {
+            throw SessionError(.limit, nil, "\(nodes.count) nodes of \(records.count) tensors")
+        }
+        var isListed = Set<UInt64>(minimumCapacity: isNode.count)
         for node in nodes where isNode.contains(node) {
-            try add(node, isNode)
+            if isListed.insert(node).inserted {
+                try add(node, isNode)
+            } else {
+                // Listed again, it is computed again, into the same place: whoever measures an operation does that.
+                try append(try record(node, neededBy: "the list of nodes"), isNode: true)
+            }
             if let index = indices[node] { graph.nodes.append(index) }
         }
     }

@@ -1,13 +1,15 @@
 /// What a session offers, and how much of it.
 public struct SessionOptions: Sendable {
     /// Bytes of one graph's message at most. A step of a model of 1,000 layers takes some 20 MB.
-    public var graphByteCount = 256 << 20
+    public var graphByteCount = 64 << 20
     /// Bytes of the graphs' messages that are kept, per device, for heads to ask for again.
     public var keptGraphByteCount = 1 << 30
     /// Buffers at most. Heads have a handful for each model and context.
     public var bufferCount = 4096
     /// Graphs that are kept ready to run, per device; of the others only the message is kept.
     public var preparedGraphCount = 64
+    /// Bytes of the messages of graphs that are kept ready, per device. Memory for being ready is some times as much.
+    public var preparedGraphByteCount = 128 << 20
     /// Where tensors are kept over connections; nil for nowhere.
     public var cache: TensorCache?
     /// Who this session's contents in the cache belong to: sessions of one scope are served what any of them stored, and
