@@ -22,6 +22,8 @@ struct Run {
     private var graphCount = 0
     private var slowest: (nanoseconds: UInt64, index: Int) = (0, 0)
     private var slowCases: [Int] = []
+    /// Cases held again since they were slow, which they were not each time unless they are among ``slowCases``.
+    private var suspicions = 0
     private var ends: [String: Int] = [:]
     /// A message may take this long.
     private static let patience: UInt64 = 1_000_000_000
@@ -50,15 +52,15 @@ struct Run {
         }
         while counted < options.count, seconds < options.seconds {
             marker.begin(index)
-            try backend.beginSession()
-            let speaker = mode.speaker(for: index, Random(seed: options.seed, index: index))
-            let stream = ScriptedStream(speaker, copiedTo: copy)
-            let session = Session(devices: [backend], options: sessionOptions)
-            let end = session.serve(stream)
-            graphCount += session.activity.graphCount
-            graphsAsked += stream.graphCount
-            stream.endMessage()
-            note(end, stream, index)
+            let (end, stream) = try hold(mode.speaker(for: index, random(index)), copiedTo: copy)
+            var took = stream.slowestNanoseconds
+            // Whoever else uses the machine is no fault of the message's: it is slow if it is so each time.
+            for _ in 0..<2 where took > Run.patience && options.only == nil {
+                suspicions += 1
+                marker.begin(index)
+                took = min(took, try hold(mode.speaker(for: index, random(index)), copiedTo: nil).stream.slowestNanoseconds)
+            }
+            note(end, took, index)
             counted += mode.count(of: stream)
             backend.checkPadding("the session")
             if let violation = backend.violation {
@@ -79,9 +81,24 @@ struct Run {
         return faults.isEmpty
     }
 
-    private mutating func note(_ end: SessionEnd, _ stream: ScriptedStream, _ index: Int) {
-        if stream.slowestNanoseconds > slowest.nanoseconds { slowest = (stream.slowestNanoseconds, index) }
-        if stream.slowestNanoseconds > Run.patience { slowCases.append(index) }
+    private func random(_ index: Int) -> Random { Random(seed: options.seed, index: index) }
+
+    private mutating func hold(
+        _ speaker: any Speaker, copiedTo copy: FileHandle?
+    ) throws -> (end: SessionEnd, stream: ScriptedStream) {
+        try backend.beginSession()
+        let stream = ScriptedStream(speaker, copiedTo: copy)
+        let session = Session(devices: [backend], options: sessionOptions)
+        let end = session.serve(stream)
+        stream.endMessage()
+        graphCount += session.activity.graphCount
+        graphsAsked += stream.graphCount
+        return (end, stream)
+    }
+
+    private mutating func note(_ end: SessionEnd, _ nanoseconds: UInt64, _ index: Int) {
+        if nanoseconds > slowest.nanoseconds { slowest = (nanoseconds, index) }
+        if nanoseconds > Run.patience { slowCases.append(index) }
         switch end {
         case .closed: ends["closed", default: 0] += 1
         case .lost: ends["cut short", default: 0] += 1
@@ -102,7 +119,7 @@ struct Run {
             "  graphs: \(graphsAsked), \(Report.share(graphCount, graphsAsked)) accepted and computed; nodes: \(asked) in graphs read whole, \(Report.share(accepted, asked)) accepted; operations accepted: "
                 + "\(backend.counts.values.count { $0.accepted > 0 }); too much work: \(backend.tooMuchCount), stopped: \(backend.stoppedCount)"
         )
-        print("  slowest message: \(Report.duration(slowest.nanoseconds)), case \(slowest.index)")
+        print("  slowest message: \(Report.duration(slowest.nanoseconds)), case \(slowest.index); held again for slowness: \(suspicions)")
         let now = ProcessMemory.residentBytes()
         print("  resident: \(residentAtStart >> 20) MiB after \(min(cases, Run.warmUp)) sessions, \(now >> 20) MiB at the end")
         for fault in faults { print("FAULT  \(fault)") }

@@ -21,9 +21,9 @@ do {
 
 func fuzz(_ options: Options) throws -> Bool {
     if let path = options.replay { return try replay(path, options) }
-    // No message may take a second, so that no graph may take as long.
+    // No message may take a second, and the sanitizer makes five of one.
     var limits = CPUBackend.Limits()
-    limits.graphSeconds = 0.5
+    limits.graphSeconds = 0.2
     let cpu = try CPUBackend(variant: options.variant, threads: options.threads, limits: limits)
     let backend = WatchedBackend(cpu, bufferLimit: 8 << 20)
     backend.describesGraphs = options.only != nil

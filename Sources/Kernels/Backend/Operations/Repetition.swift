@@ -41,7 +41,8 @@ extension PlanBuilder {
         let reader = try reader(id, a)
         let add = vector.add
         let count = result.n0
-        let times = (a.n0 / count, a.n1 / result.n1, a.n2 / result.n2, a.n3 / result.n3)
+        // Next to an extent of 0 the others say nothing, and could be any number.
+        let times = a.isEmpty ? (0, 0, 0, 0) : (a.n0 / count, a.n1 / result.n1, a.n2 / result.n2, a.n3 / result.n3)
         try needScratch(reader.scratchCount * 4)
         let perRow = times.1 &* times.2 &* times.3
         // Short sums cost what calling for them does.

@@ -36,7 +36,7 @@ extension PlanBuilder {
                 guard index >= 0, index < limit else { return worker.report(index: index, limit: limit, at: id) }
                 let source = a.row3(index, i2, i3)
                 if isPlain {
-                    memcpy(target, source, result.n0 &* 4)
+                    memmove(target, source, result.n0 &* 4)
                 } else {
                     convert?(source, target.assumingMemoryBound(to: Float.self), result.n0)
                 }
@@ -84,7 +84,7 @@ extension PlanBuilder {
     /// What writes F32 values as `type`; nil if nothing does.
     func rowWriter(_ type: ElementType) -> (@Sendable (UnsafePointer<Float>, UnsafeMutableRawPointer, Int) -> Void)? {
         switch type {
-        case .f32: { memcpy($1, $0, $2 &* 4) }
+        case .f32: { memmove($1, $0, $2 &* 4) }
         case .f16: vector.f32ToF16
         default: tables.conversions[type.rawValue]?.fromF32
         }
