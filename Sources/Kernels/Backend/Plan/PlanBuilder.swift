@@ -22,8 +22,8 @@ struct PlanBuilder {
     /// Whether the current node is only checked.
     private var isDiscarding = false
     private var arenaBase: UnsafeMutableRawPointer?
-    /// Nanoseconds of all phases on one thread, estimated.
-    private var cost = 0
+    /// Nanoseconds that all phases take, estimated: a phase of one piece is one thread's.
+    private var time = 0
 
     /// Nodes that an earlier node's phases compute too.
     var isFused: [Bool]
@@ -83,8 +83,9 @@ struct PlanBuilder {
 
     /// Work can be far more than what memory bounds: strides of 0 ask for any amount over a few bytes.
     private func checkWork(_ node: TensorID) throws(BackendError) {
-        guard let limit = backend.processor.graphLimit, UInt64(cost / threadCount) > limit else { return }
-        let message = "up to here the graph is \(cost / threadCount / 1_000_000_000) s of work; \(backend.processor.graphSeconds) s are allowed"
+        guard let limit = backend.processor.graphLimit, UInt64(time) > limit else { return }
+        let seconds = Double(time / 1_000_000) / 1000
+        let message = "up to here the graph is \(seconds) s of work; \(backend.processor.graphSeconds) s are allowed"
         throw BackendError(.tooMuchWork, tensor: graph[node].name, message)
     }
 
@@ -238,8 +239,8 @@ struct PlanBuilder {
     mutating func add(_ phase: Phase) {
         if phase.pieces <= 0 || isDiscarding { return }
         for write in phase.writes { shared.forget(overlapping: write) }
-        let (sum, overflow) = cost.addingReportingOverflow(max(0, phase.cost))
-        cost = overflow ? Int.max : sum
+        let (sum, overflow) = time.addingReportingOverflow(max(0, phase.cost) / min(threadCount, phase.pieces))
+        time = overflow ? Int.max : sum
         phases.append(phase)
     }
 
