@@ -110,7 +110,10 @@ struct WorkerCommand: AsyncParsableCommand {
             throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
         }
         if LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format must be text or json.") }
-        if !(statusSeconds >= 0) { throw ValidationError("--status must not be negative.") }
+        if !(statusSeconds >= 0 && statusSeconds <= 1e8) { throw ValidationError("--status must be from 0 to 1e8.") }
+        for (size, name) in [(memory, "--memory"), (cacheSize, "--cache-size")] where size?.count == 0 {
+            throw ValidationError("\(name) must be more than 0.")
+        }
     }
 
     private func address() throws -> (hosts: [String], port: Int) {
@@ -187,7 +190,7 @@ struct WorkerCommand: AsyncParsableCommand {
         options.allowsCollectives = collectives
         options.threads = threads.threads
         options.variant = variant
-        options.devices = devices.map { $0.split(separator: ",").map(String.init) } ?? []
+        options.devices = words(devices ?? "")
         if usesCache || cacheFolder != nil || cacheSize != nil {
             options.cacheFolder = cacheFolder ?? WorkerOptions.defaultCacheFolder(ProcessInfo.processInfo.environment)
         }

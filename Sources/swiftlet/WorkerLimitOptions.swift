@@ -8,15 +8,18 @@ struct WorkerLimitOptions: ParsableArguments {
     @Option(name: .customLong("max-connections"), help: ArgumentHelp("Connections at a time.", valueName: "n"))
     var connections = defaults.connections
 
+    @Option(name: .customLong("max-per-client"), help: ArgumentHelp("Connections at a time from one address.", valueName: "n"))
+    var connectionsPerClient = defaults.connectionsPerClient
+
     @Option(name: .customLong("max-buffers"), help: ArgumentHelp("Buffers of one connection.", valueName: "n"))
     var buffers = defaults.buffers
 
-    @Option(name: .customLong("max-graph"), help: ArgumentHelp("Size of one graph's message, such as 64M.", valueName: "size"))
+    @Option(name: .customLong("max-graph"), help: ArgumentHelp("Size of one graph's message, such as 32M.", valueName: "size"))
     var graph = ByteSize(defaults.graphByteCount)
 
     @Option(
         name: .customLong("max-kept-graphs"),
-        help: ArgumentHelp("Size of the graphs that one connection has kept for it, such as 1G.", valueName: "size"))
+        help: ArgumentHelp("Size of the graphs that one connection has kept for it, such as 1G; all have twice that.", valueName: "size"))
     var keptGraphs = ByteSize(defaults.keptGraphByteCount)
 
     @Option(name: .customLong("graph-timeout"), help: ArgumentHelp("Seconds that one graph may compute.", valueName: "s"))
@@ -45,6 +48,7 @@ struct WorkerLimitOptions: ParsableArguments {
 
     func validate() throws {
         try checkPositive(connections, "--max-connections", atMost: 65536)
+        try checkPositive(connectionsPerClient, "--max-per-client", atMost: 65536)
         try checkPositive(buffers, "--max-buffers", atMost: 1 << 20)
         try checkPositive(graph.count, "--max-graph", atMost: 1 << 40)
         try checkPositive(keptGraphs.count, "--max-kept-graphs", atMost: 1 << 44)
@@ -61,6 +65,7 @@ struct WorkerLimitOptions: ParsableArguments {
     var limits: WorkerOptions.Limits {
         var limits = WorkerOptions.Limits()
         limits.connections = connections
+        limits.connectionsPerClient = connectionsPerClient
         limits.buffers = buffers
         limits.graphByteCount = graph.count
         limits.keptGraphByteCount = keptGraphs.count

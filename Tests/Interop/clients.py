@@ -94,7 +94,9 @@ def check_many(figures):
     right = sum(text == alone[prompt] for (text, _), prompt in zip(results, prompts))
     rates = [rate for _, rate in results]
     report.check(right == CLIENTS, f"{right} of {CLIENTS} heads at once answer as each does alone; up to {most:.0f} connections")
-    report.check(min(rates) > 0 and max(rates) <= 2 * min(rates),
+    # In a sample their loads and ends weigh more than the time in which all of them run.
+    limit = 5 if SHORT else 2
+    report.check(min(rates) > 0 and max(rates) <= limit * min(rates),
                  f"their rates are within {max(rates) / max(min(rates), 1e-9):.2f} × of each other: {min(rates):.1f} to {max(rates):.1f} tokens/s")
     for connection, handle, base in waiting:
         with connection:
@@ -126,17 +128,8 @@ def check_kill_long_graph(figures):
     """A client that vanishes while a single graph computes for many seconds."""
     server = figures.server
     connection, _, _ = greeted(server)
-    size = 512 << 20
-    handle = struct.unpack("<QQ", ask(connection, message(0, struct.pack("<IQ", 0, size))))[0]
-    base = struct.unpack("<Q", ask(connection, message(3, struct.pack("<Q", handle))))[0]
-    n = 6144
-    matrix = lambda number, at, **more: record(handle, base + at, ne=(n, n, 1, 1), id=number, **more)  # noqa: E731
-    step = 4 * n * n
-    nodes = list(range(3, 103))
-    tensors = [matrix(1, 0), matrix(2, step)] + [matrix(node, 2 * step, operation=MUL_MAT, sources=(1, 2)) for node in nodes]
-    graph = message(10, struct.pack("<IQI", 0, 0, len(nodes)) + b"".join(struct.pack("<Q", node) for node in nodes)
-                    + struct.pack("<I", len(tensors)) + b"".join(tensors))
-    connection.sendall(graph)
+    connection.sendall(long_graph(connection, 100, n=6144))
+    size = 3 * 4 * 6144 * 6144
     computing = figures.wait(lambda now: now["sessions_computing"] >= 1, 10)
     connection.close()
     took = figures.wait(lambda now: now["sessions"] == 0 and now["memory_lent_bytes"] < size, 5)
@@ -267,6 +260,12 @@ def check_places():
     with RPCServer("swiftlet", "--allow", "10.0.0.0/8,192.168.1.7") as server:
         connection = socket.create_connection(("127.0.0.1", server.port))
         report.check(closes_within(connection, 5), "an address that --allow does not name is turned away")
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            pass
+    except OSError:
+        report.note("LEFT OUT: this machine has no IPv6, so nothing is said of it")
+        return
     port = free_port()
     process = subprocess.Popen(
         [os.environ.get("SWIFTLET") or str(ROOT / ".build" / "release" / "swiftlet"), "worker", "-H", "127.0.0.1,::1", "-p", str(port),
@@ -281,6 +280,35 @@ def check_places():
     process.send_signal(signal.SIGTERM)
     report.check(process.wait(15) == 0, "SIGTERM ends the worker with status 0")
     process.stderr.close()
+
+
+def long_graph(connection, count, n=2048):
+    """A graph of so many products of matrices, and a read of the first result's row behind it, not yet sent."""
+    size = 3 * 4 * n * n
+    handle = struct.unpack("<QQ", ask(connection, message(0, struct.pack("<IQ", 0, size))))[0]
+    base = struct.unpack("<Q", ask(connection, message(3, struct.pack("<Q", handle))))[0]
+    matrix = lambda number, at, **more: record(handle, base + at, ne=(n, n, 1, 1), id=number, **more)  # noqa: E731
+    nodes = list(range(3, 3 + count))
+    tensors = [matrix(1, 0), matrix(2, 4 * n * n)]
+    tensors += [matrix(node, 8 * n * n, operation=MUL_MAT, sources=(1, 2)) for node in nodes]
+    graph = message(10, struct.pack("<IQI", 0, 0, len(nodes)) + b"".join(struct.pack("<Q", node) for node in nodes)
+                    + struct.pack("<I", len(tensors)) + b"".join(tensors))
+    return graph + message(8, matrix(3, 8 * n * n) + struct.pack("<QQ", 0, 4 * n))
+
+
+def check_stop_in_a_graph():
+    """SIGTERM in the middle of a graph of a second or more."""
+    with Figures("--grace", 60) as figures:
+        server = figures.server
+        busy, _, _ = greeted(server)
+        busy.sendall(long_graph(busy, 10))
+        figures.wait(lambda now: now["sessions_computing"] >= 1, 10)
+        server.process.send_signal(signal.SIGTERM)
+        busy.settimeout(60)
+        started = time.monotonic()
+        answer = exact(busy, struct.unpack("<Q", exact(busy, 8))[0])
+        report.check(len(answer) == 4 * 2048, f"a graph that is computed when SIGTERM comes is answered, {time.monotonic() - started:.1f} s later")
+        report.check(server.process.wait(15) == 0, "then the worker ends with status 0")
 
 
 def check_stop():
@@ -312,6 +340,7 @@ def main():
     check_memory()
     check_places()
     check_stop()
+    check_stop_in_a_graph()
     report.finish()
 
 

@@ -125,7 +125,7 @@ struct RefusalTests {
 
     /// A chain as long as the message allows is walked, not recursed into.
     @Test func longChains() throws {
-        let count: UInt64 = 200_000
+        let count: UInt64 = 100_000
         var tensors = [TensorRecord.floats(1, [1])]
         for id in 2...count { tensors.append(.floats(id, [1], operation: 2, sources: [id - 1, id - 1])) }
         // Only the last is a node: what it reads is memory, whatever made it.

@@ -55,9 +55,9 @@ public final class CPUBackend: Backend {
         try self.init(SharedProcessor(variant: chosen, kernels: kernels, threads: threads, limits: limits))
     }
 
-    private init(_ processor: SharedProcessor) throws(BackendError) {
+    private init(_ processor: SharedProcessor, arenaLimit: Int = .max) throws(BackendError) {
         self.processor = processor
-        arena = try ReservedMemory(capacity: processor.arenaCapacity)
+        arena = try ReservedMemory(capacity: min(processor.arenaCapacity, arenaLimit))
         let faults = FaultRecord()
         self.faults = faults
         workers = WorkerList(
@@ -70,7 +70,10 @@ public final class CPUBackend: Backend {
     /// computes a long graph the other gets its turns.
     ///
     /// - Throws: `outOfMemory`.
-    public func lane() throws(BackendError) -> CPUBackend { try CPUBackend(processor) }
+    public func lane() throws(BackendError) -> CPUBackend {
+        // Hundreds of lanes share the addresses that there are.
+        try CPUBackend(processor, arenaLimit: 1 << 37)
+    }
 
     public func memory() throws(BackendError) -> DeviceMemory { processor.ledger.memory() }
 
@@ -137,10 +140,12 @@ public final class CPUBackend: Backend {
             try arena.grow(to: builder.byteCount)
         }
         try processor.growScratch(to: builder.scratchByteCount)
+        let planByteCount = builder.planByteCount
+        try processor.ledger.take(planByteCount)
         let sections = Schedule.sections(of: builder.phases, workers: workers.list, faults: faults)
         return CPUPlan(
             backend: self, graph: graph, operands: builder.operands, sections: sections, storage: builder.storage,
-            computeByteCount: builder.byteCount, scratchByteCount: builder.scratchByteCount)
+            computeByteCount: builder.byteCount, scratchByteCount: builder.scratchByteCount, planByteCount: planByteCount)
     }
 
     // MARK: Running
@@ -169,14 +174,13 @@ public final class CPUBackend: Backend {
         faults.begin(within: processor.graphLimit)
         if plan.sharesWork { processor.pool.wake() }
         for section in plan.sections {
-            if section.isSerial {
-                section.computeSerially()
-            } else {
-                section.compute(on: processor.pool)
+            section.compute(on: processor.pool) {
+                faults.checkTime()
+                if faults.shouldStop { return false }
+                faults.extend(by: processor.turns.offer(&turn))
+                return true
             }
-            faults.checkTime()
             if faults.shouldStop { break }
-            faults.extend(by: processor.turns.offer(&turn))
         }
         processor.releaseScratch(after: plan.scratchByteCount)
         processor.turns.giveBack(turn)
@@ -191,8 +195,6 @@ public final class CPUBackend: Backend {
             throw BackendError(.indexOutOfRange, tensor: plan.graph[fault.tensor].name, message)
         }
     }
-
-    private func seconds(_ nanoseconds: Int?) -> Double { Double((nanoseconds ?? 0) / 1_000_000) / 1000 }
 }
 
 /// The threads' contexts, one a thread.

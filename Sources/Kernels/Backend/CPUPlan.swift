@@ -15,6 +15,8 @@ public final class CPUPlan: Plan, @unchecked Sendable {
     let sharesWork: Bool
     /// Bytes of each thread's own memory.
     let scratchByteCount: Int
+    /// Bytes that the plan itself takes, as the ledger knows.
+    private let planByteCount: Int
     /// Pointer tables and small constants of the sections.
     private let storage: PlanStorage
 
@@ -24,7 +26,7 @@ public final class CPUPlan: Plan, @unchecked Sendable {
 
     init(
         backend: CPUBackend, graph: Graph, operands: [Operand?], sections: [Section], storage: PlanStorage,
-        computeByteCount: Int, scratchByteCount: Int
+        computeByteCount: Int, scratchByteCount: Int, planByteCount: Int
     ) {
         self.backend = backend
         self.graph = graph
@@ -34,7 +36,10 @@ public final class CPUPlan: Plan, @unchecked Sendable {
         self.storage = storage
         self.computeByteCount = computeByteCount
         self.scratchByteCount = scratchByteCount
+        self.planByteCount = planByteCount
     }
+
+    deinit { backend.processor.ledger.giveBack(planByteCount) }
 
     /// The memory of a part of a tensor, for a step's writes and reads.
     func range(of id: TensorID, at byteOffset: Int, count: Int, writing: Bool) throws(BackendError) -> UnsafeMutableRawPointer {
@@ -71,6 +76,7 @@ public final class CPUPlan: Plan, @unchecked Sendable {
 /// Memory that a plan's steps refer to and that goes with the plan.
 final class PlanStorage {
     private var blocks: [UnsafeMutableRawPointer] = []
+    private(set) var byteCount = 0
 
     deinit {
         for block in blocks { block.deallocate() }
@@ -78,7 +84,9 @@ final class PlanStorage {
 
     func table<Element: BitwiseCopyable>(_ values: [Element]) -> UnsafeMutablePointer<Element> {
         let stride = MemoryLayout<Element>.stride
-        let block = UnsafeMutableRawPointer.allocate(byteCount: max(64, values.count * stride), alignment: 64)
+        let size = max(64, values.count * stride)
+        let block = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 64)
+        byteCount += size
         blocks.append(block)
         let table = block.bindMemory(to: Element.self, capacity: values.count)
         table.initialize(from: values, count: values.count)

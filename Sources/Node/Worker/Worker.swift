@@ -39,6 +39,7 @@ public final class Worker: Service {
     private let connections: WorkerConnections
     private let watch: WorkerWatch
     private let statusLine: WorkerStatusLine
+    private let complaints: ComplaintLog
     private let logger: Logger
 
     /// Listens, so that clients can connect; ``run()`` serves them.
@@ -48,35 +49,39 @@ public final class Worker: Service {
         for name in options.devices where !Worker.deviceNames.contains(name) {
             throw WorkerError("there is no device '\(name)' here; there is: \(Worker.deviceNames.joined(separator: ", "))")
         }
-        backend = try Worker.processor(options)
-        var sessionOptions = SessionOptions()
-        sessionOptions.graphByteCount = options.limits.graphByteCount
-        sessionOptions.keptGraphByteCount = options.limits.keptGraphByteCount
-        sessionOptions.bufferCount = options.limits.buffers
-        if let folder = options.cacheFolder {
-            do {
-                sessionOptions.cache = try TensorCache(
-                    folder: folder, limits: TensorCacheLimits(byteCount: options.cacheByteCount))
-            } catch {
-                throw WorkerError("the cache's folder '\(folder)' cannot be used: \(error)")
-            }
-        }
-        cache = sessionOptions.cache
         guard options.isLoopback || !options.allowed.isEmpty || !options.allowsCollectives else {
             throw WorkerError("collectives have clients tell this worker where to connect: name the machines that may take part (--allow)")
         }
-        sessionOptions.collectives = options.collectives
-        self.sessionOptions = sessionOptions
         var options = options
         // `::` takes IPv4 clients too.
         if options.hosts.contains("::") { options.hosts.removeAll { $0 == "0.0.0.0" } }
+        backend = try Worker.processor(options)
+        cache = try Worker.cache(options)
         doors = try Worker.listen(options)
         port = doors.first?.listener.port ?? options.port
-        connections = WorkerConnections(limit: options.limits.connections)
+        var sessionOptions = SessionOptions()
+        sessionOptions.graphByteCount = options.limits.graphByteCount
+        sessionOptions.keptGraphByteCount = options.limits.keptGraphByteCount
+        sessionOptions.keptGraphAllowance = ByteAllowance(2 * options.limits.keptGraphByteCount)
+        sessionOptions.bufferCount = options.limits.buffers
+        sessionOptions.cache = cache
+        sessionOptions.collectives = options.collectives(port: port)
+        self.sessionOptions = sessionOptions
+        connections = WorkerConnections(options.limits)
         watch = WorkerWatch(connections, options.limits)
         statusLine = WorkerStatusLine(period: options.statusSeconds, logger: logger)
+        complaints = ComplaintLog(logger)
         self.options = options
         self.logger = logger
+    }
+
+    private static func cache(_ options: WorkerOptions) throws -> TensorCache? {
+        guard let folder = options.cacheFolder else { return nil }
+        do {
+            return try TensorCache(folder: folder, limits: TensorCacheLimits(byteCount: options.cacheByteCount))
+        } catch {
+            throw WorkerError("the cache's folder '\(folder)' cannot be used: \(error)")
+        }
     }
 
     private static func processor(_ options: WorkerOptions) throws -> CPUBackend {
@@ -122,7 +127,8 @@ public final class Worker: Service {
             accepting.start()
         }
         watch.start { [self] in statusLine.show(status) }
-        try await gracefulShutdown()
+        // Also where the surrounding task is cancelled: nothing must go on serving.
+        try? await gracefulShutdown()
         await stop()
     }
 
@@ -130,13 +136,15 @@ public final class Worker: Service {
     public func stop() async {
         for door in doors { door.listener.stop() }
         connections.drain()
-        let deadline = ContinuousClock.now + .seconds(options.graceSeconds)
-        while connections.count > 0, ContinuousClock.now < deadline {
-            try? await Task.sleep(for: .milliseconds(20))
-        }
-        connections.endAll("the worker stops")
-        // Moments, for sessions to leave the pieces that they are in.
-        for _ in 0..<200 where connections.count > 0 { try? await Task.sleep(for: .milliseconds(10)) }
+        let (connections, grace) = (connections, options.graceSeconds)
+        // A task of its own: in one that is cancelled nothing can be waited for.
+        await Task {
+            let deadline = ContinuousClock.now + .seconds(grace)
+            while connections.count > 0, ContinuousClock.now < deadline { try? await Task.sleep(for: .milliseconds(20)) }
+            connections.endAll("the worker stops")
+            // Moments, for sessions to leave the pieces that they are in.
+            for _ in 0..<200 where connections.count > 0 { try? await Task.sleep(for: .milliseconds(10)) }
+        }.value
         watch.stop()
     }
 
@@ -157,40 +165,44 @@ public final class Worker: Service {
                 serve(stream, door.dialect)
             } catch {
                 // Out of descriptors, most likely: sessions that end give some back.
-                logger.warning("\(error)")
+                complaints.note(.warning, "\(error)")
                 Thread.sleep(forTimeInterval: 0.1)
             }
         }
     }
 
     private func serve(_ stream: SocketStream, _ dialect: Dialect) {
-        guard options.isAllowed(stream.address) else {
-            connections.countTurnedAway()
-            logger.notice("\(stream.peer) turned away: not among those allowed")
-            return stream.interrupt()
-        }
-        guard let lane = try? backend.lane() else {
-            connections.countTurnedAway()
-            logger.warning("\(stream.peer) turned away: no memory for another session")
-            return stream.interrupt()
-        }
+        guard options.isAllowed(stream.address) else { return turnAway(stream, "it is not among those allowed") }
+        guard let lane = try? backend.lane() else { return turnAway(stream, "there is no memory for another session") }
         let connection = WorkerConnections.Connection(stream, SessionActivity(), [lane])
-        guard let number = connections.add(connection) else {
-            logger.warning("\(stream.peer) turned away: there are \(options.limits.connections) connections")
+        let number: Int
+        switch connections.add(connection) {
+        case .served(let given): number = given
+        case .turnedAway(let reason):
+            complaints.note(.warning, "\(stream.peer) turned away: \(reason)")
             return stream.interrupt()
         }
         stream.keepAlive(within: options.limits.keepAliveSeconds)
-        let thread = Thread { [self] in
+        let isStarted = DetachedThread.start(stackSize: 1 << 20) { [self] in
             logger.debug("\(stream.peer) connected")
             let end = converse(connection, dialect)
+            connection.releaseDevices()
             // At once, not when the thread's last reference goes: the peer waits for it.
             stream.interrupt()
             connections.remove(number, end)
             report(end, connection)
         }
-        thread.name = "session"
-        thread.stackSize = 1 << 20
-        thread.start()
+        if !isStarted {
+            connection.end("there is no thread for it")
+            connections.remove(number, .closed)
+            complaints.note(.warning, "\(stream.peer) turned away: the system has no thread for it")
+        }
+    }
+
+    private func turnAway(_ stream: SocketStream, _ reason: String) {
+        connections.countTurnedAway()
+        complaints.note(.warning, "\(stream.peer) turned away: \(reason)")
+        stream.interrupt()
     }
 
     /// One session, whose memory is back when this returns.
@@ -209,13 +221,13 @@ public final class Worker: Service {
         let peer = connection.stream.peer
         let did = "\(connection.activity.requestCount) requests, \(connection.activity.graphCount) graphs"
         if let reason = connection.endReason {
-            logger.warning("\(peer): connection closed after \(did): \(reason)")
+            complaints.note(.warning, "\(peer): connection closed after \(did): \(reason)")
             return
         }
         switch end {
         case .closed: logger.debug("\(peer) closed after \(did)")
-        case .refused(let error): logger.warning("\(peer): connection closed: \(error)")
-        case .lost(let error): logger.info("\(peer) lost after \(did): \(error)")
+        case .refused(let error): complaints.note(.warning, "\(peer): connection closed: \(error)")
+        case .lost(let error): complaints.note(.info, "\(peer) lost after \(did): \(error)")
         }
     }
 }

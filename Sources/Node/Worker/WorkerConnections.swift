@@ -9,8 +9,8 @@ final class WorkerConnections: Sendable {
     final class Connection: Sendable {
         let stream: SocketStream
         let activity: SessionActivity
-        /// What computes for it alone.
-        let devices: [any Backend]
+        /// What computes for it alone, until its session ends.
+        private let lanes: Mutex<[any Backend]>
         /// Ends its waiting for another worker.
         let interruption = CollectiveInterruption()
         /// Why the worker ended it; the first reason counts.
@@ -19,8 +19,13 @@ final class WorkerConnections: Sendable {
         init(_ stream: SocketStream, _ activity: SessionActivity, _ devices: [any Backend]) {
             self.stream = stream
             self.activity = activity
-            self.devices = devices
+            lanes = Mutex(devices)
         }
+
+        var devices: [any Backend] { lanes.withLock { $0 } }
+
+        /// Lets go of what computed for it, and so of that memory, when its session has ended.
+        func releaseDevices() { lanes.withLock { $0 = [] } }
 
         var endReason: String? { reason.withLock { $0 } }
 
@@ -39,6 +44,7 @@ final class WorkerConnections: Sendable {
         var turnedAway = 0
         var refused = 0
         var lost = 0
+        var ended = 0
         var requests = 0
         var graphs = 0
         var computeSeconds = 0.0
@@ -62,25 +68,38 @@ final class WorkerConnections: Sendable {
     }
 
     private let state = Mutex(State())
-    private let limit: Int
+    private let limits: WorkerOptions.Limits
 
-    init(limit: Int) {
-        self.limit = limit
+    init(_ limits: WorkerOptions.Limits) {
+        self.limits = limits
     }
 
-    /// Nil once stopped, or where there are as many as may be.
-    func add(_ connection: Connection) -> Int? {
+    enum Admission {
+        /// Under this number.
+        case served(Int)
+        case turnedAway(String)
+    }
+
+    func add(_ connection: Connection) -> Admission {
         state.withLock { state in
-            if state.isStopped { return nil }
-            guard state.live.count < limit else {
+            if let reason = refusal(of: connection, state) {
                 state.ended.turnedAway += 1
-                return nil
+                return .turnedAway(reason)
             }
             state.next += 1
             state.ended.accepted += 1
             state.live[state.next] = connection
-            return state.next
+            return .served(state.next)
         }
+    }
+
+    private func refusal(of connection: Connection, _ state: State) -> String? {
+        if state.isStopped { return "the worker stops" }
+        if state.live.count >= limits.connections { return "there are \(limits.connections) connections" }
+        // One client must leave room for others.
+        let address = connection.stream.address
+        let own = state.live.values.count { $0.stream.address == address }
+        return own >= limits.connectionsPerClient ? "it has \(own) connections" : nil
     }
 
     func countTurnedAway() { state.withLock { $0.ended.turnedAway += 1 } }
@@ -89,6 +108,10 @@ final class WorkerConnections: Sendable {
         state.withLock { state in
             guard let connection = state.live.removeValue(forKey: number) else { return }
             state.ended.add(connection)
+            if connection.endReason != nil {
+                state.ended.ended += 1
+                return
+            }
             switch end {
             case .closed: break
             case .refused: state.ended.refused += 1
@@ -98,6 +121,10 @@ final class WorkerConnections: Sendable {
     }
 
     var live: [Connection] { state.withLock { Array($0.live.values) } }
+    /// By their numbers, which are not used again.
+    var numbered: [Int: Connection] { state.withLock { $0.live } }
+    /// Whether the worker stops: connections only finish what has arrived.
+    var isDraining: Bool { state.withLock { $0.isStopped } }
     var count: Int { state.withLock { $0.live.count } }
 
     var totals: Totals {

@@ -44,11 +44,13 @@ public struct WorkerOptions: Sendable {
         public var memory: Int?
         /// Connections at a time.
         public var connections = 256
+        /// Connections at a time from one address.
+        public var connectionsPerClient = 128
         /// Of one connection. A head has a handful for each model and context.
         public var buffers = 4096
         /// Bytes of one graph's message. A step of a model of 1,000 layers takes some 20 MB.
-        public var graphByteCount = 64 << 20
-        /// Bytes of graphs' messages that are kept for one connection, to be asked for again.
+        public var graphByteCount = 32 << 20
+        /// Bytes of graphs' messages that are kept for one connection, to be asked for again; twice as many for all.
         public var keptGraphByteCount = 1 << 30
         /// Seconds that one graph may compute.
         public var graphSeconds = 3600.0
@@ -86,7 +88,7 @@ public struct WorkerOptions: Sendable {
     }
 
     /// How workers may be linked; nil if they may not. Only with those that are allowed by name, or on this machine.
-    var collectives: CollectiveOptions? {
+    func collectives(port: Int) -> CollectiveOptions? {
         guard allowsCollectives else { return nil }
         let ranges = allowed.isEmpty ? ["127.0.0.0/8", "::1"].compactMap { AddressRange($0) } : allowed
         var options = CollectiveOptions { text in
@@ -95,6 +97,7 @@ public struct WorkerOptions: Sendable {
             return ranges.contains { $0.contains(address) }
         }
         options.listenHosts = hosts
+        options.listenPort = port + 1000
         return options
     }
 

@@ -13,8 +13,10 @@ public struct WorkerStatus: Hashable, Sendable {
     public var connectionsTurnedAway = 0
     /// Closed for what the client asked.
     public var sessionsRefused = 0
-    /// Broken off in the middle.
+    /// Broken off by the client or the network.
     public var sessionsLost = 0
+    /// Ended by the worker: their time was over, or their client had left in the middle of a graph.
+    public var sessionsEnded = 0
     public var requests = 0
     public var graphs = 0
     /// Seconds that sessions wanted graphs, waiting for turns included.
@@ -38,6 +40,7 @@ public struct WorkerStatus: Hashable, Sendable {
         connectionsTurnedAway = totals.turnedAway
         sessionsRefused = totals.refused
         sessionsLost = totals.lost
+        sessionsEnded = totals.ended
         requests = totals.requests
         graphs = totals.graphs
         computeSeconds = totals.computeSeconds
@@ -77,7 +80,7 @@ final class WorkerStatusLine: Sendable {
         let line: String? = state.withLock { state in
             let seconds = state.last.duration(to: now) / .seconds(1)
             defer { state = State(last: now, requests: status.requests, graphs: status.graphs) }
-            if status.requests == state.requests { return nil }
+            if status.requests == state.requests, status.computing == 0 { return nil }
             let rate = Double(status.graphs - state.graphs) / seconds
             return String(
                 format: "%d sessions, %d computing, %.1f graphs/s, %.2f GiB lent, %.2f GiB free", status.sessions,

@@ -23,7 +23,7 @@ final class WorkerWatch: Sendable {
 
     func start(each period: @escaping @Sendable () -> Void) {
         let thread = Thread { [self] in
-            var progress: [ObjectIdentifier: Progress] = [:]
+            var progress: [Int: Progress] = [:]
             while !isStopped.load(ordering: .relaxed) {
                 Thread.sleep(forTimeInterval: WorkerWatch.period)
                 look(&progress)
@@ -43,23 +43,26 @@ final class WorkerWatch: Sendable {
         var waited = 0.0
     }
 
-    private func look(_ progress: inout [ObjectIdentifier: Progress]) {
-        var current: [ObjectIdentifier: Progress] = [:]
-        for connection in connections.live {
+    private func look(_ progress: inout [Int: Progress]) {
+        var current: [Int: Progress] = [:]
+        // A connection that takes no more looks like one whose client has left.
+        let canLeave = !connections.isDraining
+        for (number, connection) in connections.numbered {
             let activity = connection.activity
+            // In this order: what began since is too young for anything.
+            let phase = activity.phase
             let seconds = activity.phaseSeconds
-            switch activity.phase {
+            switch phase {
             case .greeting where seconds > limits.greetingSeconds:
                 connection.end("it did not greet within \(text(limits.greetingSeconds)) s")
             case .idle where limits.idleSeconds > 0 && seconds > limits.idleSeconds:
                 connection.end("it was idle for \(text(limits.idleSeconds)) s")
-            case .computing where seconds > WorkerWatch.period && connection.stream.peerHasLeft:
+            case .computing where canLeave && seconds > WorkerWatch.period && connection.stream.peerHasLeft:
                 connection.end("its client left while a graph was computed")
-            case .reducing where seconds > WorkerWatch.period && connection.stream.peerHasLeft:
+            case .reducing where canLeave && seconds > WorkerWatch.period && connection.stream.peerHasLeft:
                 connection.end("its client left while another worker was awaited")
             case .exchanging:
-                let id = ObjectIdentifier(connection)
-                current[id] = checkProgress(connection, progress[id])
+                current[number] = checkProgress(connection, progress[number])
             default: break
             }
         }

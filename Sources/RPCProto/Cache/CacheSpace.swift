@@ -19,6 +19,8 @@ final class CacheSpace: Sendable {
     /// In place of the disk's own word, in tests.
     private let disk: (@Sendable () -> (free: Int, total: Int))?
     private let state = Mutex(State())
+    /// What is told of the state, apart from it: whoever asks must not wait for the disk.
+    private let told = Mutex(State())
 
     init(
         _ folders: CacheFolders, _ limits: TensorCacheLimits, disk: (@Sendable () -> (free: Int, total: Int))?
@@ -28,7 +30,10 @@ final class CacheSpace: Sendable {
         self.disk = disk
         let kept = try CacheSpace.contents(folders)
         let total = CacheSpace.total(kept)
-        state.withLock { $0.current = total }
+        state.withLock { state in
+            state.current = total
+            tell(state)
+        }
         // A folder may come from a time when it was allowed more.
         if try reserve(0) { release(0, isStored: false) }
     }
@@ -38,6 +43,7 @@ final class CacheSpace: Sendable {
     /// - Returns: false if there is none, also with everything else removed.
     func reserve(_ byteCount: Int) throws(CacheError) -> Bool {
         try state.withLock { (state) throws(CacheError) -> Bool in
+            defer { tell(state) }
             let folder = try folders.blobs()
             // Writers that have not finished cannot be made to go.
             guard byteCount <= limits.byteCount - min(state.reserved, limits.byteCount) else { return false }
@@ -69,22 +75,28 @@ final class CacheSpace: Sendable {
         }
     }
 
+    private func tell(_ state: State) { told.withLock { $0 = state } }
+
     func release(_ byteCount: Int, isStored: Bool) {
         state.withLock { state in
             state.reserved -= byteCount
             guard isStored else { return }
             state.current += byteCount
             state.storedSinceLook += byteCount
+            tell(state)
         }
     }
 
     /// After a content was removed for another reason than room.
     func forget(_ byteCount: Int) {
-        state.withLock { $0.current = max(0, $0.current - byteCount) }
+        state.withLock { state in
+            state.current = max(0, state.current - byteCount)
+            tell(state)
+        }
     }
 
     func add(to statistics: inout TensorCacheStatistics) {
-        let now = state.withLock { $0 }
+        let now = told.withLock { $0 }
         statistics.currentByteCount = now.current
         statistics.evictedCount = now.evictedCount
         statistics.evictedByteCount = now.evictedByteCount

@@ -21,9 +21,12 @@ public struct GraphMessage: Hashable, Sendable {
         tensors = (0..<tensorCount).map { _ in TensorRecord(&reader) }
     }
 
+    /// Bytes of the lists.
+    public var byteCount: Int { nodes.count * 8 + 4 + tensors.count * TensorRecord.byteCount }
+
     /// The bytes behind the head.
     public var encoded: [UInt8] {
-        var writer = PackedWriter(reserving: nodes.count * 8 + 4 + tensors.count * TensorRecord.byteCount)
+        var writer = PackedWriter(reserving: byteCount)
         for node in nodes { writer.put(node) }
         writer.put(UInt32(tensors.count))
         for tensor in tensors { tensor.write(to: &writer) }

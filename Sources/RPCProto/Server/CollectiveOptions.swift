@@ -10,6 +10,8 @@ public struct CollectiveOptions: Sendable {
     public var isAllowed: @Sendable (String) -> Bool
     /// Ports that a client may name. Those of the system's own services are not for clients to have dialled.
     public var ports = 1024...65535
+    /// The only port that rank 0 takes its partner at; nil for any of ``ports``. Heads name the RPC port + 1000.
+    public var listenPort: Int?
     /// Seconds that rank 0 waits for its partner at most.
     public var acceptSeconds = 30.0
     /// Seconds over which rank 1 tries again to reach rank 0, which may not be listening yet.

@@ -21,7 +21,11 @@ struct CollectiveRendezvous {
         while ContinuousClock.now < deadline {
             let ready = try CollectiveSocket.poll(listeners, POLLIN, interruption)
             for (listener, isReady) in zip(listeners, ready) where isReady {
-                guard let (socket, peer) = take(from: listener) else { continue }
+                guard let (socket, peer) = take(from: listener) else {
+                    // Out of descriptors, the listener stays ready.
+                    try CollectiveSocket.pause(interruption)
+                    continue
+                }
                 let left = Double((deadline - ContinuousClock.now).components.seconds) + 1
                 do throws(CollectiveFailure) {
                     try greet(socket, isFirst: false, silence: min(CollectiveRendezvous.greetingSeconds, left))
@@ -144,7 +148,7 @@ struct CollectiveRendezvous {
         own.withUnsafeMutableBytes { bytes in
             do throws(CollectiveFailure) {
                 if isFirst { try socket.send(UnsafeRawBufferPointer(bytes), silence: silence) }
-                try socket.receive(into: bytes, silence: silence)
+                try socket.receive(into: bytes, silence: silence, within: silence)
                 bytes.initializeMemory(as: UInt8.self, repeating: 0)
                 if !isFirst { try socket.send(UnsafeRawBufferPointer(bytes), silence: silence) }
             } catch {

@@ -86,13 +86,21 @@ final class CollectiveSocket {
     }
 
     /// Exactly as many bytes as fit `target`.
-    /// - Parameter silence: seconds without progress after which it gives up.
-    func receive(into target: UnsafeMutableRawBufferPointer, silence: Double) throws(CollectiveFailure) {
+    /// - Parameters:
+    ///   - silence: seconds without progress after which it gives up.
+    ///   - limit: seconds after which it gives up, progress or not.
+    func receive(
+        into target: UnsafeMutableRawBufferPointer, silence: Double, within limit: Double = .infinity
+    ) throws(CollectiveFailure) {
         var filled = 0
+        let start = ContinuousClock.now
         while filled < target.count {
             let count = recv(descriptor, target.baseAddress.map { $0 + filled }, target.count - filled, 0)
             if count > 0 {
                 filled += count
+                if limit.isFinite, filled < target.count, start.duration(to: .now) > .seconds(limit) {
+                    throw CollectiveFailure("the partner takes longer than \(limit) s")
+                }
             } else if count == 0 {
                 throw CollectiveFailure("the partner closed")
             } else if errno == EAGAIN || errno == EWOULDBLOCK {

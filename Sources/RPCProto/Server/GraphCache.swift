@@ -25,11 +25,13 @@ struct GraphCache {
     /// Bytes of all messages.
     private(set) var byteCount = 0
     private let byteLimit: Int
+    private let allowance: ByteAllowance?
 
     init(_ options: SessionOptions) {
         preparedLimit = max(1, options.preparedGraphCount)
         preparedByteLimit = options.preparedGraphByteCount
         byteLimit = options.keptGraphByteCount
+        allowance = options.keptGraphAllowance
     }
 
     var count: Int { entries.count }
@@ -41,14 +43,9 @@ struct GraphCache {
     mutating func add(
         _ uid: UInt64, nodeCount: UInt32, _ message: [UInt8], _ handles: Set<UInt64>, _ plan: any Plan
     ) -> Bool {
-        if entries.count >= GraphCache.limit {
-            entries.removeAll(keepingCapacity: true)
-            preparedCount = 0
-            preparedByteCount = 0
-            byteCount = 0
-        }
+        if entries.count >= GraphCache.limit { removeAll() }
         remove(uid)
-        guard message.count <= byteLimit - byteCount else { return false }
+        guard message.count <= byteLimit - byteCount, allowance?.take(message.count) ?? true else { return false }
         byteCount += message.count
         clock += 1
         entries[uid] = Entry(nodeCount: nodeCount, message: message, handles: handles, plan: plan, lastUse: clock)
@@ -65,9 +62,18 @@ struct GraphCache {
     private mutating func remove(_ uid: UInt64) {
         guard let entry = entries.removeValue(forKey: uid) else { return }
         byteCount -= entry.message.count
+        allowance?.giveBack(entry.message.count)
         if entry.plan == nil { return }
         preparedCount -= 1
         preparedByteCount -= entry.message.count
+    }
+
+    mutating func removeAll() {
+        allowance?.giveBack(byteCount)
+        entries.removeAll(keepingCapacity: true)
+        preparedCount = 0
+        preparedByteCount = 0
+        byteCount = 0
     }
 
     enum Found {

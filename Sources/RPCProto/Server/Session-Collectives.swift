@@ -6,7 +6,7 @@ extension Session {
     ///   without.
     func join(_ number: UInt32, rank: UInt32, world: UInt32, port: UInt32, host: String) throws(SessionError) -> Bool {
         guard let options = options.collectives, number < devices.count, world == 2, rank < world,
-            options.ports.contains(Int(port))
+            options.ports.contains(Int(port)), rank != 0 || Int(port) == options.listenPort ?? Int(port)
         else { return false }
         if links[Int(number)] != nil { return true }
         let rendezvous = CollectiveRendezvous(options: options, interruption: interruption)

@@ -21,12 +21,14 @@ extension Session {
     func compute(_ number: UInt32, _ uid: UInt64, _ nodeCount: UInt32, _ message: [UInt8]) throws {
         let backend = try device(number)
         try activity.compute {
-            let (plan, handles) = try prepare(backend, nodeCount, message)
+            let (plan, handles, length) = try prepare(backend, nodeCount, message)
             try backendCall { try backend.run(Step(plan: plan)) }
             if uid == 0 { return }
-            guard graphs[Int(number)].add(uid, nodeCount: nodeCount, message, handles, plan) else {
+            // What lies behind the lists says nothing.
+            let kept = Array(message.prefix(length))
+            guard graphs[Int(number)].add(uid, nodeCount: nodeCount, kept, handles, plan) else {
                 let limit = options.keptGraphByteCount >> 20
-                throw SessionError(.limit, nil, "the graphs to be kept are more than the \(limit) MiB that a session may keep")
+                throw SessionError(.limit, nil, "the graphs to be kept are more than the \(limit) MiB that one session may have kept, or than is left for all")
             }
         }
     }
@@ -41,7 +43,7 @@ extension Session {
             case .ready(let plan):
                 try backendCall { try backend.run(Step(plan: plan)) }
             case .message(let message, let nodeCount):
-                let (plan, _) = try prepare(backend, nodeCount, message)
+                let (plan, _, _) = try prepare(backend, nodeCount, message)
                 try backendCall { try backend.run(Step(plan: plan)) }
                 graphs[Int(number)].restore(uid, plan)
             }
@@ -50,11 +52,11 @@ extension Session {
 
     private func prepare(
         _ backend: any Backend, _ nodeCount: UInt32, _ bytes: [UInt8]
-    ) throws -> (plan: any Plan, handles: Set<UInt64>) {
+    ) throws -> (plan: any Plan, handles: Set<UInt64>, byteCount: Int) {
         guard let message = bytes.withUnsafeBytes({ GraphMessage(nodeCount: nodeCount, $0) }) else {
             throw SessionError(.malformed, .computeGraph, "the lists of nodes and tensors are longer than the message")
         }
         let (graph, handles) = try GraphReader.read(message, buffers, dialect)
-        return (try backendCall { try backend.prepare(graph) }, handles)
+        return (try backendCall { try backend.prepare(graph) }, handles, message.byteCount)
     }
 }

@@ -65,16 +65,45 @@ extension Session {
         guard !overflow, total <= UInt64(place.extent) else {
             throw SessionError(.limit, nil, "\(region.copies) stretches of \(region.byteCount) bytes from a tensor of \(place.extent)")
         }
-        let gathered = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(total), alignment: 16)
-        defer { gathered.deallocate() }
-        let step = region.step
-        for copy in 0..<Int(region.copies) {
-            let start = first.lowerBound + copy * step
-            let target = UnsafeMutableRawBufferPointer(rebasing: gathered[(copy * first.count)..<((copy + 1) * first.count)])
-            try backendCall { try place.entry.buffer.backend.read(place.entry.buffer, at: start, into: target) }
-        }
         var size = total.littleEndian
-        try withUnsafeBytes(of: &size) { try stream.send($0, UnsafeRawBufferPointer(gathered)) }
+        try withUnsafeBytes(of: &size) { head in
+            try sendStretches(of: place.entry.buffer, first, count: Int(region.copies), step: region.step, behind: head, stream)
+        }
+    }
+
+    /// Stretches at equal distances, one behind the other: long ones as they lie, short ones gathered first, some at a time.
+    private func sendStretches(
+        of buffer: any Buffer, _ first: Range<Int>, count: Int, step: Int, behind head: UnsafeRawBufferPointer,
+        _ stream: any ByteStream
+    ) throws {
+        let nothing = UnsafeRawBufferPointer(start: nil, count: 0)
+        if first.count >= Session.chunk / 4 {
+            try stream.send(head, nothing)
+            for copy in 0..<count {
+                let start = first.lowerBound + copy * step
+                try send(buffer, start..<(start + first.count), stream)
+            }
+            return
+        }
+        let perTurn = Session.chunk / first.count
+        let gathered = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, perTurn) * first.count, alignment: 16)
+        defer { gathered.deallocate() }
+        var copy = 0
+        while copy < count {
+            let turn = min(perTurn, count - copy)
+            for index in 0..<turn {
+                let start = first.lowerBound + (copy + index) * step
+                let target = UnsafeMutableRawBufferPointer(rebasing: gathered[(index * first.count)..<((index + 1) * first.count)])
+                if let host = buffer.hostBytes {
+                    target.copyMemory(from: UnsafeRawBufferPointer(rebasing: host[start..<(start + first.count)]))
+                } else {
+                    try backendCall { try buffer.backend.read(buffer, at: start, into: target) }
+                }
+            }
+            let part = UnsafeRawBufferPointer(rebasing: gathered[..<(turn * first.count)])
+            try stream.send(copy == 0 ? head : nothing, part)
+            copy += turn
+        }
     }
 
     func copy(_ source: TensorRecord, to target: TensorRecord) throws {

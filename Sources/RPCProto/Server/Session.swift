@@ -35,6 +35,10 @@ public final class Session {
         links = devices.map { _ in nil }
     }
 
+    deinit {
+        for index in graphs.indices { graphs[index].removeAll() }
+    }
+
     public func serve(_ stream: any ByteStream) -> SessionEnd {
         // At once, not with the session: a partner may be waiting.
         defer { links = devices.map { _ in nil } }

@@ -28,11 +28,13 @@ public final class SessionActivity: Sendable {
 
     public init() {}
 
-    public var phase: Phase { Phase(rawValue: currentPhase.load(ordering: .relaxed)) ?? .idle }
+    public var phase: Phase { Phase(rawValue: currentPhase.load(ordering: .acquiring)) ?? .idle }
 
-    /// Seconds since the phase began.
+    /// Seconds since the phase began. Ask for the phase first: what has changed since is too young for anything.
     public var phaseSeconds: Double {
-        Double(SessionActivity.now() &- phaseStart.load(ordering: .relaxed)) / 1e9
+        let start = phaseStart.load(ordering: .relaxed)
+        let now = SessionActivity.now()
+        return now > start ? Double(now - start) / 1e9 : 0
     }
 
     public var requestCount: Int { requests.load(ordering: .relaxed) }
@@ -44,7 +46,7 @@ public final class SessionActivity: Sendable {
 
     func enter(_ phase: Phase) {
         phaseStart.store(SessionActivity.now(), ordering: .relaxed)
-        currentPhase.store(phase.rawValue, ordering: .relaxed)
+        currentPhase.store(phase.rawValue, ordering: .releasing)
     }
 
     func countRequest() { requests.wrappingAdd(1, ordering: .relaxed) }

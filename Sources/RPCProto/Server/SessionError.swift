@@ -25,7 +25,16 @@ public struct SessionError: Error, CustomStringConvertible {
         self.message = message
     }
 
-    public var description: String { command.map { "\($0.name): \(message)" } ?? message }
+    /// In one line, whatever the client's names hold: they must not look like other lines of a log, nor steer a terminal.
+    public var description: String {
+        let text = command.map { "\($0.name): \(message)" } ?? message
+        return String(String.UnicodeScalarView(text.unicodeScalars.map { SessionError.isControl($0) ? "\u{fffd}" : $0 }))
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.properties.generalCategory == .control || scalar.properties.generalCategory == .format
+            || scalar == "\u{2028}" || scalar == "\u{2029}"
+    }
 }
 
 /// How a session came to its end.

@@ -1,9 +1,11 @@
 /// What a session offers, and how much of it.
 public struct SessionOptions: Sendable {
     /// Bytes of one graph's message at most. A step of a model of 1,000 layers takes some 20 MB.
-    public var graphByteCount = 64 << 20
+    public var graphByteCount = 32 << 20
     /// Bytes of the graphs' messages that are kept, per device, for heads to ask for again.
     public var keptGraphByteCount = 1 << 30
+    /// What the graphs' messages of all sessions together are kept from; nil for no common bound.
+    public var keptGraphAllowance: ByteAllowance?
     /// Buffers at most. Heads have a handful for each model and context.
     public var bufferCount = 4096
     /// Graphs that are kept ready to run, per device; of the others only the message is kept.

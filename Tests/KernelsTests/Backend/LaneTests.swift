@@ -66,8 +66,8 @@ import Testing
         #expect(throws: BackendError.self) { try other.prepare(graph) }
     }
 
-    @Test func lendsTurnsToOthersInTheMiddleOfALongGraph() throws {
-        let backend = try CPUBackend(threads: 2)
+    @Test(arguments: [1, 2]) func lendsTurnsToOthersInTheMiddleOfALongGraph(threads: Int) throws {
+        let backend = try CPUBackend(threads: threads)
         let (long, short) = (try backend.lane(), try backend.lane())
         let longWork = try work(400, on: long)
         let shortWork = try work(1, on: short)
@@ -84,6 +84,44 @@ import Testing
         let wasDone = longIsDone.load(ordering: .sequentiallyConsistent)
         #expect(!wasDone)
         done.wait()
+    }
+
+    /// One product is one section.
+    @Test(arguments: [1, 2]) func lendsTurnsToOthersInTheMiddleOfALongProduct(threads: Int) throws {
+        let backend = try CPUBackend(threads: threads)
+        let (long, short) = (try backend.lane(), try backend.lane())
+        let buffer = try long.allocate(byteCount: 3 * 4096 * 4096 * 4)
+        let builder = GraphBuilder()
+        let a = builder.placed("a", .f32, Shape(4096, 4096), in: buffer, at: 0)
+        let b = builder.placed("b", .f32, Shape(4096, 4096), in: buffer, at: 4096 * 4096 * 4)
+        builder.markOutput(builder.matMul(a, b))
+        let plan = try long.prepare(try builder.finish())
+        let shortWork = try work(1, on: short)
+        let longIsDone = Atomic<Bool>(false)
+        let done = DispatchSemaphore(value: 0)
+        let thread = Thread {
+            try? long.run(Step(plan: plan))
+            longIsDone.store(true, ordering: .sequentiallyConsistent)
+            done.signal()
+        }
+        thread.start()
+        Thread.sleep(forTimeInterval: 0.02)
+        try short.run(Step(plan: shortWork.plan))
+        let wasDone = longIsDone.load(ordering: .sequentiallyConsistent)
+        #expect(!wasDone)
+        done.wait()
+    }
+
+    /// Tables of pointers are made for every node, whatever little it computes.
+    @Test func refusesGraphsWhoseTablesWouldFillTheMemory() throws {
+        let backend = try CPUBackend(threads: 1)
+        let buffer = try backend.allocate(byteCount: 1 << 24)
+        let builder = GraphBuilder()
+        let row = builder.placed("row", .f32, Shape(32, 1), in: buffer, at: 0)
+        let columns = builder.placed("columns", .f32, Shape(32, 65536), in: buffer, at: 4096)
+        for _ in 0..<1000 { _ = builder.matMul(row, columns) }
+        let graph = try builder.finish()
+        #expect(throws: BackendError.self) { try backend.prepare(graph) }
     }
 
     @Test func stopsWhatRunsWhenItsUserIsGone() throws {
@@ -113,7 +151,7 @@ import Testing
 
     @Test func refusesGraphsOfMoreWorkThanOneMayTake() throws {
         var limits = CPUBackend.Limits()
-        limits.graphSeconds = 0.001
+        limits.graphSeconds = 0.2
         let backend = try CPUBackend(threads: 1, limits: limits)
         #expect(throws: BackendError.self) { try work(1000, on: backend) }
         // What is too little to be counted is let through.

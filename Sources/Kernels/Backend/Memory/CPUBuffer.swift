@@ -67,8 +67,8 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
 
     deinit {
         if let start = mapping.baseAddress {
-            munmap(start, mapping.count)
-            owner.processor.ledger.giveBack(mapping.count)
+            // Where the system has no room to cut the mapping out, the memory stays taken.
+            if munmap(start, mapping.count) == 0 { owner.processor.ledger.giveBack(mapping.count) }
         }
     }
 

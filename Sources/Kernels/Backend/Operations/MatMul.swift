@@ -217,7 +217,9 @@ struct RowSplit {
         let unit = max(1, granularity)
         let units = max(1, (rows + unit - 1) / unit)
         var wanted = 1
-        if threads > 1, cost >= Schedule.worthSharing {
+        if threads == 1 {
+            wanted = max(1, cost / 20_000_000 / matrices)
+        } else if cost >= Schedule.worthSharing {
             // Pieces of 5 µs and more; six a thread even out what else the machine does, and none is so long that stopping
             // a run would have to wait for it.
             wanted = max(threads, min(max(threads * 6, cost / 20_000_000), cost / 5000))

@@ -1,17 +1,29 @@
 internal import Tensor
 
 /// Phases that run without waiting for each other: all their pieces, on one thread or shared out.
+///
+/// Long ones run in slices of some milliseconds, between which the run can be stopped and its turn offered to others.
 final class Section {
     private let bodies: [(Worker, Int) -> Void]
     /// The first piece of each phase, and the end of the last's.
     private let starts: [Int]
+    /// Nanoseconds that a piece of each phase takes, estimated.
+    private let pieceCosts: [Int]
     private let workers: [Worker]
     private let faults: FaultRecord
-    let pieceCount: Int
+    private let pieceCount: Int
     /// Whether thread 0 computes it by itself, phase after phase in order.
     let isSerial: Bool
     /// Whether pieces are so long that the clock is worth a look after each.
     private let hasLongPieces: Bool
+    /// Pieces of a slice.
+    private let sliceCount: Int
+    /// The current slice's first piece. Set before a slice is published to the pool, and left alone until all its pieces
+    /// are done.
+    private var first = 0
+
+    /// Nanoseconds of a slice, about.
+    private static let slice = 4_000_000
 
     init(_ phases: [Phase], serial: Bool, workers: [Worker], faults: FaultRecord) {
         bodies = phases.map(\.body)
@@ -24,37 +36,58 @@ final class Section {
         starts.append(next)
         self.starts = starts
         pieceCount = next
+        pieceCosts = phases.map { $0.cost / max(1, $0.pieces) }
         isSerial = serial
-        hasLongPieces = phases.contains { $0.cost / max(1, $0.pieces) > 100_000 }
+        hasLongPieces = pieceCosts.contains { $0 > 100_000 }
+        let cost = phases.reduce(0) { $0.addingReportingOverflow($1.cost).partialValue } / workers.count
+        let slices = max(1, cost / Section.slice)
+        sliceCount = slices == 1 ? next : max(workers.count, (next + slices - 1) / slices)
         self.workers = workers
         self.faults = faults
+    }
+
+    /// Computes everything, on `pool` or on the calling thread.
+    ///
+    /// - Parameter pause: called after each slice; false ends the run.
+    func compute(on pool: ThreadPool, _ pause: () -> Bool) {
+        if isSerial { return computeSerially(pause) }
+        first = 0
+        while first < pieceCount {
+            let count = min(sliceCount, pieceCount - first)
+            pool.run(Unmanaged.passUnretained(self).toOpaque(), pieces: count) { context, piece, thread in
+                Unmanaged<Section>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.compute(piece: piece, thread: thread) }
+            }
+            if !pause() { return }
+            first += count
+        }
     }
 
     private func compute(piece index: Int, thread: Int) {
         // After a fault the run's results are void; the pieces are only counted off.
         if faults.shouldStop { return }
+        let piece = first &+ index
         var phase = 0
-        while index >= starts[phase + 1] { phase += 1 }
-        bodies[phase](workers[thread], index - starts[phase])
+        while piece >= starts[phase + 1] { phase += 1 }
+        bodies[phase](workers[thread], piece - starts[phase])
         if hasLongPieces { faults.checkTime() }
     }
 
-    /// Shares the pieces out over the pool.
-    func compute(on pool: ThreadPool) {
-        pool.run(Unmanaged.passUnretained(self).toOpaque(), pieces: pieceCount) { context, piece, thread in
-            Unmanaged<Section>.fromOpaque(context)._withUnsafeGuaranteedRef { $0.compute(piece: piece, thread: thread) }
-        }
-    }
-
-    func computeSerially() {
+    private func computeSerially(_ pause: () -> Bool) {
         let worker = workers[0]
+        var cost = 0
         for phase in bodies.indices {
             for piece in 0..<(starts[phase + 1] - starts[phase]) {
                 if faults.shouldStop { return }
                 bodies[phase](worker, piece)
                 if hasLongPieces { faults.checkTime() }
+                cost &+= pieceCosts[phase]
+                if cost > Section.slice {
+                    cost = 0
+                    if !pause() { return }
+                }
             }
         }
+        _ = pause()
     }
 }
 

@@ -90,7 +90,31 @@ enum SystemMemory {
             let figure = line.flatMap { Int($0.filter(\.isNumber)) }
             if let figure { free = figure.multipliedReportingOverflow(by: 1024).partialValue }
         }
+        if let group = controlGroup() { return DeviceMemory(free: min(free, group.free), total: min(total, group.total)) }
         return DeviceMemory(free: min(free, total), total: total)
+    }
+
+    /// What the control group of the process may have and has left, where it has a limit (containers, services). Of its
+    /// parents' limits only the tightest that is set counts.
+    private static func controlGroup() -> DeviceMemory? {
+        guard let text = SystemFile.text("/proc/self/cgroup"),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
+        else { return nil }
+        var path = String(line.dropFirst(3))
+        var found: DeviceMemory?
+        while true {
+            let folder = "/sys/fs/cgroup" + (path == "/" ? "" : path)
+            if let limit = number(folder + "/memory.max"), let used = number(folder + "/memory.current") {
+                let free = max(0, limit - used)
+                found = DeviceMemory(free: min(free, found?.free ?? free), total: min(limit, found?.total ?? limit))
+            }
+            guard path.count > 1, let slash = path.lastIndex(of: "/") else { return found }
+            path = slash == path.startIndex ? "/" : String(path[..<slash])
+        }
+    }
+
+    private static func number(_ path: String) -> Int? {
+        SystemFile.text(path).flatMap { Int($0.filter { !$0.isWhitespace }) }
     }
 }
 
