@@ -20,9 +20,10 @@ extension PlanBuilder {
         let block = max(1, min(b.n0, 16, (64 << 10) / max(1, a.n0)))
         let blocks = (b.n0 + block - 1) / block
         let (outer2, outer3) = (b.n2 / a.n2, b.n3 / a.n3)
+        // Short rows cost what calling for them does.
+        let perRow = Double(a.n0) * (Double(block) * 0.1 + 0.5) + 3 * Double(block) + 6
         addPhase(
-            over: blocks * b.n2 * b.n3,
-            costPerUnit: Double(a.n1) * Double(a.n0) * (Double(block) * 0.1 + 0.5) + Double(block * a.n0) * 0.1 + 20,
+            over: blocks * b.n2 * b.n3, costPerUnit: Double(a.n1) * perRow + Double(block * a.n0) * 0.1 + 20,
             reads: a.ranges + b.ranges, writes: result.ranges
         ) { worker, range in
             for unit in range {
