@@ -126,7 +126,7 @@ def main():
     report = interop.Report()
     rows = all_rows()
     variants = options.variant or [None]
-    if SHORT and not options.variant:
+    if SHORT and not options.variant and options.server == "swiftlet":
         variants = [None, "baseline"]
     for variant in variants:
         table = Table()
