@@ -1,5 +1,5 @@
 // A program that lends its machine to llama.cpp heads while it runs.
-//   swift run embedded-worker
+//   swift run -c release embedded-worker
 //   llama-server -m model.gguf -ngl 99 --rpc 127.0.0.1:50052
 import Logging
 import Node

@@ -64,7 +64,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(name: .customLong("cache-dir"), help: ArgumentHelp("The folder for --cache.", valueName: "folder"))
     var cacheFolder: String?
 
-    @Option(name: .customLong("cache-size"), help: ArgumentHelp("How much --cache keeps at most. Default: 32G.", valueName: "size"))
+    @Option(name: .customLong("cache-size"), help: ArgumentHelp("How much --cache keeps at most. Default: \(ByteSize(WorkerOptions().cacheByteCount)).", valueName: "size"))
     var cacheSize: ByteSize?
 
     @Option(

@@ -8,7 +8,7 @@ import Testing
 struct CollectiveTests {
     typealias Held = (end: SessionEnd, answers: [[UInt8]])
 
-    private static func options(isAllowed: @escaping @Sendable (String) -> Bool = { $0 == "127.0.0.1" }) -> CollectiveOptions {
+    private static func options(isAllowed: @escaping @Sendable (NetworkAddress) -> Bool = { $0 == NetworkAddress("127.0.0.1") }) -> CollectiveOptions {
         CollectiveOptions(isAllowed: isAllowed)
     }
 
@@ -136,7 +136,7 @@ struct CollectiveTests {
         #expect(try CollectiveTests.hold(off, nil).answers[1] == [0])
         let asked = Mutex<[String]>([])
         let never = CollectiveTests.options { address in
-            asked.withLock { $0.append(address) }
+            asked.withLock { $0.append("\(address)") }
             return false
         }
         #expect(try CollectiveTests.hold(off, never).answers[1] == [0])

@@ -12,7 +12,7 @@ public import Tensor
 /// Results depend on the variant alone: neither the number of threads nor what else is computed changes a byte.
 ///
 /// Several users share a processor by lanes: a ``lane()`` is a backend of its own (its buffers and plans are no other's)
-/// on the same threads, kernels and memory limits. Lanes take turns, between the sections of their graphs.
+/// on the same threads, kernels and memory limits. Lanes take turns, in the middle of their graphs too.
 public final class CPUBackend: Backend {
     /// The instruction set whose kernels run.
     public var variant: KernelVariant { processor.variant }

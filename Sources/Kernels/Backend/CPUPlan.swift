@@ -2,8 +2,8 @@ public import Tensor
 
 /// A graph made ready for one ``CPUBackend``: its sections in order, with every pointer resolved.
 public final class CPUPlan: Plan, @unchecked Sendable {
-    // Sendable: immutable after `init`. Its sections hold pointers into memory that `backend`, `buffers` and `storage`
-    // keep, and are run only under the backend's lock.
+    // Sendable: immutable after `init`, but for how far a section has come, which only a run changes. Sections hold
+    // pointers into memory that `backend`, `buffers` and `storage` keep, and are run only under the backend's lock.
 
     public let computeByteCount: Int
 

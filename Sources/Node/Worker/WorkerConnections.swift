@@ -120,9 +120,8 @@ final class WorkerConnections: Sendable {
         }
     }
 
-    var live: [Connection] { state.withLock { Array($0.live.values) } }
     /// By their numbers, which are not used again.
-    var numbered: [Int: Connection] { state.withLock { $0.live } }
+    var live: [Int: Connection] { state.withLock { $0.live } }
     /// Whether the worker stops: connections only finish what has arrived.
     var isDraining: Bool { state.withLock { $0.isStopped } }
     var count: Int { state.withLock { $0.live.count } }
@@ -139,13 +138,13 @@ final class WorkerConnections: Sendable {
     func drain() {
         let live = state.withLock { state in
             state.isStopped = true
-            return state.live.values.map { $0 }
+            return state.live
         }
-        for connection in live { connection.stream.stopReceiving() }
+        for connection in live.values { connection.stream.stopReceiving() }
     }
 
     /// Ends all that are left.
     func endAll(_ why: String) {
-        for connection in live { connection.end(why) }
+        for connection in live.values { connection.end(why) }
     }
 }

@@ -19,7 +19,7 @@ public struct WorkerOptions: Sendable {
     /// A folder for tensors that clients need not send again; nil for none.
     public var cacheFolder: String?
     /// Bytes that the folder may hold.
-    public var cacheByteCount = 32 << 30
+    public var cacheByteCount = TensorCacheLimits().byteCount
     /// Who may connect; empty for everybody.
     public var allowed: [AddressRange] = []
     /// Whether a head that splits tensors over two workers may have this one connect to the other, or wait for it; only
@@ -46,12 +46,12 @@ public struct WorkerOptions: Sendable {
         public var connections = 256
         /// Connections at a time from one address.
         public var connectionsPerClient = 128
-        /// Of one connection. A head has a handful for each model and context.
-        public var buffers = 4096
-        /// Bytes of one graph's message. A step of a model of 1,000 layers takes some 20 MB.
-        public var graphByteCount = 32 << 20
+        /// Of one connection.
+        public var buffers = SessionOptions().bufferCount
+        /// Bytes of one graph's message.
+        public var graphByteCount = SessionOptions().graphByteCount
         /// Bytes of graphs' messages that are kept for one connection, to be asked for again; twice as many for all.
-        public var keptGraphByteCount = 1 << 30
+        public var keptGraphByteCount = SessionOptions().keptGraphByteCount
         /// Seconds that one graph may compute.
         public var graphSeconds = 3600.0
         /// Seconds of silence between messages after which a connection is closed; 0 for any.
@@ -83,19 +83,14 @@ public struct WorkerOptions: Sendable {
     /// Whether a client at this address is served.
     func isAllowed(_ address: NetworkAddress?) -> Bool {
         if allowed.isEmpty { return true }
-        guard let address else { return false }
-        return allowed.contains { $0.contains(address) }
+        return address.map { address in allowed.contains { $0.contains(address) } } ?? false
     }
 
     /// How workers may be linked; nil if they may not. Only with those that are allowed by name, or on this machine.
     func collectives(port: Int) -> CollectiveOptions? {
         guard allowsCollectives else { return nil }
         let ranges = allowed.isEmpty ? ["127.0.0.0/8", "::1"].compactMap { AddressRange($0) } : allowed
-        var options = CollectiveOptions { text in
-            // A zone (`%eth0`) says where a local address counts, not which it is.
-            guard let address = NetworkAddress(String(text.prefix { $0 != "%" })) else { return false }
-            return ranges.contains { $0.contains(address) }
-        }
+        var options = CollectiveOptions { address in ranges.contains { $0.contains(address) } }
         options.listenHosts = hosts
         options.listenPort = port + 1000
         return options

@@ -35,7 +35,7 @@ public struct WorkerStatus: Hashable, Sendable {
         let live = connections.live
         self.cache = cache?.statistics
         sessions = live.count
-        computing = live.count { $0.activity.phase == .computing }
+        computing = live.values.count { $0.activity.phase == .computing }
         connectionsAccepted = totals.accepted
         connectionsTurnedAway = totals.turnedAway
         sessionsRefused = totals.refused

@@ -47,7 +47,7 @@ final class WorkerWatch: Sendable {
         var current: [Int: Progress] = [:]
         // A connection that takes no more looks like one whose client has left.
         let canLeave = !connections.isDraining
-        for (number, connection) in connections.numbered {
+        for (number, connection) in connections.live {
             let activity = connection.activity
             // In this order: what began since is too young for anything.
             let phase = activity.phase

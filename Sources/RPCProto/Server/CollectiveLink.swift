@@ -14,7 +14,7 @@ final class CollectiveLink {
     /// Elements that are encoded, sent or added at once: what stays in the cache.
     private static let piece = 32 << 10
 
-    init(_ socket: CollectiveSocket, rank: UInt32, peer: String, silence: Double) {
+    init(_ socket: CollectiveSocket, rank: UInt32, peer: NetworkAddress, silence: Double) {
         self.socket = socket
         self.silence = silence
         isFirst = rank == 0

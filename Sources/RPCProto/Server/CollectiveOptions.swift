@@ -5,9 +5,8 @@
 public struct CollectiveOptions: Sendable {
     /// The addresses that rank 0 takes its partner on: those that the worker itself listens on, never more.
     public var listenHosts = ["127.0.0.1"]
-    /// Which addresses a partner may have, by the numeric address (`10.0.0.7`, `fe80::1%eth0`; IPv4 never in IPv6's
-    /// clothes), as dialled or as seen.
-    public var isAllowed: @Sendable (String) -> Bool
+    /// Which addresses a partner may have, as dialled or as seen.
+    public var isAllowed: @Sendable (NetworkAddress) -> Bool
     /// Ports that a client may name. Those of the system's own services are not for clients to have dialled.
     public var ports = 1024...65535
     /// The only port that rank 0 takes its partner at; nil for any of ``ports``. Heads name the RPC port + 1000.
@@ -22,7 +21,7 @@ public struct CollectiveOptions: Sendable {
     /// Bytes of a tensor to reduce at most; rank 1 sets aside as many, or half where they travel as BF16.
     public var exchangeByteCount = 256 << 20
 
-    public init(isAllowed: @escaping @Sendable (String) -> Bool) {
+    public init(isAllowed: @escaping @Sendable (NetworkAddress) -> Bool) {
         self.isAllowed = isAllowed
     }
 }

@@ -15,7 +15,7 @@ struct CollectiveRendezvous {
     // MARK: Rank 0
 
     /// Waits for a partner that may come and greets as one; everybody else is dropped.
-    func accept(port: Int) throws(CollectiveFailure) -> (socket: CollectiveSocket, peer: String) {
+    func accept(port: Int) throws(CollectiveFailure) -> (socket: CollectiveSocket, peer: NetworkAddress) {
         let deadline = ContinuousClock.now + .seconds(options.acceptSeconds)
         let listeners = try listen(port)
         while ContinuousClock.now < deadline {
@@ -69,7 +69,7 @@ struct CollectiveRendezvous {
     }
 
     /// Nil for a partner that may not come.
-    private func take(from listener: CollectiveSocket) -> (CollectiveSocket, String)? {
+    private func take(from listener: CollectiveSocket) -> (CollectiveSocket, NetworkAddress)? {
         var address = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let descriptor = withUnsafeMutablePointer(to: &address) { pointer in
@@ -83,26 +83,23 @@ struct CollectiveRendezvous {
         }
         guard descriptor >= 0 else { return nil }
         let socket = CollectiveSocket(descriptor: descriptor, interruption)
-        let peer = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { CollectiveRendezvous.numericHost($0, length) }
-        }
-        guard let peer, options.isAllowed(peer) else { return nil }
+        guard let peer = NetworkAddress(address), options.isAllowed(peer) else { return nil }
         return (socket, peer)
     }
 
     // MARK: Rank 1
 
     /// Dials until somebody answers and greets. Only addresses that are allowed are dialled.
-    func connect(host: String, port: Int) throws(CollectiveFailure) -> (socket: CollectiveSocket, peer: String) {
+    func connect(host: String, port: Int) throws(CollectiveFailure) -> (socket: CollectiveSocket, peer: NetworkAddress) {
         let deadline = ContinuousClock.now + .seconds(options.connectSeconds)
         while true {
             do throws(CollectiveFailure) {
-                var peer = ""
+                var peer: NetworkAddress?
                 let socket = try firstAddress(host, port, isPassive: false) { socket, address, length throws(CollectiveFailure) in
-                    guard let numeric = Self.numericHost(address, length), options.isAllowed(numeric) else {
+                    guard let partner = NetworkAddress(address, length), options.isAllowed(partner) else {
                         throw CollectiveFailure("'\(host)' is not an address that partners may have", isFinal: true)
                     }
-                    peer = numeric
+                    peer = partner
                     try dial(socket, address, length, deadline)
                     // Dialling a free port of one's own machine long enough can meet oneself.
                     guard Self.end(of: socket, getsockname) != Self.end(of: socket, getpeername) else {
@@ -111,6 +108,7 @@ struct CollectiveRendezvous {
                 }
                 // Rank 0 answers the greeting once it has taken the connection, which may be after another's.
                 try greet(socket, isFirst: true, silence: options.acceptSeconds)
+                guard let peer else { throw CollectiveFailure("'\(host)' has no address") }
                 return (socket, peer)
             } catch {
                 if error.isFinal || ContinuousClock.now >= deadline { throw error }
@@ -202,12 +200,5 @@ struct CollectiveRendezvous {
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { ask(socket.descriptor, $0, &length) }
         }
         return code == 0 ? withUnsafeBytes(of: &address) { Array($0.prefix(Int(length))) } : []
-    }
-
-    private static func numericHost(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> String? {
-        var host = [CChar](repeating: 0, count: 256)
-        guard getnameinfo(address, length, &host, socklen_t(host.count), nil, 0, NI_NUMERICHOST) == 0 else { return nil }
-        let text = String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return text.hasPrefix("::ffff:") && text.contains(".") ? String(text.dropFirst(7)) : text
     }
 }

@@ -25,7 +25,7 @@ extension Session {
             try backendCall { try backend.run(Step(plan: plan)) }
             if uid == 0 { return }
             // What lies behind the lists says nothing.
-            let kept = Array(message.prefix(length))
+            let kept = message.count == length ? message : Array(message.prefix(length))
             guard graphs[Int(number)].add(uid, nodeCount: nodeCount, kept, handles, plan) else {
                 let limit = options.keptGraphByteCount >> 20
                 throw SessionError(.limit, nil, "the graphs to be kept are more than the \(limit) MiB that one session may have kept, or than is left for all")

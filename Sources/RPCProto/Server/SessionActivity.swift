@@ -1,9 +1,5 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import Synchronization
+internal import Tensor
 
 /// What a session is doing and has done, for whoever watches over it from another thread.
 public final class SessionActivity: Sendable {
@@ -21,7 +17,7 @@ public final class SessionActivity: Sendable {
     }
 
     private let currentPhase = Atomic<UInt8>(Phase.greeting.rawValue)
-    private let phaseStart = Atomic<UInt64>(SessionActivity.now())
+    private let phaseStart = Atomic<UInt64>(MonotonicClock.nanoseconds())
     private let requests = Atomic<Int>(0)
     private let graphs = Atomic<Int>(0)
     private let computeTime = Atomic<UInt64>(0)
@@ -33,7 +29,7 @@ public final class SessionActivity: Sendable {
     /// Seconds since the phase began. Ask for the phase first: what has changed since is too young for anything.
     public var phaseSeconds: Double {
         let start = phaseStart.load(ordering: .relaxed)
-        let now = SessionActivity.now()
+        let now = MonotonicClock.nanoseconds()
         return now > start ? Double(now - start) / 1e9 : 0
     }
 
@@ -45,7 +41,7 @@ public final class SessionActivity: Sendable {
     // MARK: The session's side
 
     func enter(_ phase: Phase) {
-        phaseStart.store(SessionActivity.now(), ordering: .relaxed)
+        phaseStart.store(MonotonicClock.nanoseconds(), ordering: .relaxed)
         currentPhase.store(phase.rawValue, ordering: .releasing)
     }
 
@@ -69,11 +65,5 @@ public final class SessionActivity: Sendable {
         enter(.reducing)
         defer { enter(.exchanging) }
         return try body()
-    }
-
-    static func now() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
     }
 }

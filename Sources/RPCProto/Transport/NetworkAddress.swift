@@ -32,6 +32,17 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// - Parameters:
+    ///   - address: as the system gives it.
+    ///   - length: bytes of it.
+    init?(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) {
+        var storage = sockaddr_storage()
+        withUnsafeMutableBytes(of: &storage) { target in
+            target.copyMemory(from: UnsafeRawBufferPointer(start: address, count: min(target.count, Int(length))))
+        }
+        self.init(storage)
+    }
+
     init?(_ storage: sockaddr_storage) {
         let family = Int32(storage.ss_family)
         let found: [UInt8]? = withUnsafeBytes(of: storage) { raw in

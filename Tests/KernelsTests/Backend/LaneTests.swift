@@ -18,6 +18,22 @@ import Testing
         return (try backend.prepare(try builder.finish()), product)
     }
 
+    /// Whether what one lane begins later is done while another still computes.
+    private func overtakes(_ later: CPUBackend, _ short: any Plan, _ earlier: CPUBackend, _ long: any Plan) throws -> Bool {
+        let longIsDone = Atomic<Bool>(false)
+        let done = DispatchSemaphore(value: 0)
+        let thread = Thread {
+            try? earlier.run(Step(plan: long))
+            longIsDone.store(true, ordering: .sequentiallyConsistent)
+            done.signal()
+        }
+        thread.start()
+        defer { done.wait() }
+        Thread.sleep(forTimeInterval: 0.02)
+        try later.run(Step(plan: short))
+        return !longIsDone.load(ordering: .sequentiallyConsistent)
+    }
+
     @Test func computesInLanesAtTheSameTimeWhatEachComputesAlone() throws {
         let backend = try CPUBackend(threads: 2)
         let sums = Mutex<[Int: Float]>([:])
@@ -71,19 +87,7 @@ import Testing
         let (long, short) = (try backend.lane(), try backend.lane())
         let longWork = try work(400, on: long)
         let shortWork = try work(1, on: short)
-        let longIsDone = Atomic<Bool>(false)
-        let done = DispatchSemaphore(value: 0)
-        let thread = Thread {
-            try? long.run(Step(plan: longWork.plan))
-            longIsDone.store(true, ordering: .sequentiallyConsistent)
-            done.signal()
-        }
-        thread.start()
-        Thread.sleep(forTimeInterval: 0.02)
-        try short.run(Step(plan: shortWork.plan))
-        let wasDone = longIsDone.load(ordering: .sequentiallyConsistent)
-        #expect(!wasDone)
-        done.wait()
+        #expect(try overtakes(short, shortWork.plan, long, longWork.plan))
     }
 
     /// One product is one section.
@@ -97,19 +101,7 @@ import Testing
         builder.markOutput(builder.matMul(a, b))
         let plan = try long.prepare(try builder.finish())
         let shortWork = try work(1, on: short)
-        let longIsDone = Atomic<Bool>(false)
-        let done = DispatchSemaphore(value: 0)
-        let thread = Thread {
-            try? long.run(Step(plan: plan))
-            longIsDone.store(true, ordering: .sequentiallyConsistent)
-            done.signal()
-        }
-        thread.start()
-        Thread.sleep(forTimeInterval: 0.02)
-        try short.run(Step(plan: shortWork.plan))
-        let wasDone = longIsDone.load(ordering: .sequentiallyConsistent)
-        #expect(!wasDone)
-        done.wait()
+        #expect(try overtakes(short, shortWork.plan, long, plan))
     }
 
     /// Tables of pointers are made for every node, whatever little it computes.

@@ -40,8 +40,8 @@ enum Pages {
 ///
 /// Growing is for one thread at a time; the usable part may be in use meanwhile.
 final class ReservedMemory: @unchecked Sendable {
-    // Sendable: `base` and `capacity` are constant; `byteCount` is used only under the lock of the backend that owns
-    // this.
+    // Sendable: `base` and `capacity` are constant; `byteCount` is changed only under a lock of whoever owns this: a
+    // lane's of its arena, the processor's of the threads' scratch.
 
     let base: UnsafeMutableRawPointer
     /// Bytes of addresses.

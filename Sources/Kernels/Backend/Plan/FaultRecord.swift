@@ -26,7 +26,7 @@ final class FaultRecord: @unchecked Sendable {
     private let isTaken = Atomic<Bool>(false)
     private var fault: Fault?
     private let isEnded = Atomic<Bool>(false)
-    /// When the run's time is over, as ``Clock`` counts; 0 for never.
+    /// When the run's time is over, as ``MonotonicClock`` counts; 0 for never.
     private let deadline = Atomic<UInt64>(0)
 
     // MARK: Pieces
@@ -42,7 +42,7 @@ final class FaultRecord: @unchecked Sendable {
 
     func checkTime() {
         let end = deadline.load(ordering: .relaxed)
-        if end != 0, Clock.nanoseconds() > end { stop(.outOfTime) }
+        if end != 0, MonotonicClock.nanoseconds() > end { stop(.outOfTime) }
     }
 
     // MARK: Runs
@@ -51,7 +51,7 @@ final class FaultRecord: @unchecked Sendable {
     func begin(within limit: UInt64?) {
         fault = nil
         isTaken.store(false, ordering: .relaxed)
-        deadline.store(limit.map { Clock.nanoseconds() &+ $0 } ?? 0, ordering: .relaxed)
+        deadline.store(limit.map { MonotonicClock.nanoseconds() &+ $0 } ?? 0, ordering: .relaxed)
         reason.store(.none, ordering: .sequentiallyConsistent)
         if isEnded.load(ordering: .sequentiallyConsistent) { stop(.cancelled) }
     }

@@ -39,7 +39,7 @@ final class Section {
         pieceCosts = phases.map { $0.cost / max(1, $0.pieces) }
         isSerial = serial
         hasLongPieces = pieceCosts.contains { $0 > 100_000 }
-        let cost = phases.reduce(0) { $0.addingReportingOverflow($1.cost).partialValue } / workers.count
+        let cost = phases.reduce(0) { $0 &+ $1.cost } / workers.count
         let slices = max(1, cost / Section.slice)
         sliceCount = slices == 1 ? next : max(workers.count, (next + slices - 1) / slices)
         self.workers = workers

@@ -4,13 +4,14 @@ internal import Glibc
 internal import Darwin
 #endif
 internal import Synchronization
+internal import Tensor
 
 /// Who computes when several want to: one at a time, in the order in which they asked.
 ///
-/// Whoever computes offers its turn between sections; once it has had a quantum and somebody waits, the turn goes to
+/// Whoever computes offers its turn between slices of work; once it has had a quantum and somebody waits, the turn goes to
 /// who waited longest, and the one that gave it up queues behind all others. So a step of a few milliseconds waits for
 /// a quantum of each neighbour, never for a neighbour's whole prompt. Without company all of this costs one atomic
-/// operation a section.
+/// operation a slice.
 final class TurnQueue: @unchecked Sendable {
     // Sendable: everything but the atomic is used under `mutex` alone.
 
@@ -59,7 +60,7 @@ final class TurnQueue: @unchecked Sendable {
         if isTaken { wait() }
         isTaken = true
         pthread_mutex_unlock(mutex)
-        return Turn(start: Clock.nanoseconds())
+        return Turn(start: MonotonicClock.nanoseconds())
     }
 
     func giveBack(_ turn: Turn) {
@@ -77,12 +78,12 @@ final class TurnQueue: @unchecked Sendable {
     }
 
     private func exchange(_ turn: inout Turn) -> UInt64 {
-        let end = Clock.nanoseconds()
+        let end = MonotonicClock.nanoseconds()
         if end &- turn.start < TurnQueue.quantum { return 0 }
         pthread_mutex_lock(mutex)
         if passOn() { wait() }
         pthread_mutex_unlock(mutex)
-        turn.start = Clock.nanoseconds()
+        turn.start = MonotonicClock.nanoseconds()
         return turn.start &- end
     }
 
@@ -102,15 +103,5 @@ final class TurnQueue: @unchecked Sendable {
         waiting.append(own)
         waitingCount.store(waiting.count, ordering: .relaxed)
         while !own.hasTurn { pthread_cond_wait(own.condition, mutex) }
-    }
-}
-
-/// Time that only goes forward.
-enum Clock {
-    /// Nanoseconds since some moment in the past.
-    static func nanoseconds() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
     }
 }

@@ -7,6 +7,7 @@ internal import Glibc
 internal import Darwin
 #endif
 internal import Synchronization
+internal import Tensor
 
 /// What the threads of a pool share.
 ///
@@ -115,8 +116,8 @@ final class PoolState: @unchecked Sendable {
             if hasPieces { return true }
             PoolState.pause()
         }
-        let start = Clock.nanoseconds()
-        while Clock.nanoseconds() &- start < PoolState.patience {
+        let start = MonotonicClock.nanoseconds()
+        while MonotonicClock.nanoseconds() &- start < PoolState.patience {
             if hasPieces { return true }
             if stopping.load(ordering: .relaxed) { return false }
             sched_yield()

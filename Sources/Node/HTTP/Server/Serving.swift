@@ -9,9 +9,7 @@ public enum Serving {
     public static func run(
         _ engineOptions: EngineOptions, _ serverOptions: ServerOptions, logLevel: String, isQuiet: Bool
     ) async throws {
-        var logger = Logger(label: "swiftlet") { label in StreamLogHandler.standardError(label: label) }
-        logger.logLevel = Logger.Level(rawValue: logLevel) ?? .info
-        let log = logger
+        let log = LogFormat.text.logger(level: logLevel)
 
         let report = ProgressReport(loading: engineOptions.modelPath, isQuiet: isQuiet)
         let engine: any TextEngine
