@@ -26,7 +26,7 @@ extension Architecture {
 enum Architectures {
     static let names = ["gemma3", "llama"]
 
-    static func make(_ metadata: ModelMetadata, _ weights: some WeightSource) throws(ModelError) -> any Architecture {
+    static func make(_ metadata: ModelMetadata, _ weights: some ModelWeights) throws(ModelError) -> any Architecture {
         switch metadata.architecture {
         case "gemma3": return try Gemma3(metadata, weights)
         case "llama": return try Llama(metadata, weights)

@@ -18,35 +18,37 @@ struct Gemma3: Architecture {
     let outputNorm: RMSNorm
     let output: Weight
 
-    init(_ metadata: ModelMetadata, _ weights: some WeightSource) throws(ModelError) {
+    init(_ metadata: ModelMetadata, _ weights: some ModelWeights) throws(ModelError) {
         let h = try Hyperparameters(metadata, rope: .neox, slidingPattern: 6)
         hyperparameters = h
         let width = h.embeddingLength
         let vocabulary = Shape(width, h.vocabularySize)
-        embedding = try weights.required("token_embd.weight", vocabulary)
+        embedding = try weights.weights(of: .input).required("token_embd.weight", vocabulary)
+        let head = weights.weights(of: .output)
         // Files without an output matrix use the embedding's.
-        output = try weights.optional("output.weight", vocabulary) ?? embedding
-        outputNorm = try RMSNorm(weights, "output_norm", width, epsilon: h.normEpsilon)
+        output = try head.required("output.weight", orElse: "token_embd.weight", vocabulary)
+        outputNorm = try RMSNorm(head, "output_norm", width, epsilon: h.normEpsilon)
         // The 27B model scales its queries by the width per head, the others by the head's own length.
         let perHead = h.layerCount == 62 ? width / h.headCount : h.keyLength
 
         var layers: [Layer] = []
         for index in 0..<h.layerCount {
             let prefix = "blk.\(index)"
+            let own = weights.weights(of: .layer(index))
             func norm(_ name: String, _ length: Int) throws(ModelError) -> RMSNorm {
-                try RMSNorm(weights, "\(prefix).\(name)", length, epsilon: h.normEpsilon)
+                try RMSNorm(own, "\(prefix).\(name)", length, epsilon: h.normEpsilon)
             }
             let attention = SelfAttention(
-                query: try Linear(weights, "\(prefix).attn_q", from: width, to: h.keyLength * h.headCount),
-                key: try Linear(weights, "\(prefix).attn_k", from: width, to: h.keyLength * h.keyValueHeadCount),
-                value: try Linear(weights, "\(prefix).attn_v", from: width, to: h.valueLength * h.keyValueHeadCount),
-                output: try Linear(weights, "\(prefix).attn_output", from: h.valueLength * h.headCount, to: width),
+                query: try Linear(own, "\(prefix).attn_q", from: width, to: h.keyLength * h.headCount),
+                key: try Linear(own, "\(prefix).attn_k", from: width, to: h.keyLength * h.keyValueHeadCount),
+                value: try Linear(own, "\(prefix).attn_v", from: width, to: h.valueLength * h.keyValueHeadCount),
+                output: try Linear(own, "\(prefix).attn_output", from: h.valueLength * h.headCount, to: width),
                 queryNorm: try norm("attn_q_norm", h.keyLength), keyNorm: try norm("attn_k_norm", h.keyLength),
                 rope: h.isSliding[index] ? h.slidingRope : h.rope,
                 queryScale: 1 / Float(perHead).squareRoot(), productScale: 1,
                 headCount: h.headCount, keyValueHeadCount: h.keyValueHeadCount, keyLength: h.keyLength,
                 valueLength: h.valueLength)
-            var feedForward = try FeedForward(weights, prefix, width: width, hidden: h.feedForwardLength, .geglu)
+            var feedForward = try FeedForward(own, prefix, width: width, hidden: h.feedForwardLength, .geglu)
             // Gemma 3 defines neither scales nor biases here, and the reference passes over any that a file has.
             for part in [\FeedForward.gate, \.up, \.down] {
                 feedForward[keyPath: part].scale = nil

@@ -20,7 +20,7 @@ struct Llama: Architecture {
     let outputNorm: RMSNorm
     let output: Weight
 
-    init(_ metadata: ModelMetadata, _ weights: some WeightSource) throws(ModelError) {
+    init(_ metadata: ModelMetadata, _ weights: some ModelWeights) throws(ModelError) {
         let h = try Hyperparameters(metadata, rope: .normal, slidingPattern: 0)
         guard h.slidingWindow == 0 else {
             throw ModelError(.unsupported, "a llama model with a sliding window is not supported")
@@ -31,33 +31,35 @@ struct Llama: Architecture {
         hyperparameters = h
         let width = h.embeddingLength
         let vocabulary = Shape(width, h.vocabularySize)
-        embedding = try weights.required("token_embd.weight", vocabulary)
+        embedding = try weights.weights(of: .input).required("token_embd.weight", vocabulary)
+        let head = weights.weights(of: .output)
         // Files without an output matrix use the embedding's.
-        output = try weights.optional("output.weight", vocabulary) ?? embedding
-        outputNorm = try RMSNorm(weights, "output_norm", width, epsilon: h.normEpsilon)
-        let factors = try weights.optional("rope_freqs.weight", Shape(h.rope.dimensions / 2))
+        output = try head.required("output.weight", orElse: "token_embd.weight", vocabulary)
+        outputNorm = try RMSNorm(head, "output_norm", width, epsilon: h.normEpsilon)
 
         var layers: [Layer] = []
         for index in 0..<h.layerCount {
             let prefix = "blk.\(index)"
+            let own = weights.weights(of: .layer(index))
+            let factors = try own.optional("rope_freqs.weight", Shape(h.rope.dimensions / 2))
             let attention = SelfAttention(
-                query: try Linear(weights, "\(prefix).attn_q", from: width, to: h.keyLength * h.headCount),
-                key: try Linear(weights, "\(prefix).attn_k", from: width, to: h.keyLength * h.keyValueHeadCount),
-                value: try Linear(weights, "\(prefix).attn_v", from: width, to: h.valueLength * h.keyValueHeadCount),
-                output: try Linear(weights, "\(prefix).attn_output", from: h.valueLength * h.headCount, to: width),
+                query: try Linear(own, "\(prefix).attn_q", from: width, to: h.keyLength * h.headCount),
+                key: try Linear(own, "\(prefix).attn_k", from: width, to: h.keyLength * h.keyValueHeadCount),
+                value: try Linear(own, "\(prefix).attn_v", from: width, to: h.valueLength * h.keyValueHeadCount),
+                output: try Linear(own, "\(prefix).attn_output", from: h.valueLength * h.headCount, to: width),
                 rope: h.rope, queryScale: 1, productScale: 1 / Float(h.keyLength).squareRoot(),
                 ropeFactors: factors,
                 headCount: h.headCount, keyValueHeadCount: h.keyValueHeadCount, keyLength: h.keyLength,
                 valueLength: h.valueLength)
             let feedForward: FeedForwardBlock =
                 h.expertCount == 0
-                ? .dense(try FeedForward(weights, prefix, width: width, hidden: h.feedForwardLength, .swiglu))
-                : .experts(try MixtureOfExperts(weights, prefix, h))
+                ? .dense(try FeedForward(own, prefix, width: width, hidden: h.feedForwardLength, .swiglu))
+                : .experts(try MixtureOfExperts(own, prefix, h))
             layers.append(
                 Layer(
-                    attentionNorm: try RMSNorm(weights, "\(prefix).attn_norm", width, epsilon: h.normEpsilon),
+                    attentionNorm: try RMSNorm(own, "\(prefix).attn_norm", width, epsilon: h.normEpsilon),
                     attention: attention,
-                    feedForwardNorm: try RMSNorm(weights, "\(prefix).ffn_norm", width, epsilon: h.normEpsilon),
+                    feedForwardNorm: try RMSNorm(own, "\(prefix).ffn_norm", width, epsilon: h.normEpsilon),
                     feedForward: feedForward))
         }
         self.layers = layers

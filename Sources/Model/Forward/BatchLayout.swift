@@ -24,9 +24,14 @@ public struct BatchLayout: Hashable, Sendable {
 
     public enum Product: Hashable, Sendable {
         case logits
-        /// The last layer's hidden states, from which logits are made in pieces: for many outputs at once.
+        /// The likeliest tokens and their logits, ``candidateCount`` of each row: for who is far away and needs no more.
+        case candidates
+        /// Hidden states: for another stage, or to make logits of in pieces where there are many outputs at once.
         case hiddenStates
     }
+
+    /// Likeliest tokens that take a row of logits' place.
+    public static let candidateCount = 64
 }
 
 /// What one step is to do for one slot: tokens that follow each other, from a position on.

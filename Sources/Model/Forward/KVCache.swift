@@ -1,6 +1,6 @@
 public import Tensor
 
-/// The keys and values of all layers for a number of slots, each slot's positions one after another.
+/// The keys and values of a stage's layers for a number of slots, each slot's positions one after another.
 ///
 /// A row is one position's keys (or values) of all heads in F16; slot s's position p is row `s · contextLength + p`.
 /// Rows are written by index and read from position 0 on, so what a query sums over, and in which order, is the same
@@ -28,11 +28,13 @@ public struct KVCache: Sendable {
     /// Positions per slot.
     public let contextLength: Int
     public let byteCount: Int
-    let layers: [Layer]
+    private let layers: [Layer]
+    /// The model's number of the first.
+    private let firstLayer: Int
 
     /// Takes its memory from `backend`; pages that are never written cost nothing there, where the system can do so.
     public init(
-        _ h: Hyperparameters, slotCount: Int, contextLength: Int, on backend: any Backend
+        _ h: Hyperparameters, layers range: Range<Int>, slotCount: Int, contextLength: Int, on backend: any Backend
     ) throws(BackendError) {
         // Positions are 32-bit numbers in graphs.
         guard slotCount > 0, (1...Int(Int32.max)).contains(contextLength) else {
@@ -44,9 +46,9 @@ public struct KVCache: Sendable {
         let valueRow = h.valueLength * h.keyValueHeadCount
         let (rowCount, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
         let (elements, tooMany) = rowCount.multipliedReportingOverflow(by: (keyRow + valueRow) * 2)
-        let (total, tooLarge) = elements.multipliedReportingOverflow(by: h.layerCount)
+        let (total, tooLarge) = elements.multipliedReportingOverflow(by: range.count)
         // Each layer's keys and values begin at a multiple of 64 bytes.
-        let (_, tooLong) = total.addingReportingOverflow(128 * h.layerCount)
+        let (_, tooLong) = total.addingReportingOverflow(128 * range.count)
         if overflow || tooMany || tooLarge || tooLong {
             throw BackendError(.outOfMemory, "a cache of \(slotCount) slots of \(contextLength) tokens has no size")
         }
@@ -54,17 +56,25 @@ public struct KVCache: Sendable {
         let keyBytes = aligned(rowCount * keyRow * 2)
         let valueBytes = aligned(rowCount * valueRow * 2)
         byteCount = total
-        let buffer = try backend.allocate(byteCount: (keyBytes + valueBytes) * h.layerCount)
-        layers = (0..<h.layerCount).map { index in
-            let start = index * (keyBytes + valueBytes)
+        firstLayer = range.lowerBound
+        guard !range.isEmpty else {
+            layers = []
+            return
+        }
+        let buffer = try backend.allocate(byteCount: (keyBytes + valueBytes) * range.count)
+        layers = range.map { index in
+            let start = (index - range.lowerBound) * (keyBytes + valueBytes)
             return Layer(
                 name: "cache.\(index)", keyRow: keyRow, valueRow: valueRow, rowCount: rowCount, buffer: buffer,
                 keyOffset: start, valueOffset: start + keyBytes)
         }
     }
 
+    /// A layer by its number in the model.
+    subscript(layer: Int) -> Layer { layers[layer - firstLayer] }
+
     /// The row of a slot's position.
-    func row(slot: Int, position: Int) -> Int64 { Int64(slot * contextLength + position) }
+    static func row(slot: Int, position: Int, contextLength: Int) -> Int64 { Int64(slot * contextLength + position) }
 
     /// What a group of queries reads: `[length, keys, heads, slots]`.
     func view(

@@ -15,7 +15,7 @@ struct StepInputs {
     private static let hidden: UInt16 = 0xfc00
 
     /// Fills in what `batch` needs.
-    mutating func fill(_ batch: Batch, cache: KVCache, slidingWindow: Int) {
+    mutating func fill(_ batch: Batch, contextLength: Int, slidingWindow: Int) {
         tokens.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
         cacheRows.removeAll(keepingCapacity: true)
@@ -27,7 +27,7 @@ struct StepInputs {
                 if isWanted { outputs.append(Int32(tokens.count)) }
                 tokens.append(token)
                 positions.append(Int32(position))
-                cacheRows.append(cache.row(slot: piece.slot, position: position))
+                cacheRows.append(KVCache.row(slot: piece.slot, position: position, contextLength: contextLength))
             }
         }
         fillSlots(batch)
@@ -86,15 +86,19 @@ struct StepInputs {
     }
 
     /// Calls `body` with the writes for a graph's inputs.
-    func withWrites<E: Error>(_ inputs: ForwardInputs, _ body: ([Step.Write]) throws(E) -> Void) throws(E) {
+    ///
+    /// - Parameter states: the write of hidden states, for graphs that do not begin with tokens.
+    func withWrites<E: Error>(
+        _ inputs: ForwardInputs, states: Step.Write?, _ body: ([Step.Write]) throws(E) -> Void
+    ) throws(E) {
         // One closure per array keeps every pointer valid for exactly as long as `body` runs.
-        var writes: [Step.Write] = []
+        var writes: [Step.Write] = states.map { [$0] } ?? []
         try withBytes(tokens) { (tokens: UnsafeRawBufferPointer) throws(E) in
-            writes.append(Step.Write(tensor: inputs.tokens, bytes: tokens))
+            if let id = inputs.tokens { writes.append(Step.Write(tensor: id, bytes: tokens)) }
             try withBytes(positions) { (positions: UnsafeRawBufferPointer) throws(E) in
-                writes.append(Step.Write(tensor: inputs.positions, bytes: positions))
+                if let id = inputs.positions { writes.append(Step.Write(tensor: id, bytes: positions)) }
                 try withBytes(cacheRows) { (rows: UnsafeRawBufferPointer) throws(E) in
-                    writes.append(Step.Write(tensor: inputs.cacheRows, bytes: rows))
+                    if let id = inputs.cacheRows { writes.append(Step.Write(tensor: id, bytes: rows)) }
                     try withBytes(outputs) { (outputs: UnsafeRawBufferPointer) throws(E) in
                         if let id = inputs.outputs { writes.append(Step.Write(tensor: id, bytes: outputs)) }
                         try withGroupWrites(inputs, &writes, body)
@@ -116,7 +120,9 @@ struct StepInputs {
                             let layout = group.group
                             let count = 2 * layout.keyCount * layout.tokensPerSlot * layout.slotCount
                             let range = start..<(start + count)
-                            writes.append(Step.Write(tensor: group.mask, bytes: UnsafeRawBufferPointer(rebasing: all[range])))
+                            if let id = group.mask {
+                                writes.append(Step.Write(tensor: id, bytes: UnsafeRawBufferPointer(rebasing: all[range])))
+                            }
                             if let id = group.slidingMask {
                                 writes.append(
                                     Step.Write(tensor: id, bytes: UnsafeRawBufferPointer(rebasing: sliding[range])))
@@ -141,16 +147,20 @@ struct StepInputs {
     }
 }
 
-/// Where a prepared graph takes its inputs.
+/// Where a prepared graph takes its inputs; nil where it has no such input.
 struct ForwardInputs: Sendable {
-    var tokens: TensorID
-    var positions: TensorID
-    var cacheRows: TensorID
+    var tokens: TensorID?
+    var positions: TensorID?
+    var cacheRows: TensorID?
     var outputs: TensorID?
-    var groups: [ForwardContext.GroupInputs]
+    var groups: [ForwardContext.GroupInputs] = []
+
+    /// For graphs that take nothing but hidden states.
+    init() {}
 
     init(_ pass: ForwardContext) {
-        tokens = pass.tokens
+        if pass.extent.embeds { tokens = pass.tokens }
+        if pass.extent.layers.isEmpty { return }
         positions = pass.positions
         cacheRows = pass.cacheRows
         outputs = pass.outputs

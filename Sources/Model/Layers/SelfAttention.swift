@@ -36,7 +36,7 @@ struct SelfAttention: Sendable {
         k = g.rope(k, positions: pass.positions, factors: factors, rope)
         if queryScale != 1 { q = g.scale(q, by: queryScale) }
 
-        let cache = pass.cache.layers[layer]
+        let cache = pass.cache[layer]
         let rows = Shape(keyLength * keyValueHeadCount, tokens)
         let keys = g.setRows(g.reshape(k, rows), at: pass.cacheRows, of: cache.keys(g))
         let values = g.setRows(v, at: pass.cacheRows, of: cache.values(g))

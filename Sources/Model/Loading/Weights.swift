@@ -17,7 +17,24 @@ public struct Weight: Sendable {
     }
 }
 
-/// The weights of a file by name. Architectures take what they need, with the shape they expect of it.
+/// A piece of a model that can be computed somewhere else than the rest.
+public enum ModelPart: Hashable, Sendable {
+    /// From tokens to the first layer's input.
+    case input
+    case layer(Int)
+    /// From the last layer's result to logits.
+    case output
+}
+
+/// A model's weights, part by part: what two parts share may lie in two places.
+public protocol ModelWeights {
+    associatedtype Part: WeightSource
+
+    /// Where that part's weights are.
+    func weights(of part: ModelPart) -> Part
+}
+
+/// The weights of one part by name. Architectures take what they need, with the shape they expect of it.
 public protocol WeightSource {
     /// Nil if the file has no tensor of that name.
     func weight(named name: String) -> Weight?
@@ -30,6 +47,12 @@ extension WeightSource {
             throw ModelError(.tensor, "the file has no tensor \"\(name)\", which this architecture needs")
         }
         return weight
+    }
+
+    /// The weight of the first name, or, in files that have none, of the other.
+    func required(_ name: String, orElse other: String, _ shape: Shape) throws(ModelError) -> Weight {
+        if let weight = try optional(name, shape) { return weight }
+        return try required(other, shape)
     }
 
     func optional(_ name: String, _ shape: Shape) throws(ModelError) -> Weight? {

@@ -31,6 +31,13 @@ public struct Candidates: Sendable {
         dense.withUnsafeMutableBufferPointer { LogitScan.copyMended(logits, to: $0) }
     }
 
+    /// Starts again with the likeliest, the likelier first.
+    mutating func load(sorted likeliest: ArraySlice<Entry>) {
+        isDense = false
+        entries.removeAll(keepingCapacity: true)
+        entries.append(contentsOf: likeliest)
+    }
+
     /// The number of candidates, excluded ones included while dense.
     public var count: Int { isDense ? dense.count : entries.count }
 

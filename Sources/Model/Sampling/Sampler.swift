@@ -48,6 +48,29 @@ public struct Sampler: Sendable {
         return candidates.draw(generator.nextUnit()) ?? 0
     }
 
+    /// How many of the likeliest tokens, with their logits, are all that a choice depends on; nil where it depends on every
+    /// logit, or on more than were worth sending.
+    public var candidateCount: Int? {
+        guard shaping.isEmpty else { return nil }
+        if isGreedy { return 1 }
+        return parameters.topK > 0 ? parameters.topK : nil
+    }
+
+    /// Chooses a token as ``sample(_:)-(UnsafeBufferPointer<Float>)`` does, from the likeliest tokens alone.
+    ///
+    /// - Parameter entries: the likeliest of all, the likelier first, among equals the lower token; more than
+    ///   ``candidateCount``.
+    /// - Returns: nil if they leave the choice open: values that are no numbers, or so many equal ones that others, which
+    ///   are not here, may be among the likeliest as well.
+    public mutating func sample(_ entries: [Candidates.Entry]) -> Int32? {
+        guard let count = candidateCount, count < entries.count, let last = entries.last else { return nil }
+        guard entries.allSatisfy({ $0.logit.isFinite }), entries[count - 1].logit > last.logit else { return nil }
+        if isGreedy { return entries[0].token }
+        candidates.load(sorted: entries[..<count])
+        for index in truncating.indices { truncating[index].apply(to: &candidates) }
+        return candidates.draw(generator.nextUnit()) ?? 0
+    }
+
     /// Chooses a token; see the variant over a buffer pointer.
     public mutating func sample(_ logits: [Float]) -> Int32 { logits.withUnsafeBufferPointer { sample($0) } }
 

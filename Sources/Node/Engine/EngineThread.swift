@@ -16,10 +16,11 @@ final class EngineThread<Message: Sendable>: Sendable {
     private let wakeUps = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    /// - Parameter handler: made and used on the new thread only, so it needs no synchronisation of its own.
-    init<Handler: EngineThreadHandler>(name: String, _ handler: @escaping @Sendable () -> Handler)
+    /// - Parameter handler: made and used on the new thread only, so it needs no synchronisation of its own. What it is
+    ///   given sends messages to itself, from any thread, for as long as the thread takes them.
+    init<Handler: EngineThreadHandler>(name: String, _ handler: @escaping @Sendable (_ send: @escaping @Sendable (Message) -> Void) -> Handler)
     where Handler.Message == Message {
-        let thread = Thread { [self] in run(handler()) }
+        let thread = Thread { [self] in run(handler { [weak self] in self?.send($0) }) }
         thread.name = name
         // Models with many layers build deep call chains nowhere, but templates and graphs want more than the 512 KiB
         // that some systems give to threads.

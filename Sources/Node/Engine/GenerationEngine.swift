@@ -37,14 +37,14 @@ final class GenerationEngine: TextEngine {
         counters = EngineCounters(slotCount: slotCount)
         queueLimit = max(1, options.queueLimit)
 
-        let pass = try ForwardPass(loaded.model, slotCount: slotCount, contextLength: contextSize)
+        let loadedPass = try loaded.pass(slotCount: slotCount, contextLength: contextSize)
         progress(LoadProgress(stage: "warming up", fraction: 0.8))
-        try pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)]) { _, _, _ in }
+        try loadedPass.pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)]) { _, _, _ in }
         // Handed over whole: nothing here keeps a reference to the pass.
-        nonisolated(unsafe) let owned = pass
+        nonisolated(unsafe) let owned = loadedPass
         let (counters, batchSize) = (counters, options.batchSize)
-        thread = EngineThread(name: "swiftlet engine") {
-            GenerationWorker(owned, tokenizer, batchSize: batchSize, counters)
+        thread = EngineThread(name: "swiftlet engine") { send in
+            GenerationWorker(owned, tokenizer, batchSize: batchSize, counters, send: send)
         }
         progress(LoadProgress(stage: "ready", fraction: 1))
     }

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Tensor
 
 /// The part of a generation engine that computes, on the engine's thread: one step after another for all live requests.
 struct GenerationWorker: EngineThreadHandler {
@@ -7,6 +8,8 @@ struct GenerationWorker: EngineThreadHandler {
         case generate(Submission)
         /// The consumer of this request's stream is gone.
         case abandon(Int)
+        /// A step has come through the stages, or failed on its way.
+        case done(StepPipeline.Ticket)
     }
 
     /// A request whose prompt is tokens, and where its events go.
@@ -26,6 +29,8 @@ struct GenerationWorker: EngineThreadHandler {
         var sampler: Sampler
         var decoder: StreamingDecoder
         var reused = 0
+        /// Whether the likeliest tokens left a choice open, so that the next one is made by all logits.
+        var needsLogits = false
         var started = ContinuousClock.now
         var promptDone: ContinuousClock.Instant?
     }
@@ -37,11 +42,25 @@ struct GenerationWorker: EngineThreadHandler {
     private let counters: EngineCounters
     private let clock = ContinuousClock()
 
-    init(_ pass: ForwardPass, _ tokenizer: any Tokenizer, batchSize: Int, _ counters: EngineCounters) {
-        self.pass = pass
+    /// Nil where there is one station only, whose steps this thread takes itself.
+    private let pipeline: StepPipeline?
+    /// Whether the last stage is far away, so that less than a row of logits should come back where that is enough.
+    private let reducesLogits: Bool
+    /// Steps under way: whose request each slot of theirs was.
+    private var underWay: [Int: [Int: Int]] = [:]
+    private var idleSteps: [ForwardStep] = []
+    private var stepCount = 0
+
+    init(
+        _ loaded: LoadedPass, _ tokenizer: any Tokenizer, batchSize: Int, _ counters: EngineCounters,
+        send: @escaping @Sendable (Message) -> Void
+    ) {
+        pass = loaded.pass
         self.tokenizer = tokenizer
         self.counters = counters
-        scheduler = Scheduler(slotCount: pass.cache.slotCount, batchSize: batchSize)
+        reducesLogits = loaded.reducesLogits
+        pipeline = loaded.stations.count > 1 ? StepPipeline(loaded.stations) { send(.done($0)) } : nil
+        scheduler = Scheduler(slotCount: pass.slotCount, batchSize: batchSize, depth: max(1, loaded.stations.count))
     }
 
     mutating func handle(_ message: Message) {
@@ -57,6 +76,7 @@ struct GenerationWorker: EngineThreadHandler {
         case .abandon(let id):
             drop(id)
             report()
+        case .done(let ticket): finishStep(ticket)
         }
     }
 
@@ -66,30 +86,115 @@ struct GenerationWorker: EngineThreadHandler {
             live[id]?.reused = reused
             live[id]?.started = now
         }
+        if let pipeline, underWay.count >= pipeline.depth {
+            report()
+            return false
+        }
         let pieces = scheduler.nextStep()
         report()
         if pieces.isEmpty { return false }
-        var chosen: [(slot: Int, token: Int32, event: GeneratedToken?)] = []
+        let step = idleSteps.popLast() ?? pass.makeStep()
         do {
-            try pass.run(pieces) { slot, _, logits in
-                // In place: a copy of the request would take the sampler's scratch memory along for every token.
-                guard let id = scheduler.request(inSlot: slot)?.id, let token = live[id]?.sampler.sample(logits) else { return }
-                let event = describe(token, logits, live[id]?.submission.alternatives)
-                chosen.append((slot, token, event))
+            try pass.begin(step, pieces, wantsCandidates: reducesLogits && canReduce(pieces))
+            stepCount += 1
+            var owners: [Int: Int] = [:]
+            for piece in pieces { owners[piece.slot] = scheduler.request(inSlot: piece.slot)?.id }
+            if let pipeline {
+                underWay[stepCount] = owners
+                pipeline.send(StepPipeline.Ticket(step: step, number: stepCount))
+                return true
             }
+            try takeThrough(step, owners)
+            idleSteps.append(step)
         } catch {
-            failAll("a step failed: \(error)")
-            return true
+            failAll(error)
         }
-        for (slot, token, event) in chosen { take(token, event, slot: slot) }
         report()
         return true
     }
 
     mutating func end() {
+        pipeline?.stop()
         for request in live.values { request.submission.source.fail(.stopped) }
         live = [:]
         counters.set(phase: .stopped)
+    }
+
+    // MARK: Steps
+
+    /// Whether the likeliest tokens are enough for every choice that these pieces lead to.
+    private func canReduce(_ pieces: [BatchPiece]) -> Bool {
+        pieces.allSatisfy { piece in
+            if piece.outputs == .none { return true }
+            guard let id = scheduler.request(inSlot: piece.slot)?.id, let request = live[id] else { return true }
+            guard !request.needsLogits, request.submission.alternatives == nil, let count = request.sampler.candidateCount else {
+                return false
+            }
+            return count < BatchLayout.candidateCount
+        }
+    }
+
+    /// Runs a step on this thread, choosing tokens as logits come.
+    private mutating func takeThrough(_ step: ForwardStep, _ owners: [Int: Int]) throws {
+        var choices: [Choice] = []
+        let wanted = step.batch.wanted
+        for stage in pass.stages.dropLast() { try stage.run(step) }
+        try pass.stages.last?.run(step) { range in
+            for (row, output) in wanted[range].enumerated() {
+                choices.append(choose(step.result(row: row), slot: output.slot, owners))
+            }
+        }
+        for choice in choices { take(choice) }
+    }
+
+    /// Takes in a step that came back from the pipeline.
+    private mutating func finishStep(_ ticket: StepPipeline.Ticket) {
+        // A step of before a failure: its requests have been told.
+        guard let owners = underWay.removeValue(forKey: ticket.number) else { return }
+        if let failure = ticket.failure { return failAll(failure) }
+        var choices: [Choice] = []
+        for (row, output) in ticket.step.batch.wanted.enumerated() {
+            choices.append(choose(ticket.step.result(row: row), slot: output.slot, owners))
+        }
+        idleSteps.append(ticket.step)
+        for choice in choices { take(choice) }
+        report()
+    }
+
+    /// What was chosen for a slot.
+    private enum Choice {
+        case token(Int32, GeneratedToken?, slot: Int)
+        /// The likeliest tokens leave the choice open.
+        case open(slot: Int)
+        /// Who asked is gone.
+        case nobody
+    }
+
+    private mutating func choose(_ result: ForwardStep.Result, slot: Int, _ owners: [Int: Int]) -> Choice {
+        // While the step was under way the slot may have been given to another request.
+        guard let id = scheduler.request(inSlot: slot)?.id, owners[slot] == id else { return .nobody }
+        switch result {
+        case .logits(let logits):
+            // In place: a copy of the request would take the sampler's scratch memory along for every token.
+            guard let token = live[id]?.sampler.sample(logits) else { return .nobody }
+            live[id]?.needsLogits = false
+            return .token(token, describe(token, logits, live[id]?.submission.alternatives), slot: slot)
+        case .candidates(let entries):
+            guard live[id] != nil else { return .nobody }
+            guard let token = live[id]?.sampler.sample(entries) else { return .open(slot: slot) }
+            return .token(token, nil, slot: slot)
+        }
+    }
+
+    private mutating func take(_ choice: Choice) {
+        switch choice {
+        case .token(let token, let event, let slot): take(token, event, slot: slot)
+        case .open(let slot):
+            guard let id = scheduler.request(inSlot: slot)?.id else { return }
+            live[id]?.needsLogits = true
+            scheduler.repeatLast(slot: slot)
+        case .nobody: break
+        }
     }
 
     // MARK: Requests
@@ -111,7 +216,7 @@ struct GenerationWorker: EngineThreadHandler {
         request.sampler.accept(token)
         var described = event ?? GeneratedToken(id: token, text: "")
         described.text = request.decoder.append(token)
-        let isFull = scheduler.choose(token, slot: slot, contextLength: pass.cache.contextLength)
+        let isFull = scheduler.choose(token, slot: slot, contextLength: pass.contextLength)
         if isFull { described.text += request.decoder.finish() }
         live[id] = request
         if !request.submission.source.send(.token(described)) {
@@ -138,9 +243,12 @@ struct GenerationWorker: EngineThreadHandler {
         live[id] = nil
     }
 
-    private mutating func failAll(_ message: String) {
-        for id in scheduler.fail() { live[id]?.submission.source.fail(.failed(message)) }
+    private mutating func failAll(_ error: any Error) {
+        for id in scheduler.fail() { live[id]?.submission.source.fail(.failed("a step failed: \(error)")) }
         live = [:]
+        underWay = [:]
+        // What is with another machine cannot be reached again over a connection that is broken.
+        if (error as? BackendError)?.code == .connection { counters.set(phase: .failed) }
         report()
     }
 

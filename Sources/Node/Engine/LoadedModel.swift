@@ -4,19 +4,52 @@ import Kernels
 import Model
 import Tensor
 
-/// A model's file opened on this machine's processor, with what is said of it in listings.
+/// A model's file opened, its weights in place, with what is said of it in listings.
 struct LoadedModel {
     let file: GGUFFile
-    let backend: CPUBackend
     let model: LanguageModel
+    /// Which piece of the model is computed where, in order.
+    let seats: [Seat]
+
+    struct Seat {
+        var extent: StageExtent
+        var backend: any Backend
+        /// Whether it is on another machine.
+        var isRemote = false
+    }
 
     /// Contexts longer than this are taken only when asked for: memory for them is set aside whole.
     static let defaultContextLimit = 4096
 
     init(_ options: EngineOptions) throws {
         file = try GGUFFile(path: options.modelPath)
-        backend = try CPUBackend(options)
+        let backend = try CPUBackend(options)
         model = try LanguageModel(file, on: backend)
+        let whole = StageExtent(embeds: true, layers: 0..<model.hyperparameters.layerCount, hasOutput: true)
+        seats = [Seat(extent: whole, backend: backend)]
+    }
+
+    /// What computes, for tables: `CPU (AVX-512)`.
+    var backendName: String { seats.map(\.backend.name).joined(separator: " + ") }
+
+    /// Sets the caches aside.
+    ///
+    /// - Throws: `BackendError`.
+    func pass(slotCount: Int, contextLength: Int) throws(BackendError) -> LoadedPass {
+        var stages: [ForwardStage] = []
+        var stations: [[ForwardStage]] = []
+        for seat in seats {
+            let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
+            // Looking up embeddings is not worth a thread of its own.
+            if let last = stations.last, last.allSatisfy(\.extent.isEmbedding) {
+                stations[stations.count - 1].append(stage)
+            } else {
+                stations.append([stage])
+            }
+            stages.append(stage)
+        }
+        let pass = ForwardPass(model, stages: stages, slotCount: slotCount, contextLength: contextLength)
+        return LoadedPass(pass: pass, stations: stations, reducesLogits: seats.last?.isRemote ?? false)
     }
 
     /// Tokens per slot.
@@ -46,6 +79,15 @@ struct LoadedModel {
         let (value, unit) = parameters >= 1_000_000_000 ? (Double(parameters) / 1e9, "B") : (Double(parameters) / 1e6, "M")
         return String(format: value < 10 && unit == "B" ? "%.1f%@" : "%.0f%@", value, unit)
     }
+}
+
+/// A model ready to take steps.
+struct LoadedPass {
+    var pass: ForwardPass
+    /// The stages by who works on them at the same time.
+    var stations: [[ForwardStage]]
+    /// Whether logits come from far away.
+    var reducesLogits: Bool
 }
 
 /// What a file says of how its weights were quantized, as llama.cpp names it.

@@ -26,7 +26,7 @@ final class ModelEvaluator: Evaluator {
         self.options = options
         let contextSize = loaded.contextSize(options)
         card = loaded.card(options, contextSize: contextSize, slotCount: options.slotCount, hasChatTemplate: false)
-        conditions = BenchmarkConditions(cpu: DeviceDescription.current().processor, backend: loaded.backend.name)
+        conditions = BenchmarkConditions(cpu: DeviceDescription.current().processor, backend: loaded.backendName)
         state = State(loaded: loaded, pass: nil, threads: options.threads ?? DeviceDescription.availableCoreCount())
         progress(LoadProgress(stage: "ready", fraction: 1))
     }
@@ -96,8 +96,8 @@ final class ModelEvaluator: Evaluator {
     }
 
     private func pass(_ state: inout State, slots: Int) throws -> ForwardPass {
-        if let pass = state.pass, pass.cache.slotCount >= slots { return pass }
-        let pass = try ForwardPass(state.loaded.model, slotCount: slots, contextLength: card.contextSize)
+        if let pass = state.pass, pass.slotCount >= slots { return pass }
+        let pass = try state.loaded.pass(slotCount: slots, contextLength: card.contextSize).pass
         state.pass = pass
         return pass
     }

@@ -26,6 +26,8 @@ package struct Scheduler {
         package var active: Active?
         /// When the slot was last given a request, counted in requests.
         package var lastUse = 0
+        /// When it last took part, counted in steps.
+        package var lastStep = 0
     }
 
     /// A request that has a slot.
@@ -47,11 +49,19 @@ package struct Scheduler {
     package let batchSize: Int
     /// Prompt tokens in a step while others generate, at most: what they wait for is one such step.
     package let interleavedPromptSize: Int
+    /// Prompt tokens in a step in which nobody generates, at most.
+    package let promptSize: Int
+    /// Steps that are under way at once: those who generate are spread over so many.
+    package let depth: Int
+    private var steps = 0
 
-    package init(slotCount: Int, batchSize: Int) {
+    /// - Parameter depth: a prompt that goes through several stages goes in smaller pieces, so that all of them are busy.
+    package init(slotCount: Int, batchSize: Int, depth: Int = 1) {
         slots = [Slot](repeating: Slot(), count: slotCount)
         self.batchSize = max(batchSize, slotCount)
         interleavedPromptSize = max(1, min(batchSize, 128))
+        self.depth = max(1, depth)
+        promptSize = self.depth == 1 ? self.batchSize : max(min(self.batchSize, 64), self.batchSize / self.depth)
     }
 
     package var busyCount: Int { slots.lazy.filter { $0.active != nil }.count }
@@ -101,30 +111,43 @@ package struct Scheduler {
         zip(a, b).prefix { $0 == $1 }.count
     }
 
-    /// The next step: a token for everyone who generates, and as much prompt as fits beside it, oldest request first.
+    /// The next step: a token for those who generate, and as much prompt as fits beside it, oldest request first.
+    ///
+    /// Where several steps are under way, those whose last token is not chosen yet are left out, and the others share the
+    /// steps evenly, who waited longest first. Pieces of a prompt follow each other without waiting.
     ///
     /// The tokens count as cached from here on; if the step fails, call ``fail()``.
     package mutating func nextStep() -> [BatchPiece] {
         var pieces: [BatchPiece] = []
-        var budget = batchSize
-        for slot in slots.indices {
-            guard let active = slots[slot].active, !active.isPrefilling else { continue }
-            pieces.append(piece(slot, count: active.tokens.count - slots[slot].cached.count))
-            budget -= 1
-        }
-        if !pieces.isEmpty { budget = min(budget, interleavedPromptSize) }
+        var budget = promptSize
+        let generating = slots.indices.filter { slots[$0].active?.isPrefilling == false }
+        let share = (generating.count + depth - 1) / depth
+        let ready = generating.filter { pending($0) > 0 }.sorted { (slots[$0].lastStep, $0) < (slots[$1].lastStep, $1) }
+        for slot in ready.prefix(share).sorted() { pieces.append(piece(slot, count: pending(slot))) }
+        if !generating.isEmpty { budget = min(batchSize - pieces.count, interleavedPromptSize) }
         let prefilling = slots.indices
             .filter { slots[$0].active?.isPrefilling == true }
             .sorted { slots[$0].lastUse < slots[$1].lastUse }
         for slot in prefilling where budget > 0 {
-            let left = (slots[slot].active?.tokens.count ?? 0) - slots[slot].cached.count
-            let count = min(left, budget)
+            let count = min(pending(slot), budget)
+            if count == 0 { continue }
             pieces.append(piece(slot, count: count))
             budget -= count
         }
-        for piece in pieces { slots[piece.slot].cached += piece.tokens }
+        if pieces.isEmpty { return [] }
+        steps += 1
+        for piece in pieces {
+            slots[piece.slot].cached += piece.tokens
+            slots[piece.slot].lastStep = steps
+        }
         return pieces
     }
+
+    /// Tokens of a slot's request that are to go in and are not under way.
+    private func pending(_ slot: Int) -> Int { (slots[slot].active?.tokens.count ?? 0) - slots[slot].cached.count }
+
+    /// Has a slot's last token go in once more, because what came of it is not enough to choose by.
+    package mutating func repeatLast(slot: Int) { slots[slot].cached.removeLast() }
 
     private func piece(_ slot: Int, count: Int) -> BatchPiece {
         let first = slots[slot].cached.count

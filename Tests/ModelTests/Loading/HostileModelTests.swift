@@ -24,7 +24,7 @@ import Testing
             let h = model.hyperparameters
             #expect(h.cacheByteCountPerToken > 0)
             let pass = try ForwardPass(
-                model, slotCount: 3, contextLength: contextLength ?? max(8, min(h.trainedContext, 300)))
+                model, on: backend, slotCount: 3, contextLength: contextLength ?? max(8, min(h.trainedContext, 300)))
             let last = Int32(truncatingIfNeeded: h.vocabularySize - 1)
             try pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: [0, last, 0], outputs: .none)]) { _, _, _ in }
             let pieces = [

@@ -1,0 +1,180 @@
+public import Tensor
+
+/// A run of a model's layers on one backend, with their keys and values.
+///
+/// One thread at a time. What it computes depends neither on where it runs nor on how the model is cut into stages.
+public final class ForwardStage {
+    public let extent: StageExtent
+    public let backend: any Backend
+    public let cache: KVCache
+
+    let hyperparameters: Hyperparameters
+    private let architecture: any Architecture
+    private var plans: PlanCache
+
+    /// More outputs than this are turned into logits in pieces of as many, which bounds the memory that a row of
+    /// logits per token would take.
+    static let outputsAtOnce = 32
+
+    /// - Throws: `BackendError` where there is no memory for the cache.
+    public init(
+        _ model: LanguageModel, _ extent: StageExtent, on backend: any Backend, slotCount: Int, contextLength: Int
+    ) throws(BackendError) {
+        self.extent = extent
+        self.backend = backend
+        architecture = model.architecture
+        hyperparameters = model.hyperparameters
+        cache = try KVCache(
+            model.hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: backend)
+        plans = PlanCache(capacity: 128)
+    }
+
+    /// Takes a step through the stage: its tokens or hidden states become hidden states, or the results of all its outputs.
+    package func run(_ step: ForwardStep) throws {
+        try run(step, keepsAll: true) { _ in }
+    }
+
+    /// Takes a step through the stage, and lets results be used as they come.
+    ///
+    /// - Parameter each: called with a range of the outputs whenever the first rows of the step hold their results, each output once.
+    package func run(_ step: ForwardStep, each: (Range<Int>) throws -> Void) throws {
+        try run(step, keepsAll: false, each)
+    }
+
+    private func run(_ step: ForwardStep, keepsAll: Bool, _ each: (Range<Int>) throws -> Void) throws {
+        if extent == .head { return try runHead(step, keepsAll: keepsAll, each) }
+        let layout = step.batch.layout
+        let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
+        let prepared = try plans.plan(for: .layers(essence)) { try prepare(essence) }
+        let columns = StageExtent.columnCount(of: layout, after: extent.layers.upperBound, layerCount: hyperparameters.layerCount)
+
+        let states = prepared.states.map { step.statesWrite($0) }
+        var reads: [Step.Read] = []
+        if essence.produces != .hiddenStates {
+            step.reserveResults(columns: columns)
+            if columns > 0 { reads = step.resultReads(prepared, count: columns, row: 0) }
+        } else if states == nil {
+            step.reserveStates(columns: columns)
+            reads = [step.statesRead(prepared.result, columns: columns)]
+        } else {
+            // In the place of those that go in: there are never more.
+            reads = [step.statesRead(prepared.result, columns: columns)]
+        }
+        reads.removeAll { $0.bytes.isEmpty }
+        try step.inputs.withWrites(prepared.inputs, states: states) { (writes: [Step.Write]) throws(BackendError) in
+            try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads))
+        }
+        guard extent.hasOutput, columns > 0 else { return }
+        if essence.produces == .hiddenStates {
+            try runHead(step, keepsAll: keepsAll, each)
+        } else {
+            try each(0..<columns)
+        }
+    }
+
+    /// Makes results of the step's hidden states, some columns at a time.
+    private func runHead(_ step: ForwardStep, keepsAll: Bool, _ each: (Range<Int>) throws -> Void) throws {
+        let count = step.batch.layout.outputCount
+        let product: BatchLayout.Product = step.wantsCandidates ? .candidates : .logits
+        step.reserveResults(columns: keepsAll ? count : min(count, ForwardStage.outputsAtOnce))
+        for start in stride(from: 0, to: count, by: ForwardStage.outputsAtOnce) {
+            let range = start..<min(start + ForwardStage.outputsAtOnce, count)
+            let prepared = try plans.plan(for: .head(range.count, product)) { try prepareHead(range.count, product) }
+            let writes = prepared.states.map { [step.statesWrite($0, range)] } ?? []
+            let reads = step.resultReads(prepared, count: range.count, row: keepsAll ? start : 0)
+            try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads))
+            try each(range)
+        }
+    }
+
+    // MARK: Graphs
+
+    private func prepare(_ layout: BatchLayout) throws -> PreparedGraph {
+        let (pass, result, tokens) = architecture.drawing(layout, extent, cache)
+        return PreparedGraph(
+            plan: try backend.prepare(pass.g.finish()), inputs: ForwardInputs(pass),
+            states: extent.embeds ? nil : pass.first, result: result, tokens: tokens)
+    }
+
+    private func prepareHead(_ count: Int, _ product: BatchLayout.Product) throws -> PreparedGraph {
+        let g = GraphBuilder()
+        let states = g.input("hidden states", .f32, Shape(hyperparameters.embeddingLength, count))
+        let (result, tokens) = architecture.results(states, product, g)
+        return PreparedGraph(
+            plan: try backend.prepare(g.finish()), inputs: ForwardInputs(), states: states, result: result, tokens: tokens)
+    }
+}
+
+extension Architecture {
+    /// The graph of one stage and where its results are: hidden states or logits, and the tokens of candidates.
+    func drawing(
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache
+    ) -> (context: ForwardContext, result: TensorID, tokens: TensorID?) {
+        let pass = ForwardContext(layout, extent, cache, hyperparameters)
+        var x = extent.embeds ? embed(pass) : pass.first
+        for layer in extent.layers { x = self.layer(layer, x, pass) }
+        if extent.hasOutput, layout.produces != .hiddenStates, layout.outputCount > 0 {
+            let (result, tokens) = results(x, layout.produces, pass.g)
+            return (pass, result, tokens)
+        }
+        pass.g.markOutput(x)
+        return (pass, x, nil)
+    }
+
+    /// From hidden states to logits, or to the likeliest tokens `[count, n]` and their logits.
+    func results(
+        _ states: TensorID, _ product: BatchLayout.Product, _ g: GraphBuilder
+    ) -> (result: TensorID, tokens: TensorID?) {
+        let logits = logits(states, g)
+        let (size, columns) = (g[logits].shape[0], g[logits].shape[1])
+        guard product == .candidates else {
+            g.markOutput(logits)
+            return (logits, nil)
+        }
+        let best = g.node("", .topK(count: min(BatchLayout.candidateCount, size)), [logits])
+        let picked = g.getRows(g.reshape(logits, Shape(1, size, columns)), best)
+        g.markOutput(best)
+        g.markOutput(picked)
+        return (picked, best)
+    }
+}
+
+/// A graph that a backend has made ready, and where it takes and leaves things.
+struct PreparedGraph {
+    var plan: any Plan
+    var inputs: ForwardInputs
+    /// Where hidden states go in.
+    var states: TensorID?
+    var result: TensorID
+    /// Where the tokens of candidates come out.
+    var tokens: TensorID?
+}
+
+/// Prepared graphs by what they are for; the one unused for longest makes room.
+struct PlanCache {
+    enum Key: Hashable {
+        case layers(BatchLayout)
+        case head(Int, BatchLayout.Product)
+    }
+
+    private var entries: [Key: (graph: PreparedGraph, lastUse: Int)] = [:]
+    private var uses = 0
+    private let capacity: Int
+
+    init(capacity: Int) { self.capacity = capacity }
+
+    /// O(1) for what is there; O(capacity) beside `make` for what is not.
+    mutating func plan(for key: Key, _ make: () throws -> PreparedGraph) rethrows -> PreparedGraph {
+        uses += 1
+        if let entry = entries[key] {
+            entries[key]?.lastUse = uses
+            return entry.graph
+        }
+        if entries.count >= capacity, let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse }) {
+            entries.removeValue(forKey: oldest.key)
+        }
+        let graph = try make()
+        entries[key] = (graph, uses)
+        return graph
+    }
+}

@@ -1,0 +1,119 @@
+internal import Tensor
+
+/// One step on its way through the stages: what goes in, and what has come out of the stage before.
+///
+/// Its memory is used again from step to step. One thread at a time: whoever has it hands it on.
+public final class ForwardStep {
+    package private(set) var batch = Batch([], contextLength: 0)
+    /// Whether the likeliest tokens are enough of a result.
+    package private(set) var wantsCandidates = false
+    var inputs = StepInputs()
+
+    private let width: Int
+    private let vocabularySize: Int
+    private let states = HostMemory()
+    /// Columns of hidden states that are there.
+    private var columnCount = 0
+    private let logits = HostMemory()
+    private let tokens = HostMemory()
+
+    init(_ h: Hyperparameters) {
+        width = h.embeddingLength
+        vocabularySize = h.vocabularySize
+    }
+
+    /// Begins with pieces that have been checked.
+    func begin(_ pieces: [BatchPiece], contextLength: Int, slidingWindow: Int, wantsCandidates: Bool) {
+        batch = Batch(pieces, contextLength: contextLength)
+        self.wantsCandidates = wantsCandidates && vocabularySize > BatchLayout.candidateCount
+        if batch.layout.outputCount > ForwardStage.outputsAtOnce {
+            batch.layout.produces = .hiddenStates
+        } else if self.wantsCandidates {
+            batch.layout.produces = .candidates
+        }
+        inputs.fill(batch, contextLength: contextLength, slidingWindow: slidingWindow)
+    }
+
+    // MARK: Results
+
+    /// What a stage made of one of the wanted columns.
+    public enum Result {
+        /// One for each token of the vocabulary.
+        case logits(UnsafeBufferPointer<Float>)
+        /// The likeliest, of which there are ``BatchLayout/candidateCount``.
+        case candidates([Candidates.Entry])
+    }
+
+    /// The result in a row of the step's memory; valid until the step is used again.
+    package func result(row: Int) -> Result {
+        let values = logits.elements(row * rowLength..<(row + 1) * rowLength, as: Float.self)
+        guard wantsCandidates else { return .logits(UnsafeBufferPointer(values)) }
+        let ids = tokens.elements(row * rowLength..<(row + 1) * rowLength, as: Int32.self)
+        // From another machine, so nothing is taken for granted: neither order nor range.
+        var entries: [Candidates.Entry] = []
+        entries.reserveCapacity(rowLength)
+        for (token, logit) in zip(ids, values) where token >= 0 && Int(token) < vocabularySize {
+            entries.append(Candidates.Entry(token: token, logit: logit))
+        }
+        entries.sort { $0.precedes($1) }
+        return .candidates(entries)
+    }
+
+    /// Logits, or candidates, of one column.
+    private var rowLength: Int { wantsCandidates ? BatchLayout.candidateCount : vocabularySize }
+
+    // MARK: For stages
+
+    func reserveStates(columns: Int) { states.grow(toByteCount: columns * width * 4) }
+
+    func reserveResults(columns: Int) {
+        logits.grow(toByteCount: columns * rowLength * 4)
+        if wantsCandidates { tokens.grow(toByteCount: columns * rowLength * 4) }
+    }
+
+    /// Takes the hidden states that are there.
+    func statesWrite(_ tensor: TensorID) -> Step.Write {
+        Step.Write(tensor: tensor, bytes: UnsafeRawBufferPointer(states.bytes(0..<columnCount * width * 4)))
+    }
+
+    /// Takes some columns of the hidden states.
+    func statesWrite(_ tensor: TensorID, _ columns: Range<Int>) -> Step.Write {
+        let bytes = states.bytes(columns.lowerBound * width * 4..<columns.upperBound * width * 4)
+        return Step.Write(tensor: tensor, bytes: UnsafeRawBufferPointer(bytes))
+    }
+
+    /// Leaves hidden states.
+    func statesRead(_ tensor: TensorID, columns: Int) -> Step.Read {
+        columnCount = columns
+        return Step.Read(tensor: tensor, into: states.bytes(0..<columns * width * 4))
+    }
+
+    /// Leaves results in the rows from `row` on.
+    func resultReads(_ prepared: PreparedGraph, count: Int, row: Int) -> [Step.Read] {
+        let range = row * rowLength * 4..<(row + count) * rowLength * 4
+        let values = Step.Read(tensor: prepared.result, into: logits.bytes(range))
+        guard let ids = prepared.tokens else { return [values] }
+        return [Step.Read(tensor: ids, into: tokens.bytes(range)), values]
+    }
+}
+
+/// Bytes that are used again and again, and grow where they must.
+private final class HostMemory {
+    private var bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 64)
+
+    deinit { bytes.deallocate() }
+
+    /// What was there is gone if it grows.
+    func grow(toByteCount count: Int) {
+        if bytes.count >= count { return }
+        bytes.deallocate()
+        bytes = .allocate(byteCount: count, alignment: 64)
+    }
+
+    func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: bytes[range]) }
+
+    func elements<Element>(_ range: Range<Int>, as type: Element.Type) -> UnsafeMutableBufferPointer<Element> {
+        let size = MemoryLayout<Element>.stride
+        return bytes(range.lowerBound * size..<range.upperBound * size).bindMemory(to: type)
+    }
+}

@@ -1,0 +1,133 @@
+public import GGUF
+internal import Synchronization
+internal import Tensor
+
+/// What a model needs where, found without loading it: the tensors of each part and the memory of its graphs.
+///
+/// The architecture itself is asked, with weights that lie nowhere; so what it says is what loading will find.
+public struct ModelOutline: Sendable {
+    public let file: GGUFFile
+    public let hyperparameters: Hyperparameters
+    private let architecture: any Architecture
+    private let names: [ModelPart: [String]]
+
+    /// - Throws: ``ModelError`` for files that are no model of a known architecture.
+    public init(_ file: GGUFFile) throws(ModelError) {
+        self.file = file
+        let weights = NotedWeights(file)
+        architecture = try Architectures.make(ModelMetadata(file), weights)
+        hyperparameters = architecture.hyperparameters
+        names = weights.record.names
+    }
+
+    /// The tensors that a part needs, in the order of the file.
+    public func tensors(of part: ModelPart) -> [GGUFTensor] {
+        (names[part] ?? []).compactMap { file.tensor($0) }.sorted { ($0.part, $0.byteOffset) < ($1.part, $1.byteOffset) }
+    }
+
+    /// Bytes of a part's weights, as the file has them.
+    public func weightByteCount(of part: ModelPart) -> Int { tensors(of: part).reduce(0) { $0 + $1.byteCount } }
+
+    /// Bytes of a layer's keys and values for all slots.
+    public func cacheByteCountPerLayer(slotCount: Int, contextLength: Int) -> Int {
+        let h = hyperparameters
+        let (rows, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
+        let (bytes, tooMany) = rows.multipliedReportingOverflow(by: h.keyValueHeadCount * (h.keyLength + h.valueLength) * 2)
+        return overflow || tooMany ? .max : bytes
+    }
+
+    /// Bytes that the largest steps' own tensors take on a stage: a whole batch of prompt at the end of the context, and a
+    /// token for each slot.
+    ///
+    /// - Throws: ``ModelError`` where such a step has no size.
+    public func computeByteCount(
+        _ extent: StageExtent, batchSize: Int, slotCount: Int, contextLength: Int, alignment: Int
+    ) throws(ModelError) -> Int {
+        var largest = 0
+        for layout in largestLayouts(batchSize: batchSize, slotCount: slotCount, contextLength: contextLength) {
+            largest = max(largest, try byteCount(extent, layout, slotCount, contextLength, alignment))
+        }
+        return largest
+    }
+
+    private func largestLayouts(batchSize: Int, slotCount: Int, contextLength: Int) -> [BatchLayout] {
+        func layout(_ tokens: Int, slots: Int, outputs: Int) -> BatchLayout {
+            let group = BatchLayout.Group(
+                firstToken: 0, tokenCount: tokens, firstSlot: 0, slotCount: slots, keyCount: contextLength)
+            return BatchLayout(tokenCount: tokens, groups: [group], outputCount: outputs, produces: .logits)
+        }
+        let outputs = min(slotCount, ForwardStage.outputsAtOnce)
+        return [layout(min(batchSize, contextLength), slots: 1, outputs: 1), layout(slotCount, slots: slotCount, outputs: outputs)]
+    }
+
+    private func byteCount(
+        _ extent: StageExtent, _ layout: BatchLayout, _ slotCount: Int, _ contextLength: Int, _ alignment: Int
+    ) throws(ModelError) -> Int {
+        do {
+            let cache = try KVCache(
+                hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
+            let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
+            let graph = try architecture.drawing(essence, extent, cache).context.g.finish()
+            return try MemoryPlan(graph, alignment: alignment).byteCount
+        } catch {
+            throw ModelError(.batch, "a step of \(layout.tokenCount) tokens over \(contextLength) has no size: \(error)")
+        }
+    }
+}
+
+/// The weights of a file, lying nowhere; notes who asks for which.
+private struct NotedWeights: ModelWeights {
+    /// Filled while an architecture is made, by one thread.
+    final class Record {
+        var names: [ModelPart: [String]] = [:]
+    }
+
+    struct Part: WeightSource {
+        let file: GGUFFile
+        let part: ModelPart
+        let record: Record
+
+        func weight(named name: String) -> Weight? {
+            guard let tensor = file.tensor(name) else { return nil }
+            if record.names[part]?.contains(name) != true { record.names[part, default: []].append(name) }
+            return Weight(
+                name: name, type: tensor.type, shape: tensor.shape, buffer: Nowhere.Memory(byteCount: tensor.byteCount), byteOffset: 0)
+        }
+    }
+
+    let file: GGUFFile
+    let record = Record()
+
+    init(_ file: GGUFFile) { self.file = file }
+
+    func weights(of part: ModelPart) -> Part { Part(file: file, part: part, record: record) }
+}
+
+/// A backend without memory or kernels, for graphs that are only measured.
+private final class Nowhere: Backend {
+    static let shared = Nowhere()
+
+    /// Has a size and nothing else.
+    final class Memory: Buffer {
+        let byteCount: Int
+        var backend: any Backend { Nowhere.shared }
+
+        init(byteCount: Int) { self.byteCount = byteCount }
+    }
+
+    var name: String { "nowhere" }
+    var alignment: Int { 64 }
+
+    private var refusal: BackendError { BackendError(.unsupported, "nothing can be computed nowhere") }
+
+    func memory() throws(BackendError) -> DeviceMemory { DeviceMemory(free: 0, total: 0) }
+    func allocate(byteCount: Int) throws(BackendError) -> any Buffer { Memory(byteCount: byteCount) }
+    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { Memory(byteCount: region.bytes.count) }
+    func supports(_ id: TensorID, of graph: Graph) -> Bool { false }
+    func prepare(_ graph: Graph) throws(BackendError) -> any Plan { throw refusal }
+    func run(_ step: Step) throws(BackendError) { throw refusal }
+    func write(_ bytes: UnsafeRawBufferPointer, to buffer: any Buffer, at byteOffset: Int) throws(BackendError) { throw refusal }
+    func read(_ buffer: any Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) {
+        throw refusal
+    }
+}
