@@ -7,6 +7,8 @@ public final class ForwardStage {
     public let extent: StageExtent
     public let backend: any Backend
     public let cache: KVCache
+    /// What went through it, for any thread.
+    public let meter = StageMeter()
 
     let hyperparameters: Hyperparameters
     private let architecture: any Architecture
@@ -42,6 +44,7 @@ public final class ForwardStage {
     }
 
     private func run(_ step: ForwardStep, keepsAll: Bool, _ each: (Range<Int>) throws -> Void) throws {
+        meter.begin()
         if extent == .head { return try runHead(step, keepsAll: keepsAll, each) }
         let layout = step.batch.layout
         let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
@@ -62,7 +65,7 @@ public final class ForwardStage {
         }
         reads.removeAll { $0.bytes.isEmpty }
         try step.inputs.withWrites(prepared.inputs, states: states) { (writes: [Step.Write]) throws(BackendError) in
-            try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads))
+            try meter.measure { () throws(BackendError) in try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads)) }
         }
         guard extent.hasOutput, columns > 0 else { return }
         if essence.produces == .hiddenStates {
@@ -82,7 +85,7 @@ public final class ForwardStage {
             let prepared = try plans.plan(for: .head(range.count, product)) { try prepareHead(range.count, product) }
             let writes = prepared.states.map { [step.statesWrite($0, range)] } ?? []
             let reads = step.resultReads(prepared, count: range.count, row: keepsAll ? start : 0)
-            try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads))
+            try meter.measure { () throws(BackendError) in try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads)) }
             try each(range)
         }
     }

@@ -8,6 +8,11 @@ public struct Candidates: Sendable {
         public var token: Int32
         public var logit: Float
 
+        public init(token: Int32, logit: Float) {
+            self.token = token
+            self.logit = logit
+        }
+
         /// The likelier first, among equals the lower token.
         @inline(__always)
         func precedes(_ other: Entry) -> Bool {

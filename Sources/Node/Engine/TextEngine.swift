@@ -9,6 +9,9 @@ public protocol TextEngine: Sendable {
     /// How busy the engine is, as of now.
     var status: EngineStatus { get }
 
+    /// The machines that the model runs on, this one included, as of now.
+    var nodes: [NodeStatus] { get }
+
     /// Tokens of `text`, which need not be valid UTF-8.
     ///
     /// - Parameters:
@@ -43,6 +46,10 @@ public protocol TextEngine: Sendable {
     /// Ends every live request with ``EngineError/stopped``, stops the threads and frees the model. Returns when done;
     /// later calls of anything throw ``EngineError/stopped``.
     func shutdown() async
+}
+
+extension TextEngine {
+    public var nodes: [NodeStatus] { [] }
 }
 
 /// What a model is, for listings and limits.

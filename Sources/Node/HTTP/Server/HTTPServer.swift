@@ -72,12 +72,15 @@ public struct HTTPServer: Service {
         let answers = AnswerRoutes(engine: engine, limits: limits)
         let models = ModelRoutes(engine: engine)
         let tokens = TokenRoutes(engine: engine, limits: limits)
+        let nodes = NodeRoutes(engine: engine)
         let health = HealthRoute(engine: engine, gate: gate)
         let table = RouteTable(routes: [
             .init(method: .post, path: "/v1/completions", handler: answers.complete),
             .init(method: .post, path: "/v1/chat/completions", handler: answers.chat),
             .init(method: .get, path: "/v1/models", handler: models.list),
             .init(method: .get, path: "/v1/models/**", handler: models.retrieve),
+            .init(method: .get, path: "/v1/nodes", handler: nodes.list),
+            .init(method: .get, path: "/metrics", handler: nodes.metrics),
             .init(method: .post, path: "/tokenize", handler: tokens.tokenize),
             .init(method: .post, path: "/detokenize", handler: tokens.detokenize),
             .init(method: .get, path: "/health", handler: health.check),

@@ -1,0 +1,69 @@
+/// One machine that a model runs on, as it is now: a worker, or this one.
+public struct NodeStatus: Hashable, Sendable {
+    public enum State: String, Hashable, Sendable {
+        case ready
+        /// Its connection is broken.
+        case failed
+    }
+
+    /// Something at the machine that computes.
+    public struct Device: Hashable, Sendable {
+        public var name: String
+        /// Bytes as the device reported them before the model came; nil where it did not say.
+        public var memoryFree: Int?
+        public var memoryTotal: Int?
+        /// The layers it has; nil for none.
+        public var layers: Range<Int>?
+        public var hasOutput: Bool
+        public var weightBytes: Int
+        public var cacheBytes: Int
+        public var computeBytes: Int
+        /// Steps that went through its stage.
+        public var steps: Int
+        /// Nanoseconds that they took, the way there and back included.
+        public var busyNanoseconds: Int
+    }
+
+    /// `10.0.0.7:50052`, or `local`.
+    public var address: String
+    public var state: State
+    /// Why it failed.
+    public var reason: String?
+    /// The protocol it speaks; nil for this machine.
+    public var version: String?
+    public var devices: [Device]
+    /// Nanoseconds that a short question and its answer took when the connection was new; nil for this machine.
+    public var roundTripNanoseconds: Int?
+    public var sentBytes: Int
+    public var receivedBytes: Int
+}
+
+extension NodeStatus {
+    var json: JSONValue {
+        [
+            "address": .string(address),
+            "state": .string(state.rawValue),
+            "reason": reason.map(JSONValue.string) ?? .null,
+            "version": version.map(JSONValue.string) ?? .null,
+            "round_trip_ms": roundTripNanoseconds.map { .number(Double($0) / 1e6) } ?? .null,
+            "bytes_sent": .integer(sentBytes),
+            "bytes_received": .integer(receivedBytes),
+            "devices": .array(devices.map(\.json)),
+        ]
+    }
+}
+
+extension NodeStatus.Device {
+    var json: JSONValue {
+        [
+            "name": .string(name),
+            "memory_free": memoryFree.map(JSONValue.integer) ?? .null,
+            "memory_total": memoryTotal.map(JSONValue.integer) ?? .null,
+            "layers": layers.map { .array([.integer($0.lowerBound), .integer($0.count)]) } ?? .null,
+            "has_output": .bool(hasOutput),
+            "bytes": ["weights": .integer(weightBytes), "cache": .integer(cacheBytes), "compute": .integer(computeBytes)],
+            "steps": .integer(steps),
+            "busy_seconds": .number(Double(busyNanoseconds) / 1e9),
+        ]
+    }
+}
