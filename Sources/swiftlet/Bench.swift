@@ -10,6 +10,7 @@ struct Bench: AsyncParsableCommand {
             """)
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
     @Option(name: [.customShort("p"), .customLong("n-prompt")], help: ArgumentHelp("Lengths of prompts.", valueName: "list"))
     var prompts = NumberList([512])
@@ -57,7 +58,7 @@ struct Bench: AsyncParsableCommand {
         let evaluator = try await model.evaluator(
             EngineOptions(
                 modelPath: model.model, contextSize: benchmark.contextSize, slotCount: 1, threads: threads.max(),
-                batchSize: batchSizes.numbers.max() ?? 512, variant: model.variant))
+                batchSize: batchSizes.numbers.max() ?? 512, variant: model.variant, head: workers.options))
         let format = output
         let path = model.model
         try await BlockingWork.run {

@@ -11,6 +11,7 @@ struct Eval: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var threads: ThreadOptions
+    @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
     @Option(help: ArgumentHelp("Token ids, separated by commas.", valueName: "ids"))
     var tokens: String?
@@ -56,7 +57,7 @@ struct Eval: AsyncParsableCommand {
             EngineOptions(
                 modelPath: model.model, contextSize: contextSize ?? ids.count, slotCount: max(slot, neighbours) + 1,
                 threads: threads.threads,
-                batchSize: chunk, variant: model.variant))
+                batchSize: chunk, variant: model.variant, head: workers.options))
         let options = EvaluationOptions(chunkSize: chunk, first: first, slot: slot, neighbours: neighbours)
         let path = output
         try await BlockingWork.run {

@@ -12,6 +12,7 @@ struct PerplexityCommand: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var threads: ThreadOptions
+    @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
     @Option(name: [.customShort("f"), .long], help: ArgumentHelp("The text; - is standard input.", valueName: "file"))
     var file: String
@@ -40,7 +41,7 @@ struct PerplexityCommand: AsyncParsableCommand {
         let evaluator = try await model.evaluator(
             EngineOptions(
                 modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
-                variant: model.variant))
+                variant: model.variant, head: workers.options))
         let options = Perplexity.Options(contextSize: contextSize, batchSize: batchSize, chunkLimit: chunks)
         let result = try await BlockingWork.run {
             try Perplexity.measure(text, with: evaluator, options) { chunk, count, perplexity in

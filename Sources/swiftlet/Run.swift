@@ -11,6 +11,7 @@ struct Run: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var threads: ThreadOptions
+    @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
     @Option(name: [.customShort("p"), .long], help: ArgumentHelp("What to answer or continue.", valueName: "text"))
     var prompt: String?
@@ -58,7 +59,7 @@ struct Run: AsyncParsableCommand {
     func run() async throws {
         let options = EngineOptions(
             modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
-            variant: model.variant)
+            variant: model.variant, head: workers.options)
         let engine = try await model.loading(
             { try await Engines.text(options, progress: $0) },
             summary: { "\($0.card.id) (\($0.card.typeDescription), \($0.card.contextSize) tokens)" })

@@ -18,6 +18,7 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var model: ModelOptions
     @OptionGroup var threads: ThreadOptions
+    @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
     @Option(help: ArgumentHelp("The address to listen on. 0.0.0.0 or :: lets other machines in.", valueName: "address"))
     var host = "127.0.0.1"
@@ -103,7 +104,7 @@ struct Serve: AsyncParsableCommand {
         var engine = EngineOptions(
             modelPath: model.model, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
             threads: threads.threads,
-            batchSize: batchSize, variant: model.variant)
+            batchSize: batchSize, variant: model.variant, head: workers.options)
         if let chatTemplateFile {
             engine.chatTemplate = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self)
         }

@@ -18,10 +18,13 @@ public struct EngineOptions: Hashable, Sendable {
     public var variant: String?
     /// A chat template to use in place of the model's own.
     public var chatTemplate: String?
+    /// Which other machines help.
+    public var head: HeadOptions
 
     public init(
         modelPath: String, alias: String? = nil, contextSize: Int? = nil, slotCount: Int = 1, queueLimit: Int = 64,
-        threads: Int? = nil, batchSize: Int = 512, variant: String? = nil, chatTemplate: String? = nil
+        threads: Int? = nil, batchSize: Int = 512, variant: String? = nil, chatTemplate: String? = nil,
+        head: HeadOptions = HeadOptions()
     ) {
         self.modelPath = modelPath
         self.alias = alias
@@ -32,6 +35,7 @@ public struct EngineOptions: Hashable, Sendable {
         self.batchSize = batchSize
         self.variant = variant
         self.chatTemplate = chatTemplate
+        self.head = head
     }
 }
 

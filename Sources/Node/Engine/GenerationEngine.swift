@@ -17,9 +17,7 @@ final class GenerationEngine: TextEngine {
     private let nextID = Atomic(0)
 
     /// Blocks: reads the file's metadata and vocabulary, sets the cache aside and runs one token to warm up.
-    init(_ options: EngineOptions, progress: Engines.Progress) throws {
-        progress(LoadProgress(stage: "reading metadata", fraction: 0))
-        let loaded = try LoadedModel(options)
+    init(_ options: EngineOptions, _ loaded: LoadedModel, progress: Engines.Progress) throws {
         progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
         let tokenizer = try Tokenizers.make(loaded.file)
         self.tokenizer = tokenizer

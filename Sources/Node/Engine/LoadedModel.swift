@@ -29,6 +29,23 @@ struct LoadedModel {
         seats = [Seat(extent: whole, backend: backend)]
     }
 
+    /// Cut after the given layers into stages that compute on this machine side by side, for tests of what stages do.
+    package init(_ options: EngineOptions, cutAfter cuts: [Int]) throws {
+        file = try GGUFFile(path: options.modelPath)
+        let outline = try ModelOutline(file)
+        let bounds = [0] + cuts + [outline.hyperparameters.layerCount]
+        var weights = PlacedWeights()
+        var seats: [Seat] = []
+        for (index, (first, end)) in zip(bounds, bounds.dropFirst()).enumerated() {
+            let extent = StageExtent(embeds: index == 0, layers: first..<end, hasOutput: index == bounds.count - 2)
+            let backend = try CPUBackend(options)
+            try weights.adopt(outline, extent.parts, on: backend)
+            seats.append(Seat(extent: extent, backend: backend))
+        }
+        model = try LanguageModel(file, weights: weights)
+        self.seats = seats
+    }
+
     /// What computes, for tables: `CPU (AVX-512)`.
     var backendName: String { seats.map(\.backend.name).joined(separator: " + ") }
 

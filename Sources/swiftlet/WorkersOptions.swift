@@ -1,0 +1,60 @@
+import ArgumentParser
+import Foundation
+import Node
+
+/// Which machines run a model, of every command that does.
+struct WorkersOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            """
+            Workers that take layers of the model, as host:port (port 50052 if left out), separated by commas: ones of swiftlet and \
+            stock rpc-servers alike. Default: what \(HeadOptions.environmentVariables.joined(separator: " or ")) says.
+            """, valueName: "list"))
+    var workers: String?
+
+    @Flag(name: .customLong("no-local"), help: "Put no layers on this machine; it still looks up embeddings and chooses tokens.")
+    var noLocal = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Shares of the model by worker, in their order, this machine's last: 3,1. Default: by free memory.", valueName: "list"))
+    var split: Shares?
+
+    @Option(
+        name: .customLong("worker-timeout"),
+        help: ArgumentHelp("Seconds without an answer after which a worker is given up.", valueName: "s"))
+    var timeout = HeadOptions.defaultTimeout
+
+    @Flag(
+        name: .customLong("full-logits"),
+        help: "Have all logits sent for every token, for workers that cannot pick the likeliest ones themselves.")
+    var fullLogits = false
+
+    func validate() throws {
+        try checkPositive(timeout, "--worker-timeout", atMost: 86400)
+        if options.workers.isEmpty {
+            if noLocal { throw ValidationError("--no-local needs --workers: there would be no machine left.") }
+            if split != nil { throw ValidationError("--split needs --workers: there is nothing to split between.") }
+        }
+    }
+
+    var options: HeadOptions {
+        let environment = ProcessInfo.processInfo.environment
+        let list = workers ?? HeadOptions.environmentVariables.lazy.compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
+        return HeadOptions(
+            workers: HeadOptions.list(list), usesLocal: !noLocal, split: split?.values, timeout: timeout, sendsAllLogits: fullLogits)
+    }
+}
+
+/// Numbers of 0 or more, separated by commas: `3,1`.
+struct Shares: ExpressibleByArgument {
+    var values: [Double] = []
+
+    init?(argument: String) {
+        for word in argument.split(separator: ",", omittingEmptySubsequences: false) {
+            guard let value = Double(word), value.isFinite, value >= 0, value <= 1e9 else { return nil }
+            values.append(value)
+        }
+        if !values.contains(where: { $0 > 0 }) { return nil }
+    }
+}
