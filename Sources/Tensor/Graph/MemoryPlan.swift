@@ -14,22 +14,28 @@ public struct MemoryPlan: Hashable, Sendable {
     /// - Parameters:
     ///   - alignment: of every tensor: a power of two.
     ///   - padding: bytes that kernels may touch past a tensor's end.
-    public init(_ graph: Graph, alignment: Int, padding: Int = 0) throws(GraphError) {
+    ///   - byteCounts: what tensors take at least, by their index, where that may be more than they have bytes.
+    ///   - rest: nodes for which memory stays unused after its last reader, because that many may be computed as one.
+    public init(
+        _ graph: Graph, alignment: Int, padding: Int = 0, byteCounts: [Int: Int] = [:], rest: Int = 0
+    ) throws(GraphError) {
         offsets = [Int?](repeating: nil, count: graph.tensors.count)
         byteCount = 0
         let lifetimes = Lifetimes(graph)
+        let release = MemoryPlan.releases(graph, rest: rest)
 
         var free = FreeList()
         var expiring = [Int: [TensorID]]()
         for root in lifetimes.planned {
-            expiring[lifetimes.end[root.index], default: []].append(root)
+            let end = lifetimes.end[root.index]
+            expiring[end < 0 || end >= graph.nodes.count ? end : release[end], default: []].append(root)
         }
         var next = lifetimes.planned.makeIterator()
         var pending = next.next()
         for position in -1..<graph.nodes.count {
             while let root = pending, lifetimes.start[root.index] == position {
                 guard let extent = graph[root].checkedByteExtent,
-                    let size = MemoryPlan.roundedUp(extent, padding: padding, to: alignment)
+                    let size = MemoryPlan.roundedUp(max(extent, byteCounts[root.index] ?? 0), padding: padding, to: alignment)
                 else { throw GraphError(.extent, tensor: graph[root].name, "the size of shape \(graph[root].shape) overflows") }
                 guard let offset = free.take(size) else {
                     throw GraphError(.extent, tensor: graph[root].name, "the sizes of the graph's tensors overflow together")
@@ -40,7 +46,8 @@ public struct MemoryPlan: Hashable, Sendable {
             // Freed only after this node's own result has its place, so that a node never writes over what it reads.
             for root in expiring[position] ?? [] {
                 guard let offset = offsets[root.index],
-                    let size = MemoryPlan.roundedUp(graph[root].byteExtent, padding: padding, to: alignment)
+                    let size = MemoryPlan.roundedUp(
+                        max(graph[root].byteExtent, byteCounts[root.index] ?? 0), padding: padding, to: alignment)
                 else { continue }
                 free.give(offset, size)
             }
@@ -49,6 +56,19 @@ public struct MemoryPlan: Hashable, Sendable {
         for index in graph.tensors.indices {
             guard let view = graph.tensors[index].view else { continue }
             offsets[index] = offsets[view.root.index].map { $0 &+ view.byteOffset }
+        }
+    }
+
+    /// For each node, the one after which what it read last can be used again: `rest` nodes on, those that compute nothing
+    /// not counted.
+    private static func releases(_ graph: Graph, rest: Int) -> [Int] {
+        if rest == 0 { return Array(graph.nodes.indices) }
+        let computing = graph.nodes.indices.filter { !graph[graph.nodes[$0]].operation.isPureView }
+        var following = 0
+        return graph.nodes.indices.map { position in
+            while following < computing.count, computing[following] <= position { following += 1 }
+            let last = following + rest - 1
+            return last < computing.count ? computing[last] : graph.nodes.count
         }
     }
 

@@ -1,0 +1,190 @@
+internal import Synchronization
+internal import Tensor
+
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+
+/// Why a client's stream gave no more.
+enum StreamFailure: Error {
+    /// The peer closed.
+    case closed
+    /// Nothing, or too little, moved within so many seconds.
+    case silent(Double)
+    /// The system reports a failure.
+    case failed(String)
+}
+
+/// A client's end of a connection: calls block, but never past a deadline.
+///
+/// The socket's own time limit is a short tick, after which a waiting call looks at the deadline, so a call that need not
+/// wait costs nothing more. One thread at a time, but for what is marked.
+final class ClientStream: @unchecked Sendable {
+    // Sendable: whoever holds the connection's lock uses it alone; other threads use what is marked as theirs, which is
+    // atomic or uses the descriptor only. That is constant and is closed with the last reference.
+
+    private let descriptor: Int32
+    private let sent = Atomic<Int>(0)
+    private let received = Atomic<Int>(0)
+    private let buffer: UnsafeMutableRawBufferPointer
+    private var start = 0
+    private var end = 0
+
+    private var limit = 0.0
+    private var deadline: UInt64 = 0
+    private var movedSinceRenewal = 0
+
+    /// Reads of at least this many bytes do without the buffer.
+    private static let direct = 16 << 10
+    /// Bytes after which a transfer counts as getting on.
+    private static let progressByteCount = 64 << 10
+    /// The socket's own limit, in microseconds: how far a deadline can be overstepped.
+    private static let tick = 50_000
+    /// Pieces of one call to the system at most: Linux's and macOS's `IOV_MAX`.
+    private static let pieceCount = 1024
+
+    /// Takes over a connected, blocking socket.
+    init(descriptor: Int32) {
+        self.descriptor = descriptor
+        buffer = .allocate(byteCount: 64 << 10, alignment: 64)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        // A machine that vanished without a word is noticed within half a minute. What it has not acknowledged has no limit
+        // of its own: a server that computes takes nothing meanwhile, and the system would count that too.
+        SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
+        #if canImport(Glibc)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
+        #else
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
+        #endif
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 4)
+        var time = timeval()
+        time.tv_usec = numericCast(ClientStream.tick)
+        for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
+            _ = setsockopt(descriptor, SOL_SOCKET, option, &time, socklen_t(MemoryLayout<timeval>.size))
+        }
+    }
+
+    deinit {
+        close(descriptor)
+        buffer.deallocate()
+    }
+
+    // MARK: For any thread
+
+    /// Ends whatever is waited for; every later call fails.
+    func interrupt() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+
+    var sentByteCount: Int { sent.load(ordering: .relaxed) }
+    var receivedByteCount: Int { received.load(ordering: .relaxed) }
+
+    // MARK: For the holder of the lock
+
+    /// Begins an exchange that may take so many seconds, and as many again from each 64 KiB that it has moved on.
+    func begin(within seconds: Double) {
+        limit = seconds
+        renew()
+    }
+
+    private func renew() {
+        movedSinceRenewal = 0
+        let nanoseconds = min(max(limit, 0), 1e9) * 1e9
+        deadline = MonotonicClock.nanoseconds() &+ UInt64(nanoseconds)
+    }
+
+    /// After bytes have moved, or none within a tick.
+    private func checkTime(moved count: Int) throws(StreamFailure) {
+        movedSinceRenewal &+= count
+        if movedSinceRenewal >= ClientStream.progressByteCount { return renew() }
+        if MonotonicClock.nanoseconds() > deadline { throw .silent(limit) }
+    }
+
+    /// All of the pieces, in one call to the system where it takes them. They are used up.
+    func send(_ pieces: inout [iovec]) throws(StreamFailure) {
+        var first = 0
+        while true {
+            while first < pieces.count, pieces[first].iov_len == 0 { first += 1 }
+            if first == pieces.count { return }
+            let count = sendSome(&pieces, from: first)
+            if count < 0 {
+                let code = errno
+                if code == EINTR { continue }
+                guard code == EAGAIN || code == EWOULDBLOCK else {
+                    throw code == EPIPE || code == ECONNRESET ? .closed : .failed(ClientStream.text(code))
+                }
+                try checkTime(moved: 0)
+                continue
+            }
+            sent.wrappingAdd(count, ordering: .relaxed)
+            var left = count
+            while left > 0 {
+                let part = min(left, Int(pieces[first].iov_len))
+                pieces[first].iov_base = pieces[first].iov_base.map { $0 + part }
+                pieces[first].iov_len -= numericCast(part)
+                left -= part
+                if pieces[first].iov_len == 0 { first += 1 }
+            }
+            if first < pieces.count { try checkTime(moved: count) }
+        }
+    }
+
+    private func sendSome(_ pieces: inout [iovec], from first: Int) -> Int {
+        pieces.withUnsafeMutableBufferPointer { list in
+            var message = msghdr()
+            message.msg_iov = list.baseAddress.map { $0 + first }
+            message.msg_iovlen = numericCast(min(list.count - first, ClientStream.pieceCount))
+            #if canImport(Glibc)
+            return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+            #else
+            return sendmsg(descriptor, &message, 0)
+            #endif
+        }
+    }
+
+    /// Exactly as many bytes as fit `target`.
+    func receive(into target: UnsafeMutableRawBufferPointer) throws(StreamFailure) {
+        var filled = 0
+        while true {
+            let ready = min(target.count - filled, end - start)
+            if ready > 0 {
+                let rest = UnsafeMutableRawBufferPointer(rebasing: target[filled...])
+                rest.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[start..<(start + ready)]))
+                start += ready
+                filled += ready
+            }
+            if filled == target.count { return }
+            let rest = UnsafeMutableRawBufferPointer(rebasing: target[filled...])
+            if rest.count >= ClientStream.direct {
+                let count = try receiveSome(rest)
+                filled += count
+                if filled < target.count { try checkTime(moved: count) }
+            } else {
+                start = 0
+                end = 0
+                end = try receiveSome(buffer)
+                if end < rest.count { try checkTime(moved: end) }
+            }
+        }
+    }
+
+    private func receiveSome(_ target: UnsafeMutableRawBufferPointer) throws(StreamFailure) -> Int {
+        while true {
+            let count = recv(descriptor, target.baseAddress, target.count, 0)
+            if count > 0 {
+                received.wrappingAdd(count, ordering: .relaxed)
+                return count
+            }
+            if count == 0 { throw .closed }
+            let code = errno
+            if code == EINTR { continue }
+            guard code == EAGAIN || code == EWOULDBLOCK else {
+                throw code == ECONNRESET ? .closed : .failed(ClientStream.text(code))
+            }
+            try checkTime(moved: 0)
+        }
+    }
+
+    private static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
+}

@@ -1,0 +1,184 @@
+internal import Synchronization
+internal import Tensor
+
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+
+/// Makes connections: looks a name up, tries every address it stands for, all within one limit.
+enum Dialer {
+    /// Why there is no connection.
+    struct Failure: Error {
+        var message: String
+    }
+
+    /// A connected, blocking socket. The caller owns it.
+    static func connect(to endpoint: Endpoint, within seconds: Double) throws(Failure) -> Int32 {
+        let deadline = MonotonicClock.nanoseconds() &+ UInt64(min(max(seconds, 0), 1e9) * 1e9)
+        let addresses = try NameLookup.addresses(of: endpoint, until: deadline)
+        var reasons: [String] = []
+        for (index, address) in addresses.enumerated() {
+            let now = MonotonicClock.nanoseconds()
+            let left = deadline > now ? Double(deadline - now) / 1e9 : 0
+            do throws(Failure) {
+                // The rest of the time is shared, so that an address behind a wall does not take that of the others.
+                return try connect(to: address, within: left / Double(addresses.count - index))
+            } catch {
+                if !reasons.contains(error.message) { reasons.append(error.message) }
+            }
+        }
+        throw Failure(message: reasons.joined(separator: "; "))
+    }
+
+    private static func connect(to address: SocketAddress, within seconds: Double) throws(Failure) -> Int32 {
+        let descriptor = socket(address.family, streamType, 0)
+        guard descriptor >= 0 else { throw Failure(message: text(errno)) }
+        do throws(Failure) {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            let flags = fcntl(descriptor, F_GETFL)
+            _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
+            if address.withPointer({ systemConnect(descriptor, $0, $1) }) != 0 {
+                guard errno == EINPROGRESS || errno == EINTR else { throw Failure(message: text(errno)) }
+                try finish(descriptor, within: seconds)
+            }
+            _ = fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK)
+            return descriptor
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    /// Waits for a connection that was begun.
+    private static func finish(_ descriptor: Int32, within seconds: Double) throws(Failure) {
+        let deadline = MonotonicClock.nanoseconds() &+ UInt64(seconds * 1e9)
+        while true {
+            let now = MonotonicClock.nanoseconds()
+            let left = deadline > now ? (deadline - now) / 1_000_000 : 0
+            var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            let count = poll(&entry, 1, Int32(clamping: left))
+            if count > 0 { break }
+            if count < 0, errno != EINTR { throw Failure(message: text(errno)) }
+            if left == 0 { throw Failure(message: "no answer") }
+        }
+        var code: Int32 = 0
+        var length = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0 else { throw Failure(message: text(errno)) }
+        guard code == 0 else { throw Failure(message: text(code)) }
+    }
+
+    private static func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Int32 {
+        #if canImport(Glibc)
+        Glibc.connect(descriptor, address, length)
+        #else
+        Darwin.connect(descriptor, address, length)
+        #endif
+    }
+
+    private static func text(_ code: Int32) -> String { String(cString: strerror(code)).lowercased() }
+
+    #if canImport(Glibc)
+    static let streamType = Int32(SOCK_STREAM.rawValue)
+    #else
+    static let streamType = SOCK_STREAM
+    #endif
+}
+
+/// An address with a port, as the system has it.
+struct SocketAddress: Sendable {
+    let family: Int32
+    private let bytes: [UInt8]
+
+    init(family: Int32, bytes: UnsafeRawBufferPointer) {
+        self.family = family
+        self.bytes = Array(bytes)
+    }
+
+    func withPointer(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32) -> Int32 {
+        var storage = sockaddr_storage()
+        withUnsafeMutableBytes(of: &storage) { $0.copyBytes(from: bytes.prefix($0.count)) }
+        return withUnsafePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(bytes.count)) }
+        }
+    }
+}
+
+/// One question to the system's resolver, on a thread of its own: it can take longer than anybody wants to wait, and knows
+/// no limit.
+private final class NameLookup: Sendable {
+    private let endpoint: Endpoint
+    private let answer = Mutex<Result<[SocketAddress], Dialer.Failure>?>(nil)
+
+    private init(_ endpoint: Endpoint) {
+        self.endpoint = endpoint
+    }
+
+    static func addresses(of endpoint: Endpoint, until deadline: UInt64) throws(Dialer.Failure) -> [SocketAddress] {
+        // Addresses need no resolver, so no thread.
+        if case .success(let addresses) = ask(endpoint, AI_NUMERICHOST) { return addresses }
+        let lookup = NameLookup(endpoint)
+        lookup.start()
+        while true {
+            if let answer = lookup.answer.withLock({ $0 }) { return try answer.get() }
+            guard MonotonicClock.nanoseconds() < deadline else { throw Dialer.Failure(message: "the name is not resolved in time") }
+            usleep(1000)
+        }
+    }
+
+    private func start() {
+        let reference = Unmanaged.passRetained(self).toOpaque()
+        #if canImport(Glibc)
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { reference in
+                if let reference { NameLookup.work(reference) }
+                return nil
+            }, reference)
+        #else
+        var thread: pthread_t?
+        let code = pthread_create(
+            &thread, nil,
+            { reference in
+                NameLookup.work(reference)
+                return nil
+            }, reference)
+        #endif
+        if code != 0 { return NameLookup.work(reference) }
+        #if canImport(Glibc)
+        pthread_detach(thread)
+        #else
+        if let thread { pthread_detach(thread) }
+        #endif
+    }
+
+    private static func work(_ reference: UnsafeMutableRawPointer) {
+        let lookup = Unmanaged<NameLookup>.fromOpaque(reference).takeRetainedValue()
+        let found = ask(lookup.endpoint, 0)
+        lookup.answer.withLock { $0 = found }
+    }
+
+    private static func ask(_ endpoint: Endpoint, _ flags: Int32) -> Result<[SocketAddress], Dialer.Failure> {
+        var hints = addrinfo()
+        hints.ai_flags = flags
+        hints.ai_socktype = Dialer.streamType
+        var found: UnsafeMutablePointer<addrinfo>?
+        let code = getaddrinfo(endpoint.host, String(endpoint.port), &hints, &found)
+        guard code == 0 else {
+            return .failure(Dialer.Failure(message: String(cString: gai_strerror(code)).lowercased()))
+        }
+        defer { freeaddrinfo(found) }
+        var addresses: [SocketAddress] = []
+        var next = found
+        while let entry = next {
+            next = entry.pointee.ai_next
+            guard let address = entry.pointee.ai_addr else { continue }
+            let bytes = UnsafeRawBufferPointer(start: address, count: Int(entry.pointee.ai_addrlen))
+            addresses.append(SocketAddress(family: entry.pointee.ai_family, bytes: bytes))
+        }
+        if addresses.isEmpty { return .failure(Dialer.Failure(message: "the name has no address")) }
+        return .success(addresses)
+    }
+}

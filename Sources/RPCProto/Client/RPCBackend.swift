@@ -1,0 +1,136 @@
+public import Tensor
+
+/// One device of a server elsewhere, as a backend: its memory, its graphs.
+///
+/// A step is one write and one read on the connection. What the server refuses shows as a lost connection, since the
+/// protocol has no other answer; ``BackendError/message`` then says at which command.
+public final class RPCBackend: Backend {
+    public let connection: ServerConnection
+    let state: RemoteDevice
+
+    /// The server's number of the device.
+    public var device: Int { Int(state.number) }
+    public var name: String { "RPC \(connection.endpoint) device \(state.number)" }
+    public var alignment: Int { state.alignment }
+
+    init(_ connection: ServerConnection, _ state: RemoteDevice) {
+        self.connection = connection
+        self.state = state
+    }
+
+    public func memory() throws(BackendError) -> DeviceMemory {
+        try connection.exchange(within: connection.limits.answer) { pipeline throws(BackendError) in
+            pipeline.ask(.getDeviceMemory(device: state.number))
+            try pipeline.flush()
+            guard case .memory(let free, let total) = try pipeline.answer(to: .getDeviceMemory) else {
+                throw pipeline.failure(.getDeviceMemory, "the answer is no memory")
+            }
+            return DeviceMemory(free: Int(clamping: min(free, total)), total: Int(clamping: total))
+        }
+    }
+
+    /// Closes the connection, which is what stops a server's computation, if anything does; for all of its devices.
+    public func cancel() {
+        connection.breakOff(BackendError(.cancelled, "\(connection.endpoint): the connection was closed to stop what it computed"))
+    }
+
+    // MARK: Buffers
+
+    public func allocate(byteCount: Int) throws(BackendError) -> any Buffer {
+        RPCBuffer(try memory(of: byteCount, zeroed: true), of: self)
+    }
+
+    private func memory(of byteCount: Int, zeroed: Bool) throws(BackendError) -> RemoteDevice.Memory {
+        try connection.exchange(within: connection.limits.answer) { pipeline throws(BackendError) in
+            try state.allocate(byteCount, zeroed: zeroed, pipeline)
+        }
+    }
+
+    /// A buffer that ``load(_:progress:)`` fills.
+    func buffer(of byteCount: Int) throws(BackendError) -> RPCBuffer {
+        RPCBuffer(try memory(of: byteCount, zeroed: false), of: self)
+    }
+
+    public func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer {
+        let buffer = RPCBuffer(try memory(of: region.bytes.count, zeroed: false), of: self, isWritable: false)
+        try put(region.bytes, in: buffer, at: 0)
+        return buffer
+    }
+
+    /// Has the compute memory hold plans of up to so many bytes, so that those need no other, which would make the server
+    /// forget all graphs.
+    ///
+    /// - Throws: `outOfMemory`, `connection`.
+    public func reserve(computeByteCount: Int) throws(BackendError) {
+        try connection.exchange(within: connection.limits.answer) { pipeline throws(BackendError) in
+            _ = try state.computeMemory(atLeast: computeByteCount, pipeline)
+        }
+    }
+
+    public func write(_ bytes: UnsafeRawBufferPointer, to buffer: any Buffer, at byteOffset: Int) throws(BackendError) {
+        let target = try own(buffer)
+        guard target.isWritable else { throw BackendError(.invalidArgument, "the buffer is read-only") }
+        try target.check(byteOffset, bytes.count)
+        try put(bytes, in: target, at: byteOffset)
+    }
+
+    /// Bytes of one message at most, where what they are is not known.
+    private static let pieceByteCount = 64 << 20
+
+    private func put(_ bytes: UnsafeRawBufferPointer, in buffer: RPCBuffer, at byteOffset: Int) throws(BackendError) {
+        for start in stride(from: 0, to: bytes.count, by: RPCBackend.pieceByteCount) {
+            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + RPCBackend.pieceByteCount)])
+            let record = TensorRecord(bytes: part.count, buffer: buffer.handle, address: buffer.base &+ UInt64(byteOffset + start))
+            try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+                pipeline.ask(.setTensor(record, isCacheable: false, offset: 0), tailByteCount: part.count)
+                pipeline.add(part)
+                try pipeline.flush()
+            }
+        }
+    }
+
+    public func read(_ buffer: any Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) {
+        let source = try own(buffer)
+        try source.check(byteOffset, bytes.count)
+        for start in stride(from: 0, to: bytes.count, by: RPCBackend.pieceByteCount) {
+            let part = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + RPCBackend.pieceByteCount)])
+            let record = TensorRecord(bytes: part.count, buffer: source.handle, address: source.base &+ UInt64(byteOffset + start))
+            try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+                pipeline.ask(.getTensor(record, offset: 0, byteCount: UInt64(part.count)))
+                try pipeline.flush()
+                try pipeline.beginAnswer(to: .getTensor, byteCount: part.count)
+                try pipeline.take(into: part, of: .getTensor)
+            }
+        }
+    }
+
+    /// `buffer` as one of this device's.
+    func own(_ buffer: any Buffer, for tensor: String? = nil) throws(BackendError) -> RPCBuffer {
+        guard let mine = buffer as? RPCBuffer, mine.owner.state === state else {
+            throw BackendError(.invalidArgument, tensor: tensor, "the buffer belongs to another backend")
+        }
+        return mine
+    }
+
+    // MARK: Running
+
+    public func run(_ step: Step) throws(BackendError) {
+        guard let plan = step.plan as? RPCPlan, plan.device === state else {
+            throw BackendError(.invalidArgument, "the plan belongs to another backend")
+        }
+        try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+            if plan.computeByteCount > 0 {
+                plan.settle(in: try state.computeMemory(atLeast: plan.computeByteCount, pipeline))
+            }
+            let exchange = try plan.exchange(for: step)
+            exchange.addWrites(of: step, pipeline)
+            if plan.hasNodes { state.compute(plan, pipeline) }
+            exchange.addQuestions(pipeline)
+            // Requests are carried out in order, so the answer to any says that the graph is done.
+            if !exchange.asks { pipeline.ask(.getAlignment(device: state.number)) }
+            try pipeline.flush()
+            try exchange.takeAnswers(of: step, pipeline)
+            if !exchange.asks { _ = try pipeline.number(answering: .getAlignment) }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+internal import Tensor
+
+/// What a connection knows of one of its server's devices: used by whoever holds the connection's lock, but for the
+/// constants.
+final class RemoteDevice: @unchecked Sendable {
+    // Sendable: see above.
+
+    /// Alignments above this are taken for mistakes.
+    static let alignmentLimit: UInt64 = 1 << 20
+
+    let number: UInt32
+    let alignment: Int
+    /// Bytes of one buffer at most.
+    let largestBuffer: Int
+
+    /// Memory on the server.
+    struct Memory: Sendable {
+        var handle: UInt64
+        /// The address of its first byte.
+        var base: UInt64
+        var byteCount: Int
+    }
+
+    /// Where the plans' own tensors lie: all share it, since one plan runs at a time.
+    private var compute: (memory: Memory, generation: UInt64)?
+    private var generations: UInt64 = 0
+    private var kept = KeptGraphs()
+    private var allocationSizes: [AllocationQuestion: Int] = [:]
+
+    init(number: UInt32, alignment: Int, largestBuffer: Int) {
+        self.number = number
+        self.alignment = alignment
+        self.largestBuffer = largestBuffer
+    }
+
+    // MARK: Memory
+
+    /// New memory, zeroed where that is wanted.
+    func allocate(_ byteCount: Int, zeroed: Bool, _ pipeline: RequestPipeline) throws(BackendError) -> Memory {
+        let place = "\(pipeline.endpoint) device \(number)"
+        guard byteCount >= 0 else { throw BackendError(.invalidArgument, "a buffer of \(byteCount) bytes") }
+        guard byteCount <= largestBuffer else {
+            throw BackendError(.outOfMemory, "\(place) has buffers of at most \(largestBuffer) bytes, not \(byteCount)")
+        }
+        // A buffer of nothing has no address.
+        let size = max(byteCount, alignment)
+        pipeline.ask(.allocateBuffer(device: number, byteCount: UInt64(size)))
+        try pipeline.flush()
+        guard case .buffer(let handle, let granted) = try pipeline.answer(to: .allocateBuffer) else {
+            throw pipeline.failure(.allocateBuffer, "the answer is no buffer")
+        }
+        guard handle != 0 else { throw BackendError(.outOfMemory, "\(place) has no room for \(size) bytes") }
+        guard granted >= UInt64(size) else {
+            throw pipeline.failure(.allocateBuffer, "gives \(granted) bytes instead of \(size)")
+        }
+        pipeline.ask(.getBase(buffer: handle))
+        if zeroed { pipeline.ask(.clearBuffer(buffer: handle, value: 0)) }
+        try pipeline.flush()
+        let base = try pipeline.number(answering: .getBase)
+        guard base > 0, base % UInt64(alignment) == 0, !base.addingReportingOverflow(granted).overflow else {
+            throw pipeline.failure(.getBase, "a buffer of \(granted) bytes cannot be at \(base), aligned to \(alignment)")
+        }
+        return Memory(handle: handle, base: base, byteCount: byteCount)
+    }
+
+    /// The compute memory, of at least so many bytes, and which one it is: everything planned for another has to be moved.
+    func computeMemory(
+        atLeast byteCount: Int, _ pipeline: RequestPipeline
+    ) throws(BackendError) -> (memory: Memory, generation: UInt64) {
+        if let compute, compute.memory.byteCount >= byteCount { return compute }
+        // Freed first: what plans leave in it is nobody's, and there may be no room for both.
+        if let old = compute?.memory.handle {
+            compute = nil
+            pipeline.ask(.freeBuffer(buffer: old))
+        }
+        let memory = try allocate(byteCount, zeroed: false, pipeline)
+        generations += 1
+        compute = (memory, generations)
+        return (memory, generations)
+    }
+
+    // MARK: Graphs
+
+    /// Adds what makes the server compute a plan's graph: its number, where the server still has it, or all of it.
+    func compute(_ plan: RPCPlan, _ pipeline: RequestPipeline) {
+        if kept.has(plan, pipeline.graphEpoch) {
+            pipeline.add(UnsafeRawBufferPointer(plan.recompute.bytes))
+            return pipeline.note(.recomputeGraph)
+        }
+        let number = kept.number(for: plan, pipeline)
+        plan.setGraphNumber(number)
+        pipeline.add(UnsafeRawBufferPointer(plan.message.bytes))
+        pipeline.note(.computeGraph)
+    }
+
+    // MARK: Sizes
+
+    /// Makes the server say what it wants to have allocated for tensors, those it was asked before left out.
+    ///
+    /// - Parameter questions: each with the tensor's own size, which is the least.
+    /// - Returns: bytes, in the order of the questions.
+    func allocationSizes(
+        _ questions: [(question: AllocationQuestion, request: Request, byteCount: Int)], _ pipeline: RequestPipeline
+    ) throws(BackendError) -> [Int] {
+        var open: [AllocationQuestion: Request] = [:]
+        var order: [AllocationQuestion] = []
+        for (question, request, _) in questions where allocationSizes[question] == nil && open[question] == nil {
+            open[question] = request
+            order.append(question)
+        }
+        // Some at a time: neither side's socket is to fill while both write.
+        for start in stride(from: 0, to: order.count, by: RemoteDevice.window) {
+            let part = order[start..<min(order.count, start + RemoteDevice.window)]
+            for question in part {
+                if let request = open[question] { pipeline.ask(request) }
+            }
+            try pipeline.flush()
+            for question in part {
+                let size = try pipeline.number(answering: .getAllocationSize)
+                guard size <= RemoteDevice.sizeLimit else {
+                    throw pipeline.failure(.getAllocationSize, "\(size) bytes for one tensor")
+                }
+                allocationSizes[question] = Int(size)
+            }
+        }
+        return questions.map { max(allocationSizes[$0.question] ?? 0, $0.byteCount) }
+    }
+
+    /// Questions of a few kilobytes that are asked before the first answer is taken.
+    static let window = 32
+    /// Sizes above this are no sizes.
+    static let sizeLimit: UInt64 = 1 << 48
+}
+
+/// What a tensor's allocated size depends on, as stock clients have it.
+struct AllocationQuestion: Hashable {
+    var type: ElementType
+    var operation: UInt32
+    var parameters: OperationTable.Slots
+    var shape: Shape
+    var strides: Strides
+}

@@ -1,0 +1,276 @@
+internal import Tensor
+
+#if canImport(Glibc)
+internal import Glibc
+#elseif canImport(Darwin)
+internal import Darwin
+#endif
+
+/// The requests of an exchange, gathered until they leave in one piece, and the answers owed for them, in order.
+///
+/// Small heads are gathered in memory of its own; what is large goes by its address, which must stay valid until
+/// ``flush()``. Used by whoever holds the connection's lock.
+final class RequestPipeline: @unchecked Sendable {
+    // Sendable: see above; `stream`, `endpoint` and `limits` are constant.
+
+    let stream: ClientStream
+    let endpoint: Endpoint
+    let limits: ClientLimits
+    /// What is spoken; the newest until the greeting was answered.
+    var dialect = Dialect.newest
+    /// Counts the times at which the server forgot its graphs.
+    var graphEpoch: UInt64 = 0
+
+    private enum Segment {
+        case own(Range<Int>)
+        case outside(UnsafeRawBufferPointer)
+    }
+
+    private var own: [UInt8] = []
+    private var segments: [Segment] = []
+    private var pieces: [iovec] = []
+    /// Commands that are answered, or confirmed, and were not yet; from `nextAwaited` on.
+    private var awaited: [Command] = []
+    private var nextAwaited = 0
+    /// The last graph or content that was sent: what the server may have closed over.
+    private var lastWork: Command?
+    /// Whether there may still be work in front of the next question.
+    private var owesWork = false
+    /// Whether the last failure was that nothing came.
+    private(set) var wasSilent = false
+
+    init(_ stream: ClientStream, _ endpoint: Endpoint, _ limits: ClientLimits) {
+        self.stream = stream
+        self.endpoint = endpoint
+        self.limits = limits
+    }
+
+    // MARK: An exchange
+
+    /// - Parameter seconds: for all of it, or as long as the server is still busy with what was asked before.
+    func begin(within seconds: Double) {
+        stream.begin(within: owesWork ? max(seconds, limits.step) : seconds)
+        own.removeAll(keepingCapacity: true)
+        segments.removeAll(keepingCapacity: true)
+        awaited.removeAll(keepingCapacity: true)
+        nextAwaited = 0
+        lastWork = nil
+    }
+
+    /// Gives the exchange its time anew, after an answer that may have taken long.
+    func renew() { stream.begin(within: limits.step) }
+
+    /// Sends what is left and takes what is only to be confirmed.
+    func finish() throws(BackendError) {
+        try flush()
+        try takeConfirmations()
+        guard nextAwaited == awaited.count else {
+            throw failure(awaited[nextAwaited], "nobody took its answer")
+        }
+    }
+
+    // MARK: Requests
+
+    /// Adds a request without data.
+    func ask(_ request: Request) {
+        append(request.encoded(dialect))
+        note(request.command)
+    }
+
+    /// Adds a request's head, behind which data of that size is to be added.
+    func ask(_ request: Request, tailByteCount: Int) {
+        append(request.encoded(tailByteCount: tailByteCount, dialect))
+        note(request.command)
+    }
+
+    /// Adds bytes of a request that was encoded before, or data, by their address.
+    func add(_ bytes: UnsafeRawBufferPointer) {
+        if !bytes.isEmpty { segments.append(.outside(bytes)) }
+    }
+
+    /// Says what has been added by its bytes.
+    func note(_ command: Command) {
+        let isAnswered = dialect.answers(command)
+        if isAnswered { awaited.append(command) }
+        switch command {
+        case .setTensor, .setTensorHash, .clearBuffer, .initTensor, .computeGraph, .recomputeGraph:
+            lastWork = command
+            owesWork = !isAnswered
+        default:
+            if isAnswered { owesWork = false }
+        }
+        if command == .freeBuffer { graphEpoch &+= 1 }
+    }
+
+    private func append(_ bytes: [UInt8]) {
+        let start = own.count
+        own.append(contentsOf: bytes)
+        if case .own(let range)? = segments.last, range.upperBound == start {
+            segments[segments.count - 1] = .own(range.lowerBound..<own.count)
+        } else {
+            segments.append(.own(start..<own.count))
+        }
+    }
+
+    /// Sends all that was added.
+    func flush() throws(BackendError) {
+        if segments.isEmpty { return }
+        let outcome: Result<Void, StreamFailure> = own.withUnsafeBytes { bytes in
+            pieces.removeAll(keepingCapacity: true)
+            for segment in segments {
+                let part =
+                    switch segment {
+                    case .own(let range): UnsafeRawBufferPointer(rebasing: bytes[range])
+                    case .outside(let part): part
+                    }
+                pieces.append(
+                    iovec(iov_base: part.baseAddress.map { UnsafeMutableRawPointer(mutating: $0) }, iov_len: numericCast(part.count)))
+            }
+            do throws(StreamFailure) {
+                try stream.send(&pieces)
+                return .success(())
+            } catch {
+                return .failure(error)
+            }
+        }
+        own.removeAll(keepingCapacity: true)
+        segments.removeAll(keepingCapacity: true)
+        if case .failure(let failure) = outcome {
+            throw self.failure(lastWork ?? awaited.last ?? .freeBuffer, failure, while: "taking the request")
+        }
+    }
+
+    // MARK: Answers
+
+    /// The next answer, which must be to `command`.
+    func answer(to command: Command) throws(BackendError) -> Response {
+        guard let size = Response.byteCount(answering: command) else {
+            throw failure(command, "it has no answer of a known size")
+        }
+        try beginAnswer(to: command, byteCount: size)
+        var content = (UInt64(0), UInt64(0), UInt64(0), UInt64(0))
+        let outcome: Result<Response?, StreamFailure> = withUnsafeMutableBytes(of: &content) { bytes in
+            let target = UnsafeMutableRawBufferPointer(rebasing: bytes[..<size])
+            do throws(StreamFailure) {
+                try stream.receive(into: target)
+                return .success(Response(answering: command, content: UnsafeRawBufferPointer(target)))
+            } catch {
+                return .failure(error)
+            }
+        }
+        switch outcome {
+        case .success(let response?): return response
+        case .success(nil): throw failure(command, "the answer cannot be read")
+        case .failure(let error): throw failure(command, error, while: "answering")
+        }
+    }
+
+    /// The version that a greeting is answered with.
+    func greetingVersion() throws(BackendError) -> WireVersion {
+        nextAwaited += 1
+        var size: UInt64 = 0
+        try take(&size, of: .hello)
+        // Version 3 answers without capabilities; its number is worth knowing.
+        guard let whole = Response.byteCount(answering: .hello), [3, 4, whole].contains(Int(clamping: UInt64(littleEndian: size)))
+        else { throw failure(.hello, "answers with \(UInt64(littleEndian: size)) bytes, which is no greeting") }
+        let count = Int(clamping: UInt64(littleEndian: size))
+        let content = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
+        defer { content.deallocate() }
+        try take(into: content, of: .hello)
+        return WireVersion(content[0], content[1], content[2])
+    }
+
+    /// A size, an address, an alignment.
+    func number(answering command: Command) throws(BackendError) -> UInt64 {
+        guard case .number(let number) = try answer(to: command) else { throw failure(command, "the answer is no number") }
+        return number
+    }
+
+    /// Takes the size of the next answer, which must be this one; its content is to be taken with ``take(into:of:)``.
+    func beginAnswer(to command: Command, byteCount: Int) throws(BackendError) {
+        try takeConfirmations()
+        guard nextAwaited < awaited.count, awaited[nextAwaited] == command else {
+            throw failure(command, "its answer is not the next")
+        }
+        nextAwaited += 1
+        try takeSize(command, byteCount)
+    }
+
+    private func takeConfirmations() throws(BackendError) {
+        while nextAwaited < awaited.count, dialect.confirms(awaited[nextAwaited]) {
+            nextAwaited += 1
+            try takeSize(awaited[nextAwaited - 1], 0)
+        }
+    }
+
+    private func takeSize(_ command: Command, _ byteCount: Int) throws(BackendError) {
+        var size: UInt64 = 0
+        try take(&size, of: command)
+        size = UInt64(littleEndian: size)
+        guard size == UInt64(byteCount) else {
+            throw failure(command, "answers with \(size) bytes instead of \(byteCount)")
+        }
+    }
+
+    private func take(_ number: inout UInt64, of command: Command) throws(BackendError) {
+        let outcome: StreamFailure? = withUnsafeMutableBytes(of: &number) { bytes in
+            do throws(StreamFailure) {
+                try stream.receive(into: bytes)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        if let outcome { throw failure(command, outcome, while: "answering") }
+    }
+
+    /// Bytes of the answer's content, in order.
+    func take(into target: UnsafeMutableRawBufferPointer, of command: Command) throws(BackendError) {
+        if target.isEmpty { return }
+        do throws(StreamFailure) {
+            try stream.receive(into: target)
+        } catch {
+            throw failure(command, error, while: "answering")
+        }
+    }
+
+    /// Leaves bytes of the answer's content out.
+    func skip(_ count: Int, of command: Command) throws(BackendError) {
+        let nowhere = UnsafeMutableRawBufferPointer.allocate(byteCount: min(count, 64 << 10), alignment: 8)
+        defer { nowhere.deallocate() }
+        var left = count
+        while left > 0 {
+            let part = min(left, nowhere.count)
+            try take(into: UnsafeMutableRawBufferPointer(rebasing: nowhere[..<part]), of: command)
+            left -= part
+        }
+    }
+
+    // MARK: Failures
+
+    /// What is wrong, with where and at which command.
+    func failure(_ command: Command, _ message: String) -> BackendError {
+        BackendError(.connection, "\(endpoint): \(command.name): \(message)")
+    }
+
+    private func failure(_ command: Command, _ failure: StreamFailure, while what: String) -> BackendError {
+        let behind = lastWork.flatMap { $0 == command ? nil : " (behind \($0.name))" } ?? ""
+        switch failure {
+        case .closed: return self.failure(command, "the server closed the connection instead of \(what)\(behind)")
+        case .silent(let seconds):
+            wasSilent = true
+            return self.failure(command, "the server made no progress in \(seconds) s of \(what)\(behind)")
+        case .failed(let message): return self.failure(command, "the connection broke: \(message)\(behind)")
+        }
+    }
+}
+
+extension Dialect {
+    /// Whether a request of this command is answered at all, if only to confirm it.
+    func answers(_ command: Command) -> Bool {
+        switch command {
+        case .getTensor, .getTensor2D: true
+        default: Response.byteCount(answering: command) != nil || confirms(command)
+        }
+    }
+}

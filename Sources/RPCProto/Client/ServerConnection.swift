@@ -1,0 +1,207 @@
+internal import Synchronization
+public import Tensor
+
+/// One connection to one server, shared by the backends of all its devices: a stock server serves a single connection at a
+/// time, so everything goes over this one.
+///
+/// Exchanges follow each other, whichever threads ask for them. Once anything went wrong with one, the connection is
+/// closed, ``failure`` says why, and every later call throws the same; to go on, connect again.
+public final class ServerConnection: Sendable {
+    public let endpoint: Endpoint
+    public let limits: ClientLimits
+    /// What is spoken.
+    public let dialect: Dialect
+    /// The version that the server says it has. Its patch can differ from the dialect's.
+    public let version: WireVersion
+
+    /// Devices that a server may count: more is a mistake.
+    static let deviceLimit = 64
+
+    let deviceStates: [RemoteDevice]
+    private let pipeline: RequestPipeline
+    private let exchanging = Mutex<Void>(())
+    private let broken = Mutex<BackendError?>(nil)
+    private let unused = Mutex<[UInt64]>([])
+    private let backends: Mutex<[WeakBackend]>
+    private let serials = Atomic<UInt64>(0)
+
+    private struct WeakBackend {
+        weak var backend: RPCBackend?
+    }
+
+    private init(_ pipeline: RequestPipeline, _ version: WireVersion, _ devices: [RemoteDevice]) {
+        self.pipeline = pipeline
+        self.version = version
+        endpoint = pipeline.endpoint
+        limits = pipeline.limits
+        dialect = pipeline.dialect
+        deviceStates = devices
+        backends = Mutex(devices.map { _ in WeakBackend() })
+    }
+
+    deinit { pipeline.stream.interrupt() }
+
+    // MARK: Connecting
+
+    /// Connects, greets, and asks what devices there are.
+    ///
+    /// - Throws: `connection`, with what was wrong: nobody listens, nobody answers, another version, a broken answer.
+    public static func connect(
+        to endpoint: Endpoint, limits: ClientLimits = ClientLimits()
+    ) throws(BackendError) -> ServerConnection {
+        let descriptor: Int32
+        do throws(Dialer.Failure) {
+            descriptor = try Dialer.connect(to: endpoint, within: limits.connect)
+        } catch {
+            throw BackendError(.connection, "\(endpoint): cannot connect: \(error.message)")
+        }
+        let pipeline = RequestPipeline(ClientStream(descriptor: descriptor), endpoint, limits)
+        let version = try greet(pipeline)
+        return ServerConnection(pipeline, version, try devices(pipeline))
+    }
+
+    private static func greet(_ pipeline: RequestPipeline) throws(BackendError) -> WireVersion {
+        pipeline.begin(within: pipeline.limits.answer)
+        pipeline.ask(.hello(.none))
+        try pipeline.flush()
+        let version: WireVersion
+        do throws(BackendError) {
+            version = try pipeline.greetingVersion()
+        } catch {
+            guard pipeline.wasSilent else { throw error }
+            let hint = "accepts connections but does not answer; a stock server serves one client at a time"
+            throw pipeline.failure(.hello, "the server \(hint) (\(pipeline.limits.answer) s waited)")
+        }
+        let spoken = Dialect.all.last { $0.version.major == version.major && $0.version.minor >= version.minor }
+        guard let spoken else {
+            let names = Dialect.all.map(\.description)
+            let list = names.dropLast().joined(separator: ", ") + " and " + (names.last ?? "")
+            throw BackendError(.connection, "\(pipeline.endpoint) speaks protocol \(version); \(list) can be used")
+        }
+        try pipeline.finish()
+        pipeline.dialect = spoken
+        return version
+    }
+
+    private static func devices(_ pipeline: RequestPipeline) throws(BackendError) -> [RemoteDevice] {
+        pipeline.begin(within: pipeline.limits.answer)
+        pipeline.ask(.deviceCount)
+        try pipeline.flush()
+        guard case .deviceCount(let count) = try pipeline.answer(to: .deviceCount), count > 0, count <= deviceLimit else {
+            throw pipeline.failure(.deviceCount, "counts no devices, or more than \(deviceLimit)")
+        }
+        for number in 0..<count {
+            pipeline.ask(.getAlignment(device: number))
+            pipeline.ask(.getMaxSize(device: number))
+        }
+        try pipeline.flush()
+        var devices: [RemoteDevice] = []
+        for number in 0..<count {
+            let alignment = try pipeline.number(answering: .getAlignment)
+            guard alignment > 0, alignment & (alignment - 1) == 0, alignment <= RemoteDevice.alignmentLimit else {
+                throw pipeline.failure(.getAlignment, "device \(number) has an alignment of \(alignment), which is none")
+            }
+            let largest = try pipeline.number(answering: .getMaxSize)
+            guard largest > 0 else { throw pipeline.failure(.getMaxSize, "device \(number) has no room for any buffer") }
+            devices.append(RemoteDevice(number: number, alignment: Int(alignment), largestBuffer: Int(clamping: largest)))
+        }
+        try pipeline.finish()
+        return devices
+    }
+
+    // MARK: For any thread
+
+    /// One backend for each device that the server counts; the same ones for as long as anybody holds them.
+    public var devices: [RPCBackend] {
+        backends.withLock { list in
+            list.indices.map { index in
+                if let backend = list[index].backend { return backend }
+                let backend = RPCBackend(self, deviceStates[index])
+                list[index].backend = backend
+                return backend
+            }
+        }
+    }
+
+    public var sentByteCount: Int { pipeline.stream.sentByteCount }
+    public var receivedByteCount: Int { pipeline.stream.receivedByteCount }
+
+    /// Why the connection is no more; nil while it is.
+    public var failure: String? { broken.withLock { $0?.message } }
+
+    /// Breaks off whatever waits. Buffers go with the connection.
+    public func close() { breakOff(BackendError(.connection, "\(endpoint): the connection was closed from this side")) }
+
+    /// As ``close()``, with what later calls are to throw.
+    func breakOff(_ error: BackendError) {
+        broken.withLock { if $0 == nil { $0 = error } }
+        pipeline.stream.interrupt()
+    }
+
+    /// The smallest of a few cheap questions' times: the network's and the server's, without work.
+    public func measureRoundTrip() throws(BackendError) -> Duration {
+        var best = Duration.seconds(1 << 30)
+        for _ in 0..<5 {
+            let start = ContinuousClock.now
+            try exchange(within: limits.answer) { pipeline throws(BackendError) in
+                pipeline.ask(.getAlignment(device: 0))
+                try pipeline.flush()
+                _ = try pipeline.number(answering: .getAlignment)
+            }
+            best = min(best, ContinuousClock.now - start)
+        }
+        return best
+    }
+
+    // MARK: Exchanges
+
+    /// Has the connection alone while `body` asks and takes answers.
+    ///
+    /// - Throws: what `body` throws; if that is of the code `connection`, or leaves answers untaken, the connection is no more.
+    func exchange<Value: Sendable>(
+        within seconds: Double, _ body: (RequestPipeline) throws(BackendError) -> Value
+    ) throws(BackendError) -> Value {
+        try exchanging.withLock { _ throws(BackendError) in
+            if let failure = broken.withLock({ $0 }) { throw failure }
+            pipeline.begin(within: seconds)
+            do throws(BackendError) {
+                freeUnused()
+                let value = try body(pipeline)
+                try pipeline.finish()
+                return value
+            } catch {
+                try settle(after: error)
+            }
+        }
+    }
+
+    /// Goes on after what concerns only the caller; breaks off after everything else.
+    private func settle(after error: BackendError) throws(BackendError) -> Never {
+        var reason = error
+        if error.code != .connection {
+            do throws(BackendError) {
+                try pipeline.finish()
+                throw error
+            } catch {
+                if error.code != .connection { throw error }
+                reason = error
+            }
+        }
+        breakOff(reason)
+        throw broken.withLock { $0 } ?? reason
+    }
+
+    /// A number that no other plan of this connection has.
+    func nextSerial() -> UInt64 { serials.wrappingAdd(1, ordering: .relaxed).newValue }
+
+    /// Has a buffer freed with the next exchange, whoever's that is.
+    func free(_ handle: UInt64) { unused.withLock { $0.append(handle) } }
+
+    private func freeUnused() {
+        let handles = unused.withLock { handles in
+            defer { handles.removeAll(keepingCapacity: true) }
+            return handles
+        }
+        for handle in handles { pipeline.ask(.freeBuffer(buffer: handle)) }
+    }
+}
