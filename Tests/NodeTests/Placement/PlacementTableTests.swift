@@ -62,6 +62,9 @@ import Testing
 
     @Test("Stock's rule, as its code has it")
     func stock() {
+        // Seen of stock 8.0.0 with Gemma 3 270M on two workers, by free memory and with `-ts 3,1`.
+        #expect(StockPlacement.layers(freeByteCounts: [24105 << 20, 24105 << 20], layerCount: 18) == [0..<10, 10..<18])
+        #expect(StockPlacement.layers(freeByteCounts: [3, 1], layerCount: 18) == [0..<15, 15..<18])
         // Worked out by hand: 19 units over equal devices end at 9.5, so that unit 9 is the first one's last.
         #expect(StockPlacement.layers(freeByteCounts: [8, 8], layerCount: 18) == [0..<10, 10..<18])
         #expect(StockPlacement.layers(freeByteCounts: [1, 1, 1], layerCount: 18) == [0..<7, 7..<13, 13..<18])
