@@ -11,9 +11,11 @@ struct Swiftlet: AsyncParsableCommand {
             To serve it over HTTP:     swiftlet serve --model model.gguf
             To see what is in a file:  swiftlet inspect model.gguf
             To lend this machine:      swiftlet worker --host ADDRESS
+            To use others' machines:   swiftlet serve --model model.gguf --workers ADDRESS:50052,…
             """,
         version: "swiftlet \(Version.current)",
         subcommands: [
-            Serve.self, WorkerCommand.self, Run.self, Tokenize.self, Inspect.self, Devices.self, Bench.self, PerplexityCommand.self, Eval.self,
+            Serve.self, WorkerCommand.self, Plan.self, Run.self, Tokenize.self, Inspect.self, Devices.self,
+            Bench.self, PerplexityCommand.self, Eval.self,
         ])
 }

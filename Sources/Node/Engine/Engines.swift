@@ -4,7 +4,7 @@ public enum Engines {
 
     /// Loads a model to be shared by many requests.
     public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
-        try await BlockingWork.run { try GenerationEngine(options, LoadedModel(options), progress: progress) }
+        try await BlockingWork.run { try GenerationEngine(options, LoadedModel(options, progress: progress), progress: progress) }
     }
 
     /// As ``text(_:progress:)``, with the model cut after the given layers into stages that work side by side.

@@ -15,6 +15,7 @@ final class GenerationEngine: TextEngine {
     private let counters: EngineCounters
     private let queueLimit: Int
     private let nextID = Atomic(0)
+    private let roster: NodeRoster
 
     /// Blocks: reads the file's metadata and vocabulary, sets the cache aside and runs one token to warm up.
     init(_ options: EngineOptions, _ loaded: LoadedModel, progress: Engines.Progress) throws {
@@ -36,6 +37,7 @@ final class GenerationEngine: TextEngine {
         queueLimit = max(1, options.queueLimit)
 
         let loadedPass = try loaded.pass(slotCount: slotCount, contextLength: contextSize)
+        roster = loadedPass.roster
         progress(LoadProgress(stage: "warming up", fraction: 0.8))
         try loadedPass.pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)]) { _, _, _ in }
         // Handed over whole: nothing here keeps a reference to the pass.
@@ -48,6 +50,8 @@ final class GenerationEngine: TextEngine {
     }
 
     var status: EngineStatus { counters.current }
+
+    var nodes: [NodeStatus] { roster.statuses }
 
     func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
         try await blocking { [tokenizer] in
@@ -92,8 +96,19 @@ final class GenerationEngine: TextEngine {
 
     func shutdown() async {
         counters.set(phase: .stopped)
+        let roster = roster
+        // A worker that does not answer must not keep us from ending.
+        let patience = Task {
+            try await Task.sleep(for: GenerationEngine.endingTime)
+            roster.close()
+        }
         try? await BlockingWork.run { [thread] in thread.stop() }
+        patience.cancel()
+        roster.close()
     }
+
+    /// A step under way may take this long when the engine is shut down.
+    private static let endingTime = Duration.seconds(5)
 
     // MARK: Inside
 

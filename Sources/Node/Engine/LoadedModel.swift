@@ -2,52 +2,107 @@ import Foundation
 import GGUF
 import Kernels
 import Model
+import RPCProto
 import Tensor
 
 /// A model's file opened, its weights in place, with what is said of it in listings.
 struct LoadedModel {
     let file: GGUFFile
+    private let outline: ModelOutline
+    private let weights: PlacedWeights
+    private let options: EngineOptions
     let model: LanguageModel
     /// Which piece of the model is computed where, in order.
     let seats: [Seat]
+    /// The machines that they are on.
+    let roster: NodeRoster
 
     struct Seat {
         var extent: StageExtent
         var backend: any Backend
-        /// Whether it is on another machine.
-        var isRemote = false
+        /// Bytes that its graphs' own tensors take; 0 leaves that to the backend.
+        var computeByteCount = 0
+
+        var isRemote: Bool { backend is RPCBackend }
     }
 
     /// Contexts longer than this are taken only when asked for: memory for them is set aside whole.
     static let defaultContextLimit = 4096
 
-    init(_ options: EngineOptions) throws {
-        file = try GGUFFile(path: options.modelPath)
-        let backend = try CPUBackend(options)
-        model = try LanguageModel(file, on: backend)
-        let whole = StageExtent(embeds: true, layers: 0..<model.hyperparameters.layerCount, hasOutput: true)
-        seats = [Seat(extent: whole, backend: backend)]
+    /// - Throws: `GGUFError`, `ModelError`, `BackendError`, ``HeadError``.
+    init(_ options: EngineOptions, progress: @escaping Engines.Progress = { _ in }) throws {
+        let file = try GGUFFile(path: options.modelPath)
+        if options.head.workers.isEmpty {
+            let outline = try ModelOutline(file)
+            let whole = StageExtent(embeds: true, layers: 0..<outline.hyperparameters.layerCount, hasOutput: true)
+            try self.init(local: [whole], outline, options)
+        } else {
+            try self.init(spread: file, options, progress)
+        }
     }
 
-    /// Cut after the given layers into stages that compute on this machine side by side, for tests of what stages do.
+    /// On this machine, in stages that compute side by side.
     package init(_ options: EngineOptions, cutAfter cuts: [Int]) throws {
-        file = try GGUFFile(path: options.modelPath)
-        let outline = try ModelOutline(file)
+        let outline = try ModelOutline(GGUFFile(path: options.modelPath))
         let bounds = [0] + cuts + [outline.hyperparameters.layerCount]
+        let extents = zip(bounds, bounds.dropFirst()).enumerated().map { index, bounds in
+            StageExtent(embeds: index == 0, layers: bounds.0..<bounds.1, hasOutput: index == cuts.count)
+        }
+        try self.init(local: extents, outline, options)
+    }
+
+    private init(local extents: [StageExtent], _ outline: ModelOutline, _ options: EngineOptions) throws {
         var weights = PlacedWeights()
-        var seats: [Seat] = []
-        for (index, (first, end)) in zip(bounds, bounds.dropFirst()).enumerated() {
-            let extent = StageExtent(embeds: index == 0, layers: first..<end, hasOutput: index == bounds.count - 2)
+        let seats = try extents.map { extent in
             let backend = try CPUBackend(options)
             try weights.adopt(outline, extent.parts, on: backend)
-            seats.append(Seat(extent: extent, backend: backend))
+            return Seat(extent: extent, backend: backend)
         }
-        model = try LanguageModel(file, weights: weights)
+        let node = NodeRoster.Node(
+            address: NodeRoster.localAddress,
+            devices: try seats.indices.map { index in
+                let extent = extents[index]
+                let cache = outline.cacheByteCountPerLayer(
+                    slotCount: max(1, options.slotCount), contextLength: LoadedModel.contextSize(options, outline.hyperparameters))
+                let part = NodeRoster.Part(
+                    seat: index, layers: extent.layers, hasOutput: extent.hasOutput,
+                    weightByteCount: extent.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) },
+                    cacheByteCount: cache.multipliedReportingOverflow(by: extent.layers.count).partialValue, computeByteCount: 0)
+                return NodeRoster.Device(name: "CPU", memory: try seats[index].backend.memory(), part: part)
+            })
+        try self.init(outline, weights, options, seats, NodeRoster(nodes: [node]))
+    }
+
+    init(
+        _ outline: ModelOutline, _ weights: PlacedWeights, _ options: EngineOptions, _ seats: [Seat], _ roster: NodeRoster
+    ) throws(ModelError) {
+        file = outline.file
+        self.outline = outline
+        self.weights = weights
+        self.options = options
         self.seats = seats
+        self.roster = roster
+        model = try LanguageModel(outline.file, weights: weights)
+    }
+
+    /// The same with another number of threads on this machine.
+    func with(threads: Int) throws -> LoadedModel {
+        var options = options
+        options.threads = threads
+        var weights = weights
+        let seats = try seats.map { seat in
+            if seat.isRemote || seat.extent.isEmbedding { return seat }
+            let backend = try CPUBackend(options)
+            try weights.adopt(outline, seat.extent.parts, on: backend)
+            return Seat(extent: seat.extent, backend: backend, computeByteCount: seat.computeByteCount)
+        }
+        return try LoadedModel(outline, weights, options, seats, roster)
     }
 
     /// What computes, for tables: `CPU (AVX-512)`.
-    var backendName: String { seats.map(\.backend.name).joined(separator: " + ") }
+    var backendName: String {
+        seats.filter { !$0.extent.isEmbedding }.map(\.backend.name).joined(separator: " + ")
+    }
 
     /// Sets the caches aside.
     ///
@@ -57,6 +112,7 @@ struct LoadedModel {
         var stations: [[ForwardStage]] = []
         for seat in seats {
             let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
+            if let remote = seat.backend as? RPCBackend { try remote.reserve(computeByteCount: seat.computeByteCount) }
             // Looking up embeddings is not worth a thread of its own.
             if let last = stations.last, last.allSatisfy(\.extent.isEmbedding) {
                 stations[stations.count - 1].append(stage)
@@ -66,12 +122,17 @@ struct LoadedModel {
             stages.append(stage)
         }
         let pass = ForwardPass(model, stages: stages, slotCount: slotCount, contextLength: contextLength)
-        return LoadedPass(pass: pass, stations: stations, reducesLogits: seats.last?.isRemote ?? false)
+        var roster = roster
+        roster.meters = stages.map(\.meter)
+        let reduces = (seats.last?.isRemote ?? false) && !options.head.sendsAllLogits
+        return LoadedPass(pass: pass, stations: stations, reducesLogits: reduces, roster: roster)
     }
 
     /// Tokens per slot.
-    func contextSize(_ options: EngineOptions) -> Int {
-        let trained = model.hyperparameters.trainedContext
+    func contextSize(_ options: EngineOptions) -> Int { LoadedModel.contextSize(options, model.hyperparameters) }
+
+    static func contextSize(_ options: EngineOptions, _ h: Hyperparameters) -> Int {
+        let trained = h.trainedContext
         guard let asked = options.contextSize else { return min(trained, LoadedModel.defaultContextLimit) }
         return max(1, asked)
     }
@@ -105,6 +166,7 @@ struct LoadedPass {
     var stations: [[ForwardStage]]
     /// Whether logits come from far away.
     var reducesLogits: Bool
+    var roster: NodeRoster
 }
 
 /// What a file says of how its weights were quantized, as llama.cpp names it.
@@ -123,7 +185,7 @@ enum FileType {
 
 extension CPUBackend {
     /// The processor with as many threads and the kernels that the options name.
-    convenience init(_ options: EngineOptions) throws {
+    convenience init(_ options: EngineOptions, threads: Int? = nil) throws {
         let variant = try options.variant.map { name in
             guard let variant = KernelVariant(rawValue: name) else {
                 let known = KernelVariant.allCases.map(\.rawValue).joined(separator: ", ")
@@ -131,6 +193,6 @@ extension CPUBackend {
             }
             return variant
         }
-        try self.init(variant: variant, threads: options.threads ?? DeviceDescription.availableCoreCount())
+        try self.init(variant: variant, threads: threads ?? options.threads ?? DeviceDescription.availableCoreCount())
     }
 }

@@ -16,13 +16,13 @@ final class ModelEvaluator: Evaluator {
     /// What is computed with, one caller at a time.
     private struct State {
         var loaded: LoadedModel
-        var pass: ForwardPass?
+        var pass: LoadedPass?
         var threads: Int
     }
 
-    init(_ options: EngineOptions, progress: Engines.Progress) throws {
+    init(_ options: EngineOptions, progress: @escaping Engines.Progress) throws {
         progress(LoadProgress(stage: "reading metadata", fraction: 0))
-        let loaded = try LoadedModel(options)
+        let loaded = try LoadedModel(options, progress: progress)
         self.options = options
         let contextSize = loaded.contextSize(options)
         card = loaded.card(options, contextSize: contextSize, slotCount: options.slotCount, hasChatTemplate: false)
@@ -51,7 +51,7 @@ final class ModelEvaluator: Evaluator {
         }
         try lock.withLock {
             let slots = max(options.slotCount, evaluation.slot + 1, evaluation.neighbours + 1)
-            let pass = try pass(&state, slots: slots)
+            let pass = try pass(&state, slots: slots).pass
             let others = (0..<slots).filter { $0 != evaluation.slot }.prefix(evaluation.neighbours)
             let chunk = max(1, evaluation.chunkSize)
             for start in stride(from: 0, to: tokens.count, by: chunk) {
@@ -79,9 +79,7 @@ final class ModelEvaluator: Evaluator {
         do {
             return try lock.withLock {
                 if state.threads != work.threads {
-                    var other = options
-                    other.threads = work.threads
-                    state.loaded = try LoadedModel(other)
+                    state.loaded = try state.loaded.with(threads: work.threads)
                     state.pass = nil
                     state.threads = work.threads
                 }
@@ -95,33 +93,36 @@ final class ModelEvaluator: Evaluator {
         }
     }
 
-    private func pass(_ state: inout State, slots: Int) throws -> ForwardPass {
-        if let pass = state.pass, pass.slotCount >= slots { return pass }
-        let pass = try state.loaded.pass(slotCount: slots, contextLength: card.contextSize).pass
+    private func pass(_ state: inout State, slots: Int) throws -> LoadedPass {
+        if let pass = state.pass, pass.pass.slotCount >= slots { return pass }
+        let pass = try state.loaded.pass(slotCount: slots, contextLength: card.contextSize)
         state.pass = pass
         return pass
     }
 
-    /// Tokens go in from position 0; what is in the cache from before is written over.
-    private func time(_ work: BenchmarkWork, _ pass: ForwardPass) throws -> Duration {
+    /// Tokens go in from position 0; what is in the cache from before is written over. Results come as generation wants
+    /// them: where they are made far away, the likeliest alone.
+    private func time(_ work: BenchmarkWork, _ loaded: LoadedPass) throws -> Duration {
         let total = work.depth + work.prompt + work.generate
         guard total <= card.contextSize else {
             throw EngineError.unsupported("\(total) tokens do not fit a context of \(card.contextSize): raise --ctx-size")
         }
         func token(_ position: Int) -> Int32 { Int32((position &* 2_654_435 &+ 17) % card.vocabularySize) }
-        func takeIn(_ range: Range<Int>, step: Int) throws {
-            for start in stride(from: range.lowerBound, to: range.upperBound, by: max(1, step)) {
-                let end = min(start + max(1, step), range.upperBound)
-                let tokens = (start..<end).map(token)
-                try pass.run([BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: .last)]) { _, _, _ in }
+        let (pass, step) = (loaded.pass, loaded.pass.makeStep())
+        func takeIn(_ range: Range<Int>, by size: Int) throws {
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: max(1, size)) {
+                let tokens = (start..<min(start + max(1, size), range.upperBound)).map(token)
+                let piece = BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: .last)
+                try pass.begin(step, [piece], wantsCandidates: loaded.reducesLogits)
+                for stage in pass.stages { try stage.run(step) }
             }
         }
-        try takeIn(0..<work.depth, step: work.batchSize)
+        try takeIn(0..<work.depth, by: work.batchSize)
         let clock = ContinuousClock()
         return try clock.measure {
             let prompt = work.depth..<(work.depth + work.prompt)
-            try takeIn(prompt, step: work.batchSize)
-            try takeIn(prompt.upperBound..<(prompt.upperBound + work.generate), step: 1)
+            try takeIn(prompt, by: work.batchSize)
+            try takeIn(prompt.upperBound..<(prompt.upperBound + work.generate), by: 1)
         }
     }
 }

@@ -26,7 +26,4 @@ extension Double {
 }
 
 extension Duration {
-    var milliseconds: Double {
-        Double(components.seconds) * 1e3 + Double(components.attoseconds) * 1e-15
-    }
 }

@@ -66,7 +66,7 @@ import Testing
 
     @Test("Every layer once and in order, nothing past what fits, no way better, and refused only where there is none")
     func againstAllWays() throws {
-        var generator = SeededGenerator(state: 1)
+        var generator = SeededGenerator(seed: 1)
         var placedCount = 0
         for number in 0..<3000 {
             let example = Case(&generator)
@@ -119,7 +119,7 @@ import Testing
 
     @Test("Equal devices get bytes that differ by no more than a layer")
     func equalDevices() throws {
-        var generator = SeededGenerator(state: 2)
+        var generator = SeededGenerator(seed: 2)
         for _ in 0..<200 {
             let deviceCount = Int.random(in: 1...8, using: &generator)
             let layer = Int.random(in: 1...200, using: &generator) << 20

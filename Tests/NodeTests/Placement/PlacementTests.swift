@@ -180,7 +180,7 @@ import Testing
 
     @Test("4096 layers on 64 devices")
     func large() throws {
-        var generator = SeededGenerator(state: 4)
+        var generator = SeededGenerator(seed: 4)
         let layers = (0..<4096).map { _ in Int.random(in: 1 << 20...10 << 20, using: &generator) }
         let devices = (0..<64).map { Demands.worker($0, Int.random(in: Self.gib...4 * Self.gib, using: &generator)) }
         let placement = try Placement(Demands.model(layers, output: 100 << 20), on: devices)

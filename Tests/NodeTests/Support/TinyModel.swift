@@ -2,7 +2,7 @@ import Foundation
 import GGUF
 
 /// A llama model of a few kilobytes with weights drawn from a seed, in a folder that goes away with it.
-final class TinyModel {
+final class TinyModel: Sendable {
     let path: String
     private let folder: URL
 

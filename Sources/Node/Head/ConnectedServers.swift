@@ -1,0 +1,109 @@
+internal import Foundation
+internal import RPCProto
+internal import Synchronization
+internal import Tensor
+
+/// Servers that answered, with what they say of themselves.
+struct ConnectedServers: Sendable {
+    struct Server: Sendable {
+        var connection: ServerConnection
+        /// A short question and its answer.
+        var roundTrip: Duration
+        /// By device.
+        var memory: [DeviceMemory]
+    }
+
+    /// In the order in which they were named.
+    var servers: [Server]
+
+    /// Connects to all at the same time.
+    ///
+    /// - Throws: ``HeadError`` that names every server that cannot be used, and why.
+    static func connect(_ names: [String], _ options: HeadOptions) throws(HeadError) -> ConnectedServers {
+        var endpoints: [Endpoint] = []
+        for name in names {
+            let endpoint: Endpoint
+            do throws(EndpointError) {
+                endpoint = try Endpoint(parsing: name)
+            } catch {
+                throw .workers(["\(error)"])
+            }
+            if endpoints.contains(endpoint) { throw .workers(["\(endpoint) is named twice"]) }
+            endpoints.append(endpoint)
+        }
+        let limits = options.clientLimits
+        let outcomes = Parallel.map(endpoints) { endpoint in
+            Result { () throws(BackendError) in try Server(endpoint, limits) }
+        }
+        var servers: [Server] = []
+        var complaints: [String] = []
+        for outcome in outcomes {
+            switch outcome {
+            case .success(let server): servers.append(server)
+            case .failure(let error): complaints.append("\(error)")
+            }
+        }
+        if !complaints.isEmpty { throw .workers(complaints) }
+        return ConnectedServers(servers: servers)
+    }
+
+    func close() {
+        for server in servers { server.connection.close() }
+    }
+}
+
+extension ConnectedServers.Server {
+    init(_ endpoint: Endpoint, _ limits: ClientLimits) throws(BackendError) {
+        connection = try ServerConnection.connect(to: endpoint, limits: limits)
+        roundTrip = try connection.measureRoundTrip()
+        memory = []
+        for device in connection.devices { memory.append(try device.memory()) }
+    }
+
+    /// `10.0.0.7:50052`, or `10.0.0.7:50052 device 1` where there are several.
+    func name(ofDevice index: Int) -> String {
+        connection.devices.count == 1 ? "\(connection.endpoint)" : "\(connection.endpoint) device \(index)"
+    }
+}
+
+extension HeadOptions {
+    var clientLimits: ClientLimits {
+        let seconds = Double(timeout)
+        return ClientLimits(connect: min(5, seconds), answer: min(10, seconds), step: seconds)
+    }
+}
+
+/// Why a model cannot be spread over machines.
+public enum HeadError: Error, Hashable, CustomStringConvertible {
+    /// Workers that cannot be used, a sentence for each.
+    case workers([String])
+    /// The model does not fit, or not as it was to be split.
+    case placement(String)
+
+    public var description: String {
+        switch self {
+        case .workers(let complaints):
+            complaints.count == 1 ? complaints[0] : "\(complaints.count) workers cannot be used:\n" + complaints.map { "  " + $0 }.joined(separator: "\n")
+        case .placement(let message): message
+        }
+    }
+}
+
+/// Work that mostly waits, a thread for each piece.
+enum Parallel {
+    static func map<Item: Sendable, Value: Sendable>(_ items: [Item], _ body: @escaping @Sendable (Item) -> Value) -> [Value] {
+        if items.count == 1 { return [body(items[0])] }
+        let values = Mutex([Value?](repeating: nil, count: items.count))
+        let done = DispatchSemaphore(value: 0)
+        for (index, item) in items.enumerated() {
+            let thread = Thread {
+                let value = body(item)
+                values.withLock { $0[index] = value }
+                done.signal()
+            }
+            thread.start()
+        }
+        for _ in items { done.wait() }
+        return values.withLock { $0.compactMap { $0 } }
+    }
+}

@@ -1,0 +1,105 @@
+internal import Foundation
+internal import Kernels
+internal import Model
+internal import RPCProto
+internal import Tensor
+
+/// A model, the machines for it, and which gets what: everything that is decided before a byte is moved.
+struct PlacedModel {
+    let outline: ModelOutline
+    let servers: ConnectedServers
+    let placement: Placement
+    /// Where each of the placement's devices is: a server's, by both their numbers; nil for this machine.
+    let sources: [(server: Int, device: Int)?]
+
+    /// Asks the workers for their memory and places the model by it.
+    ///
+    /// - Throws: ``HeadError``, `ModelError`.
+    init(_ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int) throws {
+        self.outline = outline
+        servers = try ConnectedServers.connect(options.head.workers, options.head)
+        var sources: [(server: Int, device: Int)?] = []
+        var devices: [DeviceSupply] = []
+        for (number, server) in servers.servers.enumerated() {
+            for (index, memory) in server.memory.enumerated() {
+                sources.append((number, index))
+                devices.append(
+                    DeviceSupply(
+                        name: server.name(ofDevice: index), freeByteCount: memory.free, totalByteCount: memory.total,
+                        roundTrip: server.roundTrip))
+            }
+        }
+        if options.head.usesLocal {
+            let memory = DeviceDescription.current().memory
+            sources.append(nil)
+            devices.append(
+                DeviceSupply(
+                    name: NodeRoster.localAddress, isLocal: true, freeByteCount: memory.free, totalByteCount: memory.total))
+        }
+        self.sources = sources
+        let demand = try PlacedModel.demand(outline, options, slotCount: slotCount, contextSize: contextSize)
+        do throws(PlacementError) {
+            placement = try Placement(demand, on: devices, split: options.head.split)
+        } catch {
+            throw HeadError.placement("\(error)")
+        }
+    }
+
+    /// What the model takes, at so many slots of so many tokens.
+    static func demand(
+        _ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int
+    ) throws(ModelError) -> ModelDemand {
+        let h = outline.hyperparameters
+        let cache = outline.cacheByteCountPerLayer(slotCount: slotCount, contextLength: contextSize)
+        // Servers align to 32 up to 256 bytes.
+        func compute(_ extent: StageExtent) throws(ModelError) -> Int {
+            try outline.computeByteCount(
+                extent, batchSize: options.batchSize, slotCount: slotCount, contextLength: contextSize, alignment: 128)
+        }
+        // Layers differ in which of the masks they read, so one with both kinds stands for all.
+        let middle = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: false)
+        let last = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: true)
+        return ModelDemand(
+            name: URL(fileURLWithPath: options.modelPath).lastPathComponent, contextSize: contextSize, slotCount: slotCount,
+            layers: (0..<h.layerCount).map {
+                LayerDemand(weightByteCount: outline.weightByteCount(of: .layer($0)), cacheByteCount: cache)
+            },
+            outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
+            outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
+            logitsByteCount: h.vocabularySize * 4, candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
+    }
+
+    /// The machines with what each is to have. Seats are numbered from `firstSeat` on.
+    func roster(firstSeat: Int) -> NodeRoster {
+        func part(_ device: Int) -> NodeRoster.Part? {
+            placement.stages.firstIndex { $0.device == device }.map { index in
+                let stage = placement.stages[index]
+                return NodeRoster.Part(
+                    seat: firstSeat + index, layers: stage.layers, hasOutput: stage.hasOutput,
+                    weightByteCount: stage.weightByteCount, cacheByteCount: stage.cacheByteCount,
+                    computeByteCount: stage.computeByteCount)
+            }
+        }
+        var nodes = servers.servers.enumerated().map { number, server in
+            NodeRoster.Node(
+                address: "\(server.connection.endpoint)", connection: server.connection, roundTrip: server.roundTrip,
+                devices: sources.indices.compactMap { index in
+                    guard let source = sources[index], source.server == number else { return nil }
+                    return NodeRoster.Device(
+                        name: "device \(source.device)", memory: server.memory[source.device], part: part(index))
+                })
+        }
+        if let local = sources.firstIndex(where: { $0 == nil }) {
+            let supply = placement.devices[local]
+            nodes.append(
+                NodeRoster.Node(
+                    address: NodeRoster.localAddress,
+                    devices: [
+                        NodeRoster.Device(
+                            name: "CPU", memory: DeviceMemory(free: supply.freeByteCount, total: supply.totalByteCount),
+                            part: part(local))
+                    ]))
+        }
+        return NodeRoster(nodes: nodes)
+    }
+}

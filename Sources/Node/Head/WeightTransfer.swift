@@ -1,0 +1,126 @@
+internal import GGUF
+internal import Model
+internal import RPCProto
+internal import Synchronization
+internal import Tensor
+
+/// Brings a model's weights to the servers that are to have them: to all at the same time, telling how far it is.
+struct WeightTransfer {
+    /// What one stage of a server takes.
+    struct Consignment: Sendable {
+        var device: Int
+        var tensors: [TensorUpload]
+    }
+
+    /// What came of a server: its connection, which is a new one if the first was lost on the way, and where things are.
+    struct Delivery: Sendable {
+        var connection: ServerConnection
+        /// By consignment.
+        var places: [[LoadedTensor]]
+    }
+
+    /// Attempts at one server. Those after the first send only what the server does not have in its cache.
+    static let attempts = 3
+
+    private let progress: Progress
+
+    init(_ report: @escaping Engines.Progress, from start: Double, to end: Double) {
+        progress = Progress(report, start, end)
+    }
+
+    /// - Parameter servers: each with what it is to get, all of them different.
+    /// - Throws: ``HeadError`` that names every server which could not be served.
+    func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) throws(HeadError) -> [Delivery] {
+        let progress = progress
+        progress.begin(servers.map { $0.consignments.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.content.bytes.count } } })
+        let numbered = servers.enumerated().map { (number: $0.offset, connection: $0.element.connection, consignments: $0.element.consignments) }
+        let outcomes = Parallel.map(numbered) { server in
+            Result { () throws(BackendError) in
+                try WeightTransfer.deliver(server.consignments, over: server.connection) { progress.tell(server.number, done: $0, sent: $1) }
+            }
+        }
+        var deliveries: [Delivery] = []
+        var complaints: [String] = []
+        for outcome in outcomes {
+            switch outcome {
+            case .success(let delivery): deliveries.append(delivery)
+            case .failure(let error): complaints.append("\(error)")
+            }
+        }
+        if !complaints.isEmpty { throw .workers(complaints) }
+        return deliveries
+    }
+
+    private static func deliver(
+        _ consignments: [Consignment], over first: ServerConnection, progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
+    ) throws(BackendError) -> Delivery {
+        var connection = first
+        var attempt = 1
+        while true {
+            do throws(BackendError) {
+                var places: [[LoadedTensor]] = []
+                var before = (done: 0, sent: 0)
+                for consignment in consignments {
+                    let base = before
+                    let last = Mutex(base)
+                    places.append(
+                        try connection.devices[consignment.device].load(consignment.tensors) { part in
+                            let sum = (done: base.done + part.done, sent: base.sent + part.sent)
+                            last.withLock { $0 = sum }
+                            progress(sum.done, sum.sent)
+                        })
+                    before = last.withLock { $0 }
+                }
+                return Delivery(connection: connection, places: places)
+            } catch {
+                guard error.code == .connection, attempt < attempts else { throw error }
+                attempt += 1
+                // Its buffers went with the connection; its cache did not.
+                connection.close()
+                connection = try ServerConnection.connect(to: first.endpoint, limits: first.limits)
+                guard connection.devices.count == first.devices.count else { throw error }
+            }
+        }
+    }
+
+    /// The transfers to all servers as one.
+    private final class Progress: Sendable {
+        private struct State {
+            var totals: [Int] = []
+            var done: [Int] = []
+            var sent: [Int] = []
+            var start = ContinuousClock.now
+        }
+
+        private let state = Mutex(State())
+        private let report: Engines.Progress
+        private let start: Double
+        private let end: Double
+
+        init(_ report: @escaping Engines.Progress, _ start: Double, _ end: Double) {
+            self.report = report
+            self.start = start
+            self.end = end
+        }
+
+        func begin(_ totals: [Int]) {
+            let none = [Int](repeating: 0, count: totals.count)
+            state.withLock { $0 = State(totals: totals, done: none, sent: none) }
+        }
+
+        func tell(_ server: Int, done: Int, sent: Int) {
+            let (done, sent, total, seconds) = state.withLock { state in
+                state.done[server] = done
+                state.sent[server] = sent
+                let elapsed = ContinuousClock.now - state.start
+                return (state.done.reduce(0, +), state.sent.reduce(0, +), state.totals.reduce(0, +), elapsed / .seconds(1))
+            }
+            let fraction = total > 0 ? Double(done) / Double(total) : 1
+            let rate = seconds > 0.1 ? ", \(Int(Double(sent) / seconds) >> 20) MiB/s" : ""
+            let kept = done > sent ? ", \((done - sent) >> 20) MiB were there already" : ""
+            report(
+                LoadProgress(
+                    stage: "sending weights: \(done >> 20) of \(total >> 20) MiB\(rate)\(kept)", fraction: start + (end - start) * fraction))
+        }
+    }
+}

@@ -1,0 +1,140 @@
+import Foundation
+import Logging
+import Node
+import RPCProto
+import ServiceLifecycle
+import Testing
+
+/// A model over workers of this process: the answers are those of one machine, what a worker refuses or loses is said, and
+/// listings tell what is where.
+@Suite(.timeLimit(.minutes(2))) struct SpreadTests {
+    /// Workers on free ports, for as long as `body` runs.
+    private func withWorkers(
+        _ count: Int, dialects: [Dialect] = [], memory: Int = 256 << 20, _ body: @Sendable ([Worker]) async throws -> Void
+    ) async throws {
+        let quiet = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
+        let workers = try (0..<count).map { index in
+            var options = WorkerOptions()
+            options.port = 0
+            options.threads = 1
+            options.limits.memory = memory
+            if index < dialects.count { options.dialect = dialects[index] }
+            return try Worker(options, logger: quiet)
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for worker in workers { group.addTask { try await worker.run() } }
+            do {
+                try await body(workers)
+            } catch {
+                group.cancelAll()
+                throw error
+            }
+            group.cancelAll()
+            while let result = await group.nextResult() { _ = result }
+        }
+    }
+
+    private func options(_ model: TinyModel, _ workers: [String], usesLocal: Bool = false, split: [Double]? = nil) -> EngineOptions {
+        EngineOptions(
+            modelPath: model.path, contextSize: 96, slotCount: 3, threads: 1, batchSize: 16,
+            head: HeadOptions(workers: workers, usesLocal: usesLocal, split: split, timeout: 10))
+    }
+
+    private func request(_ seed: UInt32) -> GenerationRequest {
+        let prompt = (0..<(3 + Int(seed * 13 % 50))).map { Int32(($0 * 7 + Int(seed)) % TinyModel.vocabulary) }
+        return GenerationRequest(
+            prompt: .tokens(prompt), sampling: SamplingSettings(temperature: seed % 2 == 0 ? 0 : 0.9, topK: 5, seed: seed),
+            maxTokens: 5 + Int(seed % 20), ignoreEnd: true)
+    }
+
+    private func tokens(_ engine: any TextEngine, _ seed: UInt32) async throws -> [Int32] {
+        var tokens: [Int32] = []
+        for try await event in try await engine.generate(request(seed)) {
+            if case .token(let token) = event { tokens.append(token.id) }
+        }
+        return tokens
+    }
+
+    private func answers(_ engine: any TextEngine) async throws -> [[Int32]] {
+        try await withThrowingTaskGroup(of: (Int, [Int32]).self) { group in
+            for seed in 0..<9 { group.addTask { (seed, try await tokens(engine, UInt32(seed))) } }
+            var answers = [[Int32]](repeating: [], count: 9)
+            for try await (seed, tokens) in group { answers[seed] = tokens }
+            return answers
+        }
+    }
+
+    /// Few and many tokens: with the latter, the last worker picks the likeliest ones.
+    @Test("answers over workers of every version are those of one machine", arguments: [TinyModel.vocabulary, 300])
+    func answersAreTheSame(_ rows: Int) async throws {
+        let model = try TinyModel(rows: rows, layers: 4)
+        let alone = try await Engines.text(options(model, [])) { _ in }
+        let expected = try await answers(alone)
+        await alone.shutdown()
+        try await withWorkers(3, dialects: Dialect.all) { workers in
+            let addresses = workers.map { "127.0.0.1:\($0.port)" }
+            for (count, usesLocal) in [(1, false), (1, true), (2, false), (3, true), (3, false)] {
+                let engine = try await Engines.text(options(model, Array(addresses.prefix(count)), usesLocal: usesLocal)) { _ in }
+                let nodes = engine.nodes
+                #expect(nodes.map(\.address) == Array(addresses.prefix(count)) + (usesLocal ? ["local"] : []))
+                #expect(try await answers(engine) == expected, "\(count) workers, local: \(usesLocal)")
+                #expect(nodes.flatMap(\.devices).reduce(0) { $0 + ($1.layers?.count ?? 0) } == 4)
+                #expect(nodes.flatMap(\.devices).filter(\.hasOutput).count == 1)
+                #expect(engine.nodes.flatMap(\.devices).allSatisfy { ($0.steps > 0) == ($0.layers != nil || $0.hasOutput) })
+                await engine.shutdown()
+            }
+        }
+    }
+
+    @Test("a split is followed, and what does not fit is refused with figures")
+    func splits() async throws {
+        let model = try TinyModel(layers: 4)
+        try await withWorkers(2) { workers in
+            let addresses = workers.map { "127.0.0.1:\($0.port)" }
+            let engine = try await Engines.text(options(model, addresses, split: [3, 1])) { _ in }
+            #expect(engine.nodes.map { $0.devices[0].layers?.count } == [3, 1])
+            await engine.shutdown()
+            var large = options(model, addresses)
+            large.contextSize = 100_000_000
+            await #expect(throws: HeadError.self) { try await Engines.text(large) { _ in } }
+            await #expect(throws: HeadError.self) { try await Engines.text(options(model, addresses, split: [1])) { _ in } }
+        }
+    }
+
+    @Test("workers that are not there, and lists that make no sense, are named")
+    func absentWorkers() async throws {
+        let model = try TinyModel()
+        for list in [["127.0.0.1:1"], ["127.0.0.1:1", "127.0.0.1:2"], ["nowhere:port"], ["127.0.0.1:1", "127.0.0.1:1"]] {
+            do {
+                _ = try await Engines.text(options(model, list)) { _ in }
+                Issue.record("\(list) was taken")
+            } catch let error as HeadError {
+                #expect("\(error)".contains(list[0]))
+            }
+        }
+    }
+
+    @Test("a worker that goes ends its requests with an error that names it, and the node is listed as failed")
+    func lostWorker() async throws {
+        let model = try TinyModel(layers: 4)
+        let engine = Holder()
+        try await withWorkers(1) { workers in
+            engine.value = try await Engines.text(options(model, ["127.0.0.1:\(workers[0].port)"])) { _ in }
+            _ = try await tokens(engine.value!, 1)
+        }
+        do {
+            _ = try await tokens(engine.value!, 2)
+            Issue.record("an answer came from nowhere")
+        } catch let error as EngineError {
+            #expect("\(error)".contains("127.0.0.1:"))
+        }
+        #expect(engine.value?.nodes.first?.state == .failed)
+        #expect(engine.value?.status.phase == .failed)
+        await engine.value?.shutdown()
+    }
+
+    private final class Holder: @unchecked Sendable {
+        // Sendable: one task writes it, and others read it only after that.
+        var value: (any TextEngine)?
+    }
+}
