@@ -36,18 +36,18 @@ public struct PlacementTable: Sendable {
     // MARK: The table
 
     private var table: [String] {
-        var titles = ["device", "layers", "output", "weights", "cache", "compute", "needed", "free", "filled"]
+        var titles = ["device", "layers", "head", "weights", "cache", "compute", "needed", "free", "full"]
         var rows = placement.stages.map { stage in
             [
                 name(stage.device), stage.layerText, stage.hasOutput ? "yes" : "–", stage.weightByteCount.binarySize,
                 stage.cacheByteCount.binarySize, stage.computeByteCount.binarySize, stage.neededByteCount.binarySize,
                 stage.freeByteCount > 0 ? stage.freeByteCount.binarySize : "?",
-                stage.filled.map { String(format: "%.1f%%", $0 * 100) } ?? "?",
+                stage.filled.map { String(format: "%.0f%%", $0 * 100) } ?? "?",
             ]
         }
         let trips = placement.stages.map { placement.devices[$0.device].roundTrip }
         if trips.contains(where: { $0 != nil }) {
-            titles.append("round trip")
+            titles.append("trip")
             for (index, trip) in trips.enumerated() { rows[index].append(trip.map(\.milliseconds.millisecondText) ?? "–") }
         }
         var widths = titles.indices.map { column in ([titles] + rows).map { $0[column].count }.max() ?? 0 }
@@ -64,10 +64,10 @@ public struct PlacementTable: Sendable {
         }
     }
 
-    /// Names are told apart by both of their ends.
+    /// Names of devices are told apart by their ends rather than by how they begin.
     private func shortened(_ name: String, _ width: Int) -> String {
         if name.count <= width { return name }
-        return "\(name.prefix(width / 2))…\(name.suffix(width - width / 2 - 1))"
+        return "\(name.prefix(width / 4))…\(name.suffix(width - width / 4 - 1))"
     }
 
     // MARK: Why

@@ -17,10 +17,10 @@ import Testing
         let expected = """
             gemma-3-270m: 18 layers of 5.25 MiB, output head 170 MiB, context 4096, 4 slots
 
-            device                   layers  output   weights  cache   compute    needed      free  filled  round trip
-            10.0.0.1:50052 device 0     0–8       –  47.2 MiB    0 B  20.0 MiB  67.2 MiB  4.00 GiB    1.6%     0.21 ms
-            10.0.0.2:50052 device 0    9–17       –  47.2 MiB    0 B  20.0 MiB  67.2 MiB  4.00 GiB    1.6%     2.00 ms
-            local                         –     yes   170 MiB    0 B  60.0 MiB   230 MiB  2.00 GiB   11.2%           –
+            device                   layers  head   weights  cache   compute    needed      free  full     trip
+            10.0.0.1:50052 device 0     0–8     –  47.2 MiB    0 B  20.0 MiB  67.2 MiB  4.00 GiB    2%  0.21 ms
+            10.0.0.2:50052 device 0    9–17     –  47.2 MiB    0 B  20.0 MiB  67.2 MiB  4.00 GiB    2%  2.00 ms
+            local                         –   yes   170 MiB    0 B  60.0 MiB   230 MiB  2.00 GiB   11%        –
 
             - Bytes of weights and cache are in proportion to free memory, less a reserve (2 %, at least 16 MiB) and the compute \
             buffer, as nearly as whole layers allow.
@@ -35,8 +35,17 @@ import Testing
         #expect(lines(text).prefix(5).allSatisfy { $0.count < 110 })
     }
 
-    @Test("Long names are cut, not the table's width exceeded")
+    @Test("Usual names fit whole, longer ones are cut, and the table's width is kept")
     func width() throws {
+        let usual = "192.168.100.117:50052 device 0"
+        let layers = Array(repeating: 140 << 20, count: 120)
+        let wide = DeviceSupply(name: usual, freeByteCount: 90 << 30, totalByteCount: 90 << 30, roundTrip: .microseconds(310))
+        let whole = PlacementTable(
+            try Placement(
+                Demands.model(layers, output: 1 << 30, cache: 128 << 20, compute: 80 << 20, outputCompute: 80 << 20), on: [wide, wide]))
+        #expect(lines(whole.text)[3].hasPrefix(usual + " "))
+        #expect(lines(whole.text).prefix(5).allSatisfy { $0.count < 110 })
+
         let name = "[2001:0db8:85a3:0000:0000:8a2e:0370:7334]:50052 device 0"
         let device = DeviceSupply(name: name, freeByteCount: 4 << 30, totalByteCount: 4 << 30, roundTrip: .milliseconds(2))
         let text = PlacementTable(try Placement(Demands.gemma, on: [device, device])).text
