@@ -43,6 +43,12 @@ public struct BatchPiece: Sendable {
     public var tokens: [Int32]
     /// Whose logits are wanted.
     public var outputs: Outputs
+    /// Columns behind the tokens that stand for nothing. What they leave in the cache is hidden from every token until that
+    /// position's own comes and takes its place.
+    var padding = 0
+
+    /// Tokens and padding.
+    var columnCount: Int { tokens.count + padding }
 
     public init(slot: Int, firstPosition: Int, tokens: [Int32], outputs: Outputs) {
         self.slot = slot
@@ -62,16 +68,31 @@ package struct Batch {
     /// Cached positions are read in multiples of this many.
     package static let keyBlock = 256
 
-    package init(_ unordered: [BatchPiece], contextLength: Int) {
+    /// Columns for a piece of so many tokens: a few more, so that there are few different counts.
+    private static func paddedCount(_ count: Int) -> Int {
+        let step = count <= 32 ? 8 : 32
+        return (count + step - 1) / step * step
+    }
+
+    /// - Parameter isPadded: whether longer pieces get columns that stand for nothing, so that prompts of many lengths
+    ///   share a layout: worth it where a new graph has to be sent far.
+    package init(_ unordered: [BatchPiece], contextLength: Int, isPadded: Bool = false) {
         let single = unordered.filter { $0.tokens.count == 1 }.sorted { $0.slot < $1.slot }
-        let longer = unordered.filter { $0.tokens.count > 1 }
+        var longer = unordered.filter { $0.tokens.count > 1 }
+        if isPadded {
+            for index in longer.indices {
+                let count = longer[index].tokens.count
+                let room = contextLength - longer[index].firstPosition
+                longer[index].padding = max(0, min(Batch.paddedCount(count), room) - count)
+            }
+        }
         pieces = single + longer
         var groups: [BatchLayout.Group] = []
         var next = 0
         func add(_ members: some BidirectionalCollection<BatchPiece>) {
             guard let first = members.first, let last = members.last else { return }
-            let count = members.reduce(0) { $0 + $1.tokens.count }
-            let end = members.reduce(0) { max($0, $1.firstPosition + $1.tokens.count) }
+            let count = members.reduce(0) { $0 + $1.columnCount }
+            let end = members.reduce(0) { max($0, $1.firstPosition + $1.columnCount) }
             let padded = (end + Batch.keyBlock - 1) / Batch.keyBlock * Batch.keyBlock
             groups.append(
                 BatchLayout.Group(

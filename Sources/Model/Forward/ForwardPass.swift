@@ -12,9 +12,16 @@ public final class ForwardPass {
     public let stages: [ForwardStage]
     /// For who takes one step at a time.
     private let step: ForwardStep
+    private let padsPrompts: Bool
 
-    /// - Parameter stages: in order, all of the model together, with caches of the same slots.
-    public init(_ model: LanguageModel, stages: [ForwardStage], slotCount: Int, contextLength: Int) {
+    /// - Parameters:
+    ///   - stages: in order, all of the model together, with caches of the same slots.
+    ///   - padsPrompts: whether prompts of similar lengths are made one length, so that graphs are used again: worth it
+    ///     where they have to be sent far.
+    public init(
+        _ model: LanguageModel, stages: [ForwardStage], slotCount: Int, contextLength: Int, padsPrompts: Bool = false
+    ) {
+        self.padsPrompts = padsPrompts
         hyperparameters = model.hyperparameters
         self.stages = stages
         self.slotCount = slotCount
@@ -69,7 +76,8 @@ public final class ForwardPass {
     package func begin(_ step: ForwardStep, _ pieces: [BatchPiece], wantsCandidates: Bool) throws(ModelError) {
         try check(pieces)
         step.begin(
-            pieces, contextLength: contextLength, slidingWindow: hyperparameters.slidingWindow, wantsCandidates: wantsCandidates)
+            pieces, contextLength: contextLength, slidingWindow: hyperparameters.slidingWindow, wantsCandidates: wantsCandidates,
+            isPadded: padsPrompts)
     }
 
     private func check(_ pieces: [BatchPiece]) throws(ModelError) {

@@ -23,8 +23,8 @@ public final class ForwardStep {
     }
 
     /// Begins with pieces that have been checked.
-    func begin(_ pieces: [BatchPiece], contextLength: Int, slidingWindow: Int, wantsCandidates: Bool) {
-        batch = Batch(pieces, contextLength: contextLength)
+    func begin(_ pieces: [BatchPiece], contextLength: Int, slidingWindow: Int, wantsCandidates: Bool, isPadded: Bool) {
+        batch = Batch(pieces, contextLength: contextLength, isPadded: isPadded)
         self.wantsCandidates = wantsCandidates && vocabularySize > BatchLayout.candidateCount
         if batch.layout.outputCount > ForwardStage.outputsAtOnce {
             batch.layout.produces = .hiddenStates

@@ -29,6 +29,12 @@ struct StepInputs {
                 positions.append(Int32(position))
                 cacheRows.append(KVCache.row(slot: piece.slot, position: position, contextLength: contextLength))
             }
+            let end = piece.firstPosition + piece.tokens.count
+            for position in end..<end + piece.padding {
+                tokens.append(piece.tokens.last ?? 0)
+                positions.append(Int32(position))
+                cacheRows.append(KVCache.row(slot: piece.slot, position: position, contextLength: contextLength))
+            }
         }
         fillSlots(batch)
         fillMasks(batch, slidingWindow: slidingWindow)

@@ -121,7 +121,8 @@ struct LoadedModel {
             }
             stages.append(stage)
         }
-        let pass = ForwardPass(model, stages: stages, slotCount: slotCount, contextLength: contextLength)
+        let pass = ForwardPass(
+            model, stages: stages, slotCount: slotCount, contextLength: contextLength, padsPrompts: seats.contains(where: \.isRemote))
         var roster = roster
         roster.meters = stages.map(\.meter)
         let reduces = (seats.last?.isRemote ?? false) && !options.head.sendsAllLogits

@@ -39,6 +39,22 @@ public struct NodeStatus: Hashable, Sendable {
 }
 
 extension NodeStatus {
+    /// Where a model is, in a line: `10.0.0.7:50052 layers 0-8, 10.0.0.8:50052 layers 9-17 and output`; nil where it is
+    /// nowhere but here.
+    public static func summary(_ nodes: [NodeStatus]) -> String? {
+        if nodes.allSatisfy({ $0.version == nil }) { return nil }
+        let parts = nodes.flatMap { node in
+            node.devices.compactMap { device -> String? in
+                let layers = device.layers.map { $0.count == 1 ? "layer \($0.lowerBound)" : "layers \($0.lowerBound)-\($0.upperBound - 1)" }
+                let pieces = [layers, device.hasOutput ? "output" : nil].compactMap { $0 }
+                if pieces.isEmpty { return nil }
+                let name = node.devices.count == 1 ? node.address : "\(node.address) \(device.name)"
+                return "\(name) \(pieces.joined(separator: " and "))"
+            }
+        }
+        return parts.joined(separator: ", ")
+    }
+
     var json: JSONValue {
         [
             "address": .string(address),

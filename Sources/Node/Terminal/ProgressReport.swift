@@ -1,10 +1,12 @@
 internal import Synchronization
 
-/// Tells on standard error how far loading has come: a bar that grows on a terminal, a line at the end elsewhere.
+/// Tells on standard error how far loading has come: a bar that grows on a terminal; elsewhere a line at the end, and one
+/// every ten seconds if it takes so long.
 public final class ProgressReport: Sendable {
     private struct State {
         var shown = -1
         var stage = ""
+        var nextLine: ContinuousClock.Instant?
     }
 
     private let state = Mutex(State())
@@ -21,7 +23,8 @@ public final class ProgressReport: Sendable {
 
     /// Shows a step; can be called from any thread.
     public func show(_ progress: LoadProgress) {
-        guard isTerminal, !isQuiet else { return }
+        guard !isQuiet else { return }
+        guard isTerminal else { return showLine(progress) }
         let fraction = progress.fraction.isFinite ? min(max(progress.fraction, 0), 1) : 0
         let percent = Int(fraction * 100)
         let isNews = state.withLock { state in
@@ -35,6 +38,18 @@ public final class ProgressReport: Sendable {
         let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: 30 - filled)
         try? Output.error.write("\r\u{1b}[K\(name) \(bar) \(percent) % \(progress.stage)")
     }
+
+    private func showLine(_ progress: LoadProgress) {
+        let now = ContinuousClock.now
+        let isDue = state.withLock { state in
+            guard now >= state.nextLine ?? start + ProgressReport.linePeriod else { return false }
+            state.nextLine = now + ProgressReport.linePeriod
+            return true
+        }
+        if isDue { try? Output.error.write("\(name): \(progress.stage)\n") }
+    }
+
+    private static let linePeriod = Duration.seconds(10)
 
     /// Says what was loaded and how long it took.
     public func finish(_ summary: String) {

@@ -39,4 +39,14 @@ import Testing
     func outputs(_ outputs: BatchPiece.Outputs, _ count: Int) {
         #expect(Batch([piece(0, 0, 7, outputs)], contextLength: 64).layout.outputCount == count)
     }
+
+    @Test("padded prompts of similar lengths have one layout, single tokens stay single")
+    func padding() {
+        let layouts = Set((33...64).map { Batch([piece(0, 0, $0)], contextLength: 512, isPadded: true).layout })
+        #expect(layouts.count == 1)
+        #expect(Batch([piece(0, 9, 1)], contextLength: 512, isPadded: true).layout.tokenCount == 1)
+        let atEnd = Batch([piece(0, 500, 11)], contextLength: 512, isPadded: true)
+        #expect(atEnd.layout.tokenCount == 12)
+        #expect(atEnd.layout.outputCount == 1)
+    }
 }

@@ -58,7 +58,9 @@ import Testing
     }
 
     /// The model cut after the given layers, each stage on a backend of its own that has only what it needs.
-    private static func pass(_ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool) throws -> ForwardPass {
+    private static func pass(
+        _ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool, padsPrompts: Bool = false, contextLength: Int = contextLength
+    ) throws -> ForwardPass {
         let outline = try ModelOutline(file)
         var extents: [StageExtent] = embedsApart ? [StageExtent(embeds: true, layers: 0..<0, hasOutput: false)] : []
         let bounds = [0] + cuts + [outline.hyperparameters.layerCount]
@@ -82,7 +84,7 @@ import Testing
         let stages = try zip(extents, backends).map {
             try ForwardStage(model, $0, on: $1, slotCount: 4, contextLength: contextLength)
         }
-        return ForwardPass(model, stages: stages, slotCount: 4, contextLength: contextLength)
+        return ForwardPass(model, stages: stages, slotCount: 4, contextLength: contextLength, padsPrompts: padsPrompts)
     }
 
     @Test("the bytes of logits do not tell where a model is cut", arguments: ["llama", "gemma3", "experts"])
@@ -100,6 +102,18 @@ import Testing
                     #expect(try Self.transcript(of: cut) == expected, "cut after \(cuts), embedding apart: \(embedsApart)")
                 }
             }
+        }
+    }
+
+    @Test("padding of prompts changes no byte, and goes no further than the context", arguments: ["llama", "gemma3"])
+    func paddingDoesNotShow(_ kind: String) throws {
+        try Self.withModel(kind) { file in
+            // The longest step ends 3 positions before the context does.
+            let exact = try Self.pass(file, cutAfter: [1], embedsApart: false, contextLength: 43)
+            let padded = try Self.pass(file, cutAfter: [1], embedsApart: false, padsPrompts: true, contextLength: 43)
+            #expect(try Self.transcript(of: padded) == Self.transcript(of: exact))
+            // Once more, with caches that are full of what the padding left.
+            #expect(try Self.transcript(of: padded) == Self.transcript(of: exact))
         }
     }
 

@@ -21,6 +21,10 @@ public enum Serving {
         }
         let card = engine.card
         report.finish("\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)")
+        if let summary = NodeStatus.summary(engine.nodes) {
+            let sent = engine.nodes.reduce(0) { $0 + $1.sentBytes }
+            log.notice("\(card.id) is on \(summary); \(sent >> 20) MiB sent")
+        }
         if let warning = serverOptions.exposureWarning { log.warning("\(warning)") }
         let server = HTTPServer(engine: engine, options: serverOptions, logger: log) { port in
             log.notice("listening on http://\(serverOptions.urlHost):\(port)")
