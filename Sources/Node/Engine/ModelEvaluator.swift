@@ -108,13 +108,18 @@ final class ModelEvaluator: Evaluator {
             throw EngineError.unsupported("\(total) tokens do not fit a context of \(card.contextSize): raise --ctx-size")
         }
         func token(_ position: Int) -> Int32 { Int32((position &* 2_654_435 &+ 17) % card.vocabularySize) }
-        let (pass, step) = (loaded.pass, loaded.pass.makeStep())
+        let runner = StepRunner(loaded)
+        defer { runner.stop() }
         func takeIn(_ range: Range<Int>, by size: Int) throws {
+            // As generation does it: pieces small enough that every stage has one.
+            let size = size == 1 ? 1 : Scheduler(slotCount: 1, batchSize: size, depth: runner.depth).promptSize
             for start in stride(from: range.lowerBound, to: range.upperBound, by: max(1, size)) {
                 let tokens = (start..<min(start + max(1, size), range.upperBound)).map(token)
-                let piece = BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: .last)
-                try pass.begin(step, [piece], wantsCandidates: loaded.reducesLogits)
-                for stage in pass.stages { try stage.run(step) }
+                let isLast = start + tokens.count == range.upperBound
+                try runner.send(
+                    [BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: isLast || runner.depth == 1 ? .last : .none)])
+                // The next token would have to be chosen first.
+                if size == 1 || isLast { try runner.wait() }
             }
         }
         try takeIn(0..<work.depth, by: work.batchSize)
