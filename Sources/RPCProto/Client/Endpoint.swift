@@ -65,5 +65,10 @@ public struct EndpointError: Error, Hashable, CustomStringConvertible {
     /// What is wrong with it.
     public var message: String
 
+    public init(text: String, message: String) {
+        self.text = text
+        self.message = message
+    }
+
     public var description: String { "'\(text)' is no host:port: \(message)" }
 }

@@ -55,6 +55,11 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
         _ = shutdown(descriptor, Int32(SHUT_RD))
     }
 
+    /// Lets the peer know that nothing more comes; what it sends is still taken.
+    package func stopSending() {
+        _ = shutdown(descriptor, Int32(SHUT_WR))
+    }
+
     public var receivedByteCount: Int { receivedCount.load(ordering: .relaxed) }
     public var sentByteCount: Int { sentCount.load(ordering: .relaxed) }
     /// Whether the serving thread waits for the peer at this moment.

@@ -1,0 +1,92 @@
+import Foundation
+import RPCProto
+import Synchronization
+import Tensor
+import Testing
+
+/// Weights reach a server once; where it keeps them, a second time only their names do.
+struct ClientLoadingTests {
+    private final class Reports: Sendable {
+        let list = Mutex<[TransferProgress]>([])
+        var last: TransferProgress? { list.withLock { $0.last } }
+    }
+
+    @Test(arguments: Dialect.all) func aSecondLoadSendsNextToNothing(_ dialect: Dialect) throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "cache-\(UUID().uuidString)").path()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var options = SessionOptions()
+        var limits = TensorCacheLimits()
+        limits.smallestByteCount = 1
+        options.cache = try TensorCache(folder: folder, limits: limits)
+        let server = try LoopbackServer(dialect, options: options)
+        var random = SeededFloats(1)
+        // Without a flag, only what is larger than 10 MiB is asked for.
+        let sizes = [11 << 20, 12 << 20 | 4, dialect.hasCacheFlag ? 64 << 10 : 11 << 20, 1000]
+        let uploads = sizes.enumerated().map { index, size in
+            var content = [UInt8](repeating: UInt8(index), count: size)
+            for _ in 0..<1000 { content[Int(random.next() % UInt64(size))] = UInt8(truncatingIfNeeded: random.next()) }
+            let hash = content.withUnsafeBytes { FNVHash.of($0) }
+            return TensorUpload(
+                name: "\(index)", type: .f32, shape: Shape(size / 4), content: OwnedBytes.region(content), hash: hash)
+        }
+        let total = sizes.reduce(0, +)
+        for round in 0..<2 {
+            let connection = try server.connect()
+            let backend = connection.devices[0]
+            let reports = Reports()
+            let places = try backend.load(uploads) { progress in reports.list.withLock { $0.append(progress) } }
+            let last = try #require(reports.last)
+            #expect(last.total == total)
+            #expect(last.done == total)
+            #expect(last.sent == (round == 0 ? total : 1000))
+            if round == 1 { #expect(connection.sentByteCount < 10_000) }
+            for (upload, place) in zip(uploads, places) {
+                var content = [UInt8](repeating: 0, count: upload.content.bytes.count)
+                try content.withUnsafeMutableBytes { try backend.read(place.buffer, at: place.byteOffset, into: $0) }
+                #expect(content == Array(upload.content.bytes))
+            }
+        }
+        #expect(server.count(of: .setTensorHash) == 6)
+    }
+
+    /// Many more than are asked for at once.
+    @Test func manyTensors() throws {
+        let folder = FileManager.default.temporaryDirectory.appending(path: "cache-\(UUID().uuidString)").path()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        var options = SessionOptions()
+        var limits = TensorCacheLimits()
+        limits.smallestByteCount = 1
+        options.cache = try TensorCache(folder: folder, limits: limits)
+        let server = try LoopbackServer(options: options)
+        let uploads = (0..<150).map { index in
+            let content = [UInt8](repeating: UInt8(index), count: 64 << 10)
+            let hash = content.withUnsafeBytes { FNVHash.of($0) }
+            return TensorUpload(name: "\(index)", type: .i8, shape: Shape(64 << 10), content: OwnedBytes.region(content), hash: hash)
+        }
+        // Half of them first: then what is there and what is not lie mixed.
+        for part in [uploads.enumerated().filter { $0.offset % 3 != 1 }.map(\.element), uploads] {
+            let backend = try server.connect().devices[0]
+            let places = try backend.load(part)
+            for (upload, place) in zip(part, places) {
+                var byte = [UInt8](repeating: 0, count: 1)
+                try byte.withUnsafeMutableBytes { try backend.read(place.buffer, at: place.byteOffset + (64 << 10) - 1, into: $0) }
+                #expect(byte[0] == upload.content.bytes[0])
+            }
+        }
+    }
+
+    /// A server that refuses an allocation by closing, as ours does past its number of buffers.
+    @Test func aServerThatClosesInTheMiddle() throws {
+        var options = SessionOptions()
+        options.bufferCount = 1
+        let server = try LoopbackServer(options: options)
+        let backend = try server.connect().devices[0]
+        #expect(try backend.load([]).isEmpty)
+        let first = try backend.load(TinyTransformer.uploads())
+        withExtendedLifetime(first) {
+            let error = failure { _ = try backend.load(TinyTransformer.uploads()) }
+            #expect(error?.code == .connection)
+            #expect(error?.message == "\(server.endpoint): ALLOC_BUFFER: the server closed the connection instead of answering")
+        }
+    }
+}
