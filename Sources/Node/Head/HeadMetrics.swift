@@ -18,7 +18,7 @@ enum HeadMetrics {
             ("node_received_bytes_total", "counter", "Bytes received from the node.", { "\($0.receivedBytes)" }),
         ]
         for (name, kind, help, value) in perNode {
-            text.add(name, kind, help, nodes.map { node in (["node": node.address], value(node)) })
+            text.add(name, kind, help, rows: nodes.map { node in (["node": node.address], value(node)) })
         }
         let perDevice: [(String, String, String, (NodeStatus.Device) -> String?)] = [
             ("device_layers", "gauge", "Layers that the device has.", { "\($0.layers?.count ?? 0)" }),
@@ -26,12 +26,15 @@ enum HeadMetrics {
             ("device_cache_bytes", "gauge", "Bytes of keys and values on the device.", { "\($0.cacheBytes)" }),
             ("device_memory_free_bytes", "gauge", "Bytes free before the model came.", { $0.memoryFree.map { "\($0)" } }),
             ("device_steps_total", "counter", "Steps that went through the device.", { "\($0.steps)" }),
-            ("device_busy_seconds_total", "counter", "Seconds that they took, the way there and back included.", { "\(Double($0.busyNanoseconds) / 1e9)" }),
+            (
+                "device_busy_seconds_total", "counter", "Seconds that they took, the way there and back included.",
+                { "\(Double($0.busyNanoseconds) / 1e9)" }
+            ),
         ]
         for (name, kind, help, value) in perDevice {
             text.add(
                 name, kind, help,
-                nodes.flatMap { node in node.devices.map { (["node": node.address, "device": $0.name], value($0)) } })
+                rows: nodes.flatMap { node in node.devices.map { (["node": node.address, "device": $0.name], value($0)) } })
         }
         return text.text
     }
@@ -54,7 +57,7 @@ struct PrometheusText {
     }
 
     /// One figure under several labels; those without a value are left out.
-    mutating func add(_ name: String, _ kind: String, _ help: String, _ rows: [(labels: KeyValuePairs<String, String>, value: String?)]) {
+    mutating func add(_ name: String, _ kind: String, _ help: String, rows: [(labels: KeyValuePairs<String, String>, value: String?)]) {
         addHead(name, kind, help)
         for (labels, value) in rows {
             guard let value else { continue }

@@ -22,6 +22,22 @@ public struct NodeStatus: Hashable, Sendable {
         public var steps: Int
         /// Nanoseconds that they took, the way there and back included.
         public var busyNanoseconds: Int
+
+        public init(
+            name: String, memoryFree: Int? = nil, memoryTotal: Int? = nil, layers: Range<Int>? = nil, hasOutput: Bool = false,
+            weightBytes: Int = 0, cacheBytes: Int = 0, computeBytes: Int = 0, steps: Int = 0, busyNanoseconds: Int = 0
+        ) {
+            self.name = name
+            self.memoryFree = memoryFree
+            self.memoryTotal = memoryTotal
+            self.layers = layers
+            self.hasOutput = hasOutput
+            self.weightBytes = weightBytes
+            self.cacheBytes = cacheBytes
+            self.computeBytes = computeBytes
+            self.steps = steps
+            self.busyNanoseconds = busyNanoseconds
+        }
     }
 
     /// `10.0.0.7:50052`, or `local`.
@@ -36,6 +52,20 @@ public struct NodeStatus: Hashable, Sendable {
     public var roundTripNanoseconds: Int?
     public var sentBytes: Int
     public var receivedBytes: Int
+
+    public init(
+        address: String, state: State = .ready, reason: String? = nil, version: String? = nil, devices: [Device],
+        roundTripNanoseconds: Int? = nil, sentBytes: Int = 0, receivedBytes: Int = 0
+    ) {
+        self.address = address
+        self.state = state
+        self.reason = reason
+        self.version = version
+        self.devices = devices
+        self.roundTripNanoseconds = roundTripNanoseconds
+        self.sentBytes = sentBytes
+        self.receivedBytes = receivedBytes
+    }
 }
 
 extension NodeStatus {

@@ -20,6 +20,40 @@ import Testing
         #expect(try await server.post("/detokenize", ["tokens": []]).json == ["content": ""])
     }
 
+    @Test("Nodes are listed with what they have, for people and for Prometheus, whatever a name is made of")
+    func nodes() async throws {
+        var behaviour = MockEngine.Behaviour()
+        behaviour.nodes = [
+            NodeStatus(
+                address: "10.0.0.7:50052", version: "8.0.0",
+                devices: [
+                    NodeStatus.Device(name: "GPU \"0\"", memoryFree: 1 << 30, memoryTotal: 1 << 31, layers: 0..<9, weightBytes: 5, steps: 3),
+                    NodeStatus.Device(name: "CPU"),
+                ], roundTripNanoseconds: 250_000, sentBytes: 12, receivedBytes: 7),
+            NodeStatus(address: "local", state: .failed, reason: "gone", devices: [NodeStatus.Device(name: "CPU", hasOutput: true)]),
+        ]
+        let server = TestServer(MockEngine(behaviour))
+        let list = try await server.ask(.get, "/v1/nodes").json
+        #expect(list["object"] == "list")
+        let first = list["data"]?[0]
+        #expect(first?["address"] == "10.0.0.7:50052")
+        #expect(first?["round_trip_ms"] == 0.25)
+        #expect(first?["devices"]?[0]?["layers"] == [0, 9])
+        #expect(first?["devices"]?[1]?["layers"] == .null)
+        #expect(list["data"]?[1]?["state"] == "failed")
+        #expect(list["data"]?[1]?["version"] == .null)
+
+        let metrics = try await server.ask(.get, "/metrics")
+        #expect(metrics.headers["content-type"]?.hasPrefix("text/plain") == true)
+        let lines = Set(metrics.text.split(separator: "\n").map(String.init))
+        #expect(lines.contains("swiftlet_head_slots 4"))
+        #expect(lines.contains("swiftlet_head_node_up{node=\"local\"} 0"))
+        #expect(lines.contains("swiftlet_head_node_sent_bytes_total{node=\"10.0.0.7:50052\"} 12"))
+        #expect(lines.contains("swiftlet_head_device_layers{node=\"10.0.0.7:50052\",device=\"GPU \\\"0\\\"\"} 9"))
+        #expect(!metrics.text.contains("round_trip_seconds{node=\"local\"}"))
+        #expect(NodeStatus.summary(behaviour.nodes) == "10.0.0.7:50052 GPU \"0\" layers 0-8, local output")
+    }
+
     @Test("Paths and methods that are not there are told apart, in JSON")
     func absent() async throws {
         let server = TestServer()

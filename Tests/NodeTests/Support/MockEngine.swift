@@ -14,6 +14,7 @@ final class MockEngine: TextEngine {
         /// Throw this after as many tokens.
         var failure: (after: Int, error: EngineError)?
         var contextSize = 4096
+        var nodes: [NodeStatus] = []
     }
 
     struct Log {
@@ -47,6 +48,8 @@ final class MockEngine: TextEngine {
         let log = seen
         return EngineStatus(phase: log.isShutDown ? .stopped : .ready, slotsBusy: log.live, slotCount: 4, queued: 0)
     }
+
+    var nodes: [NodeStatus] { behaviour.nodes }
 
     func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
         (addSpecial ? [256] : []) + text.map { Int32($0) }
