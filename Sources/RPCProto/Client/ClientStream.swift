@@ -57,6 +57,7 @@ final class ClientStream: @unchecked Sendable {
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
         #else
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
+        SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
         #endif
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 4)

@@ -97,6 +97,15 @@ struct ClientTests {
             #expect(pair.count == 2)
         }
         #expect(server.count(of: .freeBuffer) >= 18)
+
+        // Many at once are all gone before there is something new.
+        options.bufferCount = 100
+        let large = try LoopbackServer(dialect, options: options)
+        let device = try large.connect().devices[0]
+        for _ in 0..<3 {
+            let many = try (0..<100).map { _ in try device.allocate(byteCount: 64) }
+            #expect(many.count == 100)
+        }
     }
 
     @Test func devicesShareTheConnection() throws {
