@@ -37,6 +37,36 @@ import Testing
         #expect(plan.byteCount <= 2 * most, "\(plan.byteCount) bytes for \(most) at once")
     }
 
+    /// Memory that is to rest is given to nobody for as many computing nodes; tensors that take more than their bytes get it.
+    @Test(arguments: 0..<100) func restAndLargerSizes(seed: UInt64) throws {
+        var random = SplitMix64(seed)
+        let graph = try Self.graph(&random)
+        let rest = Int.random(in: 1...5, using: &random)
+        var sizes: [Int: Int] = [:]
+        for index in graph.tensors.indices where Int.random(in: 0..<4, using: &random) == 0 {
+            sizes[index] = Int.random(in: 1...5000, using: &random)
+        }
+        let plan = try MemoryPlan(graph, alignment: 32, byteCounts: sizes, rest: rest)
+        let needed = Self.neededAt(graph)
+        func range(_ index: Int) throws -> Range<Int> {
+            let offset = try #require(plan.offsets[index])
+            return offset..<(offset + max(graph.tensors[index].byteExtent, sizes[index] ?? 0))
+        }
+        func computing(after position: Int, through last: Int) -> Int {
+            graph.nodes.indices.filter { $0 > position && $0 <= last && !graph[graph.nodes[$0]].operation.isPureView }.count
+        }
+        let roots = needed.indices.filter { needed[$0].lowerBound >= -1 }
+        for a in roots {
+            #expect(try range(a).upperBound <= plan.byteCount)
+            for b in roots where a != b && needed[b].lowerBound >= needed[a].lowerBound {
+                let (end, begin) = (needed[a].upperBound, needed[b].lowerBound)
+                // What nothing reads has no reader to wait for.
+                guard begin <= end || (end >= 0 && computing(after: end, through: begin) <= rest) else { continue }
+                #expect(try !range(a).overlaps(range(b)), "seed \(seed): \(a), \(b)")
+            }
+        }
+    }
+
     /// For each root that needs a place, the positions in the list of nodes at which it must not change; -1 is before
     /// the first, the count of nodes is after the last. Written for this test alone, from the words of the contract.
     static func neededAt(_ graph: Graph) -> [ClosedRange<Int>] {
@@ -98,6 +128,7 @@ import Testing
         g.markOutput(x)
         let plan = try MemoryPlan(try g.finish(), alignment: 64)
         #expect(plan.byteCount == 2 * 1024)
+        #expect(try MemoryPlan(try g.finish(), alignment: 64, rest: 4).byteCount == 6 * 1024)
     }
 
     /// Sizes that add up to more than can be counted are an error.

@@ -57,6 +57,7 @@ final class ClientStream: @unchecked Sendable {
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
         #else
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
+        SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
         #endif
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 4)
@@ -90,8 +91,7 @@ final class ClientStream: @unchecked Sendable {
 
     private func renew() {
         movedSinceRenewal = 0
-        let nanoseconds = min(max(limit, 0), 1e9) * 1e9
-        deadline = MonotonicClock.nanoseconds() &+ UInt64(nanoseconds)
+        deadline = MonotonicClock.moment(in: limit)
     }
 
     /// After bytes have moved, or none within a tick.
@@ -187,4 +187,11 @@ final class ClientStream: @unchecked Sendable {
     }
 
     private static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
+}
+
+extension MonotonicClock {
+    /// The moment so many seconds from now; at once, if that is no number.
+    static func moment(in seconds: Double) -> UInt64 {
+        nanoseconds() &+ (seconds > 0 ? UInt64(min(seconds, 1e9) * 1e9) : 0)
+    }
 }

@@ -16,7 +16,7 @@ enum Dialer {
 
     /// A connected, blocking socket. The caller owns it.
     static func connect(to endpoint: Endpoint, within seconds: Double) throws(Failure) -> Int32 {
-        let deadline = MonotonicClock.nanoseconds() &+ UInt64(min(max(seconds, 0), 1e9) * 1e9)
+        let deadline = MonotonicClock.moment(in: seconds)
         let addresses = try NameLookup.addresses(of: endpoint, until: deadline)
         var reasons: [String] = []
         for (index, address) in addresses.enumerated() {
@@ -53,7 +53,7 @@ enum Dialer {
 
     /// Waits for a connection that was begun.
     private static func finish(_ descriptor: Int32, within seconds: Double) throws(Failure) {
-        let deadline = MonotonicClock.nanoseconds() &+ UInt64(seconds * 1e9)
+        let deadline = MonotonicClock.moment(in: seconds)
         while true {
             let now = MonotonicClock.nanoseconds()
             let left = deadline > now ? (deadline - now) / 1_000_000 : 0

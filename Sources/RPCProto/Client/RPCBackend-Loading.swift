@@ -12,7 +12,8 @@ extension RPCBackend {
     /// Where a hash is given and the content is large enough, the server is asked for it first; what it has in its cache is
     /// not sent.
     ///
-    /// - Parameter progress: called on this thread, some ten times a second and at the end. It must not use the connection.
+    /// - Parameter progress: called on this thread, some ten times a second and at the end. It must not ask the server
+    ///   anything, which is in the middle of a message; to break off, it can close the connection.
     /// - Returns: where each tensor is, in their order.
     /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`.
     public func load(

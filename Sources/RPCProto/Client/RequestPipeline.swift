@@ -54,7 +54,7 @@ final class RequestPipeline: @unchecked Sendable {
         segments.removeAll(keepingCapacity: true)
         awaited.removeAll(keepingCapacity: true)
         nextAwaited = 0
-        lastWork = nil
+        if !owesWork { lastWork = nil }
     }
 
     /// Gives the exchange its time anew, after an answer that may have taken long.

@@ -165,7 +165,7 @@ public final class ServerConnection: Sendable {
             if let failure = broken.withLock({ $0 }) { throw failure }
             pipeline.begin(within: seconds)
             do throws(BackendError) {
-                freeUnused()
+                try freeUnused()
                 let value = try body(pipeline)
                 try pipeline.finish()
                 return value
@@ -195,13 +195,19 @@ public final class ServerConnection: Sendable {
     func nextSerial() -> UInt64 { serials.wrappingAdd(1, ordering: .relaxed).newValue }
 
     /// Has a buffer freed with the next exchange, whoever's that is.
-    func free(_ handle: UInt64) { unused.withLock { $0.append(handle) } }
+    func free(_ handle: UInt64) {
+        if broken.withLock({ $0 == nil }) { unused.withLock { $0.append(handle) } }
+    }
 
-    private func freeUnused() {
+    private func freeUnused() throws(BackendError) {
         let handles = unused.withLock { handles in
-            defer { handles.removeAll(keepingCapacity: true) }
+            defer { handles.removeAll() }
             return handles
         }
-        for handle in handles { pipeline.ask(.freeBuffer(buffer: handle)) }
+        for (index, handle) in handles.enumerated() {
+            pipeline.ask(.freeBuffer(buffer: handle))
+            // Where each is confirmed, neither side's socket is to fill while both write.
+            if index % RemoteDevice.window == RemoteDevice.window - 1 { try pipeline.finish() }
+        }
     }
 }

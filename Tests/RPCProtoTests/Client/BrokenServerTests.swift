@@ -6,8 +6,8 @@ import Testing
 /// Whatever a server answers, or does not: the client says which server and at which command, and neither crashes nor waits
 /// past its limits. The time limits are far above what a client may wait: they end a test that hangs.
 @Suite(.timeLimit(.minutes(2))) struct BrokenServerTests {
-    private static let limits = ClientLimits(connect: 1, answer: 5, step: 5)
-    private static let short = ClientLimits(connect: 0.2, answer: 0.2, step: 0.2)
+    private static let limits = ClientLimits(connect: 5, answer: 5, step: 5)
+    private static let short = ClientLimits(connect: 5, answer: 0.2, step: 0.2)
 
     /// What a good server answers in ``ClientTalk``.
     private static let recordings: [Dialect: [UInt8]] = {
@@ -192,7 +192,7 @@ import Testing
         listener.stop()
         for host in ["127.0.0.1", "no-such-host.invalid"] {
             let endpoint = Endpoint(host: host, port: port)
-            let error = try #require(ClientTalk.hold(with: endpoint, BrokenServerTests.short).error)
+            let error = try #require(ClientTalk.hold(with: endpoint, ClientLimits(connect: 0.5)).error)
             #expect(error.code == .connection)
             #expect(error.message.hasPrefix("\(endpoint): cannot connect: "), "\(error)")
         }

@@ -51,6 +51,27 @@ struct ClientTests {
         #expect(server.count(of: .getTensor) == 20)
     }
 
+    /// Memory reserved beforehand is enough for what fits it, so that the server forgets nothing; without, it grows.
+    @Test func reservedMemoryIsKept() throws {
+        for byteCount in [0, 1 << 20] {
+            let server = try LoopbackServer()
+            let backend = try server.connect().devices[0]
+            if byteCount > 0 { try backend.reserve(computeByteCount: byteCount) }
+            let model = try TinyTransformer(on: backend)
+            let stages = try (1..<6).map { try model.stage(tokens: $0) }
+            #expect(stages.allSatisfy { $0.plan.computeByteCount < 1 << 20 })
+            _ = try backend.memory()
+            #expect(server.count(of: .freeBuffer) == (byteCount > 0 ? 0 : 4))
+        }
+    }
+
+    /// A name can stand for several addresses, of which only some answer.
+    @Test func allAddressesOfANameAreTried() throws {
+        let server = try LoopbackServer()
+        let connection = try ServerConnection.connect(to: Endpoint(host: "localhost", port: server.endpoint.port))
+        #expect(connection.devices[0].name == "RPC localhost:\(server.endpoint.port) device 0")
+    }
+
     /// Many more graphs than either side keeps, with buffers freed in between: both must agree on which are kept.
     @Test(arguments: Dialect.all) func moreGraphsThanAreKept(_ dialect: Dialect) throws {
         let server = try LoopbackServer(dialect)
@@ -97,6 +118,15 @@ struct ClientTests {
             #expect(pair.count == 2)
         }
         #expect(server.count(of: .freeBuffer) >= 18)
+
+        // Many at once are all gone before there is something new.
+        options.bufferCount = 100
+        let large = try LoopbackServer(dialect, options: options)
+        let device = try large.connect().devices[0]
+        for _ in 0..<3 {
+            let many = try (0..<100).map { _ in try device.allocate(byteCount: 64) }
+            #expect(many.count == 100)
+        }
     }
 
     @Test func devicesShareTheConnection() throws {
