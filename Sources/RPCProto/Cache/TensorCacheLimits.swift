@@ -3,8 +3,8 @@ public struct TensorCacheLimits: Hashable, Sendable {
     /// Bytes of all contents together. What is larger by itself is not kept.
     public var byteCount = 32 << 30
     /// Bytes that a content must have to be kept: sending fewer again costs little, and their number is bounded by this.
-    /// Stock heads ask for none below 10 MiB.
-    public var smallestByteCount = 1 << 20
+    /// Our heads ask for none below, stock heads for none below 10 MiB.
+    public var smallestByteCount = TensorUpload.askedByteCount
     /// Bytes of the disk that are left free, whatever ``byteCount`` allows; on disks of less than 20 times as much it is a
     /// twentieth of the disk.
     public var freeByteCount = 1 << 30

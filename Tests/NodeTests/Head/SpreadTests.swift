@@ -3,6 +3,7 @@ import Logging
 import Node
 import RPCProto
 import ServiceLifecycle
+import Synchronization
 import Testing
 
 /// A model over workers of this process: the answers are those of one machine, what a worker refuses or loses is said, and
@@ -98,6 +99,72 @@ import Testing
             large.contextSize = 100_000_000
             await #expect(throws: HeadError.self) { try await Engines.text(large) { _ in } }
             await #expect(throws: HeadError.self) { try await Engines.text(options(model, addresses, split: [1])) { _ in } }
+        }
+    }
+
+    @Test("each of a server's devices is a stage of its own")
+    func severalDevices() async throws {
+        let model = try TinyModel(layers: 4)
+        let alone = try await Engines.text(options(model, [])) { _ in }
+        let expected = try await answers(alone)
+        await alone.shutdown()
+        let server = try SessionServer(devices: 3)
+        let engine = try await Engines.text(options(model, [server.address])) { _ in }
+        #expect(engine.nodes.count == 1)
+        #expect(engine.nodes[0].devices.map(\.name) == ["device 0", "device 1", "device 2"])
+        #expect(engine.nodes[0].devices.filter { $0.layers != nil }.count >= 2)
+        #expect(try await answers(engine) == expected)
+        await engine.shutdown()
+    }
+
+    @Test("a connection that is lost while weights are sent is made again, and what the server keeps is not sent again")
+    func resumedLoading() async throws {
+        let model = try TinyModel(rows: 3000)
+        let outputBytes = 3000 * TinyModel.width * 4
+        let folder = FileManager.default.temporaryDirectory.appending(path: "tensors-\(UUID().uuidString)").path
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let cache = try TensorCache(folder: folder)
+        let breaks = Breaks()
+        // At the question behind the last weights, once; and for good from the third connection on.
+        let server = try SessionServer(devices: 1, cache: cache) { breaks.isDue($0, $1) }
+        let engine = try await Engines.text(options(model, [server.address])) { _ in }
+        #expect(breaks.connections == 2)
+        #expect(engine.nodes[0].sentBytes < outputBytes)
+        _ = try await tokens(engine, 3)
+        await engine.shutdown()
+
+        breaks.always = true
+        do {
+            _ = try await Engines.text(options(model, [server.address])) { _ in }
+            Issue.record("weights arrived nowhere")
+        } catch let error as HeadError {
+            #expect("\(error)".contains(server.address))
+        }
+        #expect(breaks.connections == 2 + 3)
+    }
+
+    /// When connections break: a question that comes after weights, on the first one or on all.
+    private final class Breaks: Sendable {
+        private struct State {
+            var sending: Set<Int> = []
+            var seen: Set<Int> = []
+            var always = false
+        }
+
+        private let state = Mutex(State())
+
+        var connections: Int { state.withLock { $0.seen.count } }
+        var always: Bool {
+            get { state.withLock { $0.always } }
+            set { state.withLock { $0.always = newValue } }
+        }
+
+        func isDue(_ connection: Int, _ command: Command) -> Bool {
+            state.withLock { state in
+                state.seen.insert(connection)
+                if command == .setTensor || command == .setTensorHash { state.sending.insert(connection) }
+                return command == .getAlignment && state.sending.contains(connection) && (connection == 0 || state.always)
+            }
         }
     }
 
