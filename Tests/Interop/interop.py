@@ -240,14 +240,15 @@ class Server(Program):
 class RPCServer(Program):
     """`swiftlet worker`, or the stock server in its place, on a free port of the loopback; a context manager."""
 
-    def __init__(self, kind, *arguments, threads=2, patience=30):
+    def __init__(self, kind, *arguments, threads=2, patience=30, host="127.0.0.1", before=()):
         self.kind = kind
+        self.host = host
         self.port = free_port()
-        self.endpoint = f"127.0.0.1:{self.port}"
+        self.endpoint = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.patience = patience
         self.log = open(SCRATCH / f"worker-{self.port}.log", "wb")
         program = [SWIFTLET, "worker"] if kind == "swiftlet" else [ROOT / "scripts" / "stock", "ggml-rpc-server"]
-        self.command = [*map(str, program), "-H", "127.0.0.1", "-p", str(self.port), "-t", str(threads), *map(str, arguments)]
+        self.command = [*map(str, before), *map(str, program), "-H", host, "-p", str(self.port), "-t", str(threads), *map(str, arguments)]
 
     def __enter__(self):
         if self.kind == "swiftlet":
@@ -257,7 +258,7 @@ class RPCServer(Program):
         while True:
             if self.process.poll() is not None:
                 stop(f"the worker ended with status {self.process.returncode}:\n{self.tail()}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
                 return self
             if time.monotonic() > deadline:
                 self.process.kill()
