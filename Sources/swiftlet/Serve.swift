@@ -6,7 +6,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves a model over HTTP as OpenAI's API.",
         discussion: """
-            Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /tokenize, /detokenize, /health.
+            Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /v1/nodes, /metrics, /tokenize, \
+            /detokenize, /health.
 
             Try it:
               curl http://127.0.0.1:8080/v1/chat/completions \\

@@ -17,7 +17,7 @@ struct WorkersOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Shares of the model by worker, in their order, this machine's last: 3,1. Default: by free memory.", valueName: "list"))
+            "Shares of the model by device, in the workers' order, this machine's last: 3,1. Default: by free memory.", valueName: "list"))
     var split: Shares?
 
     @Option(
@@ -32,6 +32,7 @@ struct WorkersOptions: ParsableArguments {
 
     func validate() throws {
         try checkPositive(timeout, "--worker-timeout", atMost: 86400)
+        if let workers, HeadOptions.list(workers).isEmpty { throw ValidationError("--workers names no machine.") }
         if options.workers.isEmpty {
             if noLocal { throw ValidationError("--no-local needs --workers: there would be no machine left.") }
             if split != nil { throw ValidationError("--split needs --workers: there is nothing to split between.") }

@@ -68,22 +68,27 @@ package struct Batch {
     /// Cached positions are read in multiples of this many.
     package static let keyBlock = 256
 
+    /// Columns of a padded step of at most so many tokens.
+    package static func columnLimit(batchSize: Int) -> Int { (batchSize + 31) / 32 * 32 }
+
     /// Columns for a piece of so many tokens: a few more, so that there are few different counts.
     private static func paddedCount(_ count: Int) -> Int {
         let step = count <= 32 ? 8 : 32
         return (count + step - 1) / step * step
     }
 
-    /// - Parameter isPadded: whether longer pieces get columns that stand for nothing, so that prompts of many lengths
-    ///   share a layout: worth it where a new graph has to be sent far.
-    package init(_ unordered: [BatchPiece], contextLength: Int, isPadded: Bool = false) {
+    /// - Parameter columnLimit: up to so many columns in all, longer pieces get some that stand for nothing, so that
+    ///   prompts of many lengths share a layout: worth it where a new graph has to be sent far. Nil adds none.
+    package init(_ unordered: [BatchPiece], contextLength: Int, columnLimit: Int? = nil) {
         let single = unordered.filter { $0.tokens.count == 1 }.sorted { $0.slot < $1.slot }
         var longer = unordered.filter { $0.tokens.count > 1 }
-        if isPadded {
+        if let columnLimit {
+            var spare = max(0, columnLimit - unordered.reduce(0) { $0 + $1.tokens.count })
             for index in longer.indices {
                 let count = longer[index].tokens.count
                 let room = contextLength - longer[index].firstPosition
-                longer[index].padding = max(0, min(Batch.paddedCount(count), room) - count)
+                longer[index].padding = max(0, min(Batch.paddedCount(count), room, count + spare) - count)
+                spare -= longer[index].padding
             }
         }
         pieces = single + longer

@@ -3,7 +3,7 @@ public import Tensor
 /// Runs a model step by step through its stages: batches in, logits out, keys and values kept in between.
 ///
 /// One caller at a time. Results do not depend on how tokens are spread over steps, slots and neighbours, nor layers over
-/// stages: see contract 4 of the design page.
+/// stages: see contract 3 of the design page.
 public final class ForwardPass {
     public let hyperparameters: Hyperparameters
     public let slotCount: Int
@@ -12,16 +12,16 @@ public final class ForwardPass {
     public let stages: [ForwardStage]
     /// For who takes one step at a time.
     private let step: ForwardStep
-    private let padsPrompts: Bool
+    private let columnLimit: Int?
 
     /// - Parameters:
     ///   - stages: in order, all of the model together, with caches of the same slots.
-    ///   - padsPrompts: whether prompts of similar lengths are made one length, so that graphs are used again: worth it
-    ///     where they have to be sent far.
+    ///   - paddedBatchSize: tokens of a step at most, where prompts of similar lengths are to be made one length so that
+    ///     graphs are used again: worth it where they have to be sent far.
     public init(
-        _ model: LanguageModel, stages: [ForwardStage], slotCount: Int, contextLength: Int, padsPrompts: Bool = false
+        _ model: LanguageModel, stages: [ForwardStage], slotCount: Int, contextLength: Int, paddedBatchSize: Int? = nil
     ) {
-        self.padsPrompts = padsPrompts
+        columnLimit = paddedBatchSize.map { Batch.columnLimit(batchSize: $0) }
         hyperparameters = model.hyperparameters
         self.stages = stages
         self.slotCount = slotCount
@@ -77,7 +77,7 @@ public final class ForwardPass {
         try check(pieces)
         step.begin(
             pieces, contextLength: contextLength, slidingWindow: hyperparameters.slidingWindow, wantsCandidates: wantsCandidates,
-            isPadded: padsPrompts)
+            columnLimit: columnLimit)
     }
 
     private func check(_ pieces: [BatchPiece]) throws(ModelError) {

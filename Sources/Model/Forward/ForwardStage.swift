@@ -45,7 +45,7 @@ public final class ForwardStage {
 
     private func run(_ step: ForwardStep, keepsAll: Bool, _ each: (Range<Int>) throws -> Void) throws {
         meter.begin()
-        if extent == .head { return try runHead(step, keepsAll: keepsAll, each) }
+        if extent.isHead { return try runHead(step, keepsAll: keepsAll, each) }
         let layout = step.batch.layout
         let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
         let prepared = try plans.plan(for: .layers(essence)) { try prepare(essence) }

@@ -23,8 +23,8 @@ public final class ForwardStep {
     }
 
     /// Begins with pieces that have been checked.
-    func begin(_ pieces: [BatchPiece], contextLength: Int, slidingWindow: Int, wantsCandidates: Bool, isPadded: Bool) {
-        batch = Batch(pieces, contextLength: contextLength, isPadded: isPadded)
+    func begin(_ pieces: [BatchPiece], contextLength: Int, slidingWindow: Int, wantsCandidates: Bool, columnLimit: Int?) {
+        batch = Batch(pieces, contextLength: contextLength, columnLimit: columnLimit)
         self.wantsCandidates = wantsCandidates && vocabularySize > BatchLayout.candidateCount
         if batch.layout.outputCount > ForwardStage.outputsAtOnce {
             batch.layout.produces = .hiddenStates

@@ -61,9 +61,16 @@ public struct KVCache: Sendable {
             layers = []
             return
         }
-        let buffer = try backend.allocate(byteCount: (keyBytes + valueBytes) * range.count)
+        // As many layers together as fit one of the backend's buffers.
+        let layerBytes = keyBytes + valueBytes
+        let together = max(1, min(range.count, backend.largestBuffer / max(1, layerBytes)))
+        var buffers: [any Buffer] = []
+        for first in stride(from: 0, to: range.count, by: together) {
+            buffers.append(try backend.allocate(byteCount: layerBytes * min(together, range.count - first)))
+        }
         layers = range.map { index in
-            let start = (index - range.lowerBound) * (keyBytes + valueBytes)
+            let (number, place) = (index - range.lowerBound).quotientAndRemainder(dividingBy: together)
+            let (buffer, start) = (buffers[number], place * layerBytes)
             return Layer(
                 name: "cache.\(index)", keyRow: keyRow, valueRow: valueRow, rowCount: rowCount, buffer: buffer,
                 keyOffset: start, valueOffset: start + keyBytes)

@@ -14,8 +14,8 @@ public struct StageExtent: Hashable, Sendable {
         self.hasOutput = hasOutput
     }
 
-    /// The output head alone.
-    static let head = StageExtent(embeds: false, layers: 0..<0, hasOutput: true)
+    /// Whether it is the output head alone.
+    var isHead: Bool { !embeds && layers.isEmpty && hasOutput }
 
     /// Whether it does no more than look up embeddings.
     public var isEmbedding: Bool { embeds && layers.isEmpty && !hasOutput }

@@ -1,5 +1,4 @@
 public import GGUF
-internal import Synchronization
 internal import Tensor
 
 /// What a model needs where, found without loading it: the tensors of each part and the memory of its graphs.
@@ -36,39 +35,79 @@ public struct ModelOutline: Sendable {
         return overflow || tooMany ? .max : bytes
     }
 
-    /// Bytes that the largest steps' own tensors take on a stage: a whole batch of prompt at the end of the context, and a
-    /// token for each slot.
+    /// What steps can be, as far as their memory goes.
+    public struct StepBounds: Hashable, Sendable {
+        /// Tokens in a step.
+        public var batchSize: Int
+        public var slotCount: Int
+        public var contextLength: Int
+        /// Whether a result is wanted of every token, not only of the last of each slot.
+        public var wantsAllResults: Bool
+
+        public init(batchSize: Int, slotCount: Int, contextLength: Int, wantsAllResults: Bool = false) {
+            self.batchSize = batchSize
+            self.slotCount = slotCount
+            self.contextLength = contextLength
+            self.wantsAllResults = wantsAllResults
+        }
+    }
+
+    /// Bytes that the largest steps' own tensors take on a stage, at the end of the context: a whole batch of one prompt
+    /// or of several, beside single tokens or alone.
     ///
+    /// - Parameters:
+    ///   - alignment: of every tensor.
+    ///   - rest: as for `MemoryPlan`.
     /// - Throws: ``ModelError`` where such a step has no size.
     public func computeByteCount(
-        _ extent: StageExtent, batchSize: Int, slotCount: Int, contextLength: Int, alignment: Int
+        _ extent: StageExtent, _ bounds: StepBounds, alignment: Int, rest: Int = 0
     ) throws(ModelError) -> Int {
         var largest = 0
-        for layout in largestLayouts(batchSize: batchSize, slotCount: slotCount, contextLength: contextLength) {
-            largest = max(largest, try byteCount(extent, layout, slotCount, contextLength, alignment))
+        for layout in largestLayouts(bounds) {
+            largest = max(largest, try byteCount(extent, layout, bounds, alignment, rest))
         }
         return largest
     }
 
-    private func largestLayouts(batchSize: Int, slotCount: Int, contextLength: Int) -> [BatchLayout] {
-        func layout(_ tokens: Int, slots: Int, outputs: Int) -> BatchLayout {
-            let group = BatchLayout.Group(
-                firstToken: 0, tokenCount: tokens, firstSlot: 0, slotCount: slots, keyCount: contextLength)
-            return BatchLayout(tokenCount: tokens, groups: [group], outputCount: outputs, produces: .logits)
+    private func largestLayouts(_ bounds: StepBounds) -> [BatchLayout] {
+        let (slots, context) = (bounds.slotCount, bounds.contextLength)
+        let results = bounds.wantsAllResults ? ForwardStage.outputsAtOnce : slots
+        /// Single tokens of the first slots, then pieces of prompts of equal length.
+        func layout(single: Int, pieces: Int, of length: Int) -> BatchLayout {
+            var groups: [BatchLayout.Group] = []
+            if single > 0 {
+                groups.append(
+                    BatchLayout.Group(firstToken: 0, tokenCount: single, firstSlot: 0, slotCount: single, keyCount: context))
+            }
+            for piece in 0..<pieces {
+                groups.append(
+                    BatchLayout.Group(
+                        firstToken: single + piece * length, tokenCount: length, firstSlot: 0, slotCount: 1, keyCount: context))
+            }
+            let columns = single + pieces * length
+            return BatchLayout(
+                tokenCount: columns, groups: groups, outputCount: min(results, columns, ForwardStage.outputsAtOnce), produces: .logits)
         }
-        let outputs = min(slotCount, ForwardStage.outputsAtOnce)
-        return [layout(min(batchSize, contextLength), slots: 1, outputs: 1), layout(slotCount, slots: slotCount, outputs: outputs)]
+        let columns = max(1, min(Batch.columnLimit(batchSize: bounds.batchSize), context))
+        var layouts = [layout(single: 0, pieces: 1, of: columns), layout(single: slots, pieces: 0, of: 0)]
+        if slots > 1 {
+            layouts.append(layout(single: slots - 1, pieces: 1, of: columns))
+            let pieces = min(slots, 8)
+            layouts.append(layout(single: 0, pieces: pieces, of: max(2, (columns + pieces - 1) / pieces)))
+        }
+        return layouts
     }
 
     private func byteCount(
-        _ extent: StageExtent, _ layout: BatchLayout, _ slotCount: Int, _ contextLength: Int, _ alignment: Int
+        _ extent: StageExtent, _ layout: BatchLayout, _ bounds: StepBounds, _ alignment: Int, _ rest: Int
     ) throws(ModelError) -> Int {
+        let (slotCount, contextLength) = (bounds.slotCount, bounds.contextLength)
         do {
             let cache = try KVCache(
                 hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
             let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
             let graph = try architecture.drawing(essence, extent, cache).context.g.finish()
-            return try MemoryPlan(graph, alignment: alignment).byteCount
+            return try MemoryPlan(graph, alignment: alignment, rest: rest).byteCount
         } catch {
             throw ModelError(.batch, "a step of \(layout.tokenCount) tokens over \(contextLength) has no size: \(error)")
         }

@@ -35,7 +35,12 @@ package final class EngineCounters: Sendable {
         }
     }
 
-    package func set(phase: EngineStatus.Phase) { state.withLock { $0.status.phase = phase } }
+    package func set(phase: EngineStatus.Phase, reason: String? = nil) {
+        state.withLock {
+            $0.status.phase = phase
+            $0.status.reason = reason
+        }
+    }
 
     // MARK: Those who send requests
 

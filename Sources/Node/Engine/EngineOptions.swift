@@ -18,6 +18,8 @@ public struct EngineOptions: Hashable, Sendable {
     public var variant: String?
     /// A chat template to use in place of the model's own.
     public var chatTemplate: String?
+    /// Whether a result is wanted for every token of a step, as when a model is measured: that takes more memory.
+    public var wantsAllResults = false
     /// Which other machines help.
     public var head: HeadOptions
 

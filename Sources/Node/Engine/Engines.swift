@@ -4,7 +4,10 @@ public enum Engines {
 
     /// Loads a model to be shared by many requests.
     public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
-        try await BlockingWork.run { try GenerationEngine(options, LoadedModel(options, progress: progress), progress: progress) }
+        try await BlockingWork.run {
+            let loaded = try LoadedModel(options) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 * $0.fraction)) }
+            return try GenerationEngine(options, loaded) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 + 0.1 * $0.fraction)) }
+        }
     }
 
     /// As ``text(_:progress:)``, with the model cut after the given layers into stages that work side by side.

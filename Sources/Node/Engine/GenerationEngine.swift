@@ -39,7 +39,7 @@ final class GenerationEngine: TextEngine {
         let loadedPass = try loaded.pass(slotCount: slotCount, contextLength: contextSize)
         roster = loadedPass.roster
         progress(LoadProgress(stage: "warming up", fraction: 0.8))
-        try loadedPass.pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)]) { _, _, _ in }
+        try GenerationEngine.warmUp(loadedPass)
         // Handed over whole: nothing here keeps a reference to the pass.
         nonisolated(unsafe) let owned = loadedPass
         let (counters, batchSize) = (counters, options.batchSize)
@@ -49,7 +49,15 @@ final class GenerationEngine: TextEngine {
         progress(LoadProgress(stage: "ready", fraction: 1))
     }
 
-    var status: EngineStatus { counters.current }
+    var status: EngineStatus {
+        var status = counters.current
+        // A machine can go while nobody asks for anything.
+        if status.phase == .ready, let loss = roster.loss {
+            status.phase = .failed
+            status.reason = loss
+        }
+        return status
+    }
 
     var nodes: [NodeStatus] { roster.statuses }
 
@@ -80,7 +88,9 @@ final class GenerationEngine: TextEngine {
         guard prompt.count < card.contextSize else {
             throw .promptTooLong(tokens: prompt.count, limit: card.contextSize - 1)
         }
-        guard counters.current.phase == .ready else { throw .stopped }
+        let status = status
+        if status.phase == .failed { throw .unavailable(status.reason ?? "a machine that it needs is gone") }
+        guard status.phase == .ready else { throw .stopped }
         guard counters.reserve(limit: queueLimit) else { throw .overloaded(queued: queueLimit) }
         let id = nextID.add(1, ordering: .relaxed).newValue
         let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
@@ -105,6 +115,20 @@ final class GenerationEngine: TextEngine {
         try? await BlockingWork.run { [thread] in thread.stop() }
         patience.cancel()
         roster.close()
+    }
+
+    /// Takes one token in, with both kinds of results that may be asked for.
+    private static func warmUp(_ loaded: LoadedPass) throws {
+        let piece = BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)
+        try loaded.pass.run([piece]) { _, _, _ in }
+        guard loaded.reducesLogits else { return }
+        let step = loaded.pass.makeStep()
+        try loaded.pass.begin(step, [piece], wantsCandidates: true)
+        do {
+            for stage in loaded.pass.stages { try stage.run(step) }
+        } catch {
+            throw HeadError.workers(["\(error) (picking the likeliest tokens there failed; --full-logits does without)"])
+        }
     }
 
     /// A step under way may take this long when the engine is shut down.

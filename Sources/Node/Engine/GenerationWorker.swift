@@ -244,11 +244,13 @@ struct GenerationWorker: EngineThreadHandler {
     }
 
     private mutating func failAll(_ error: any Error) {
-        for id in scheduler.fail() { live[id]?.submission.source.fail(.failed("a step failed: \(error)")) }
+        // What is with another machine cannot be reached again over a connection that is broken.
+        let isLost = (error as? BackendError)?.code == .connection
+        if isLost { counters.set(phase: .failed, reason: "\(error)") }
+        let told: EngineError = isLost ? .unavailable("\(error)") : .failed("a step failed: \(error)")
+        for id in scheduler.fail() { live[id]?.submission.source.fail(told) }
         live = [:]
         underWay = [:]
-        // What is with another machine cannot be reached again over a connection that is broken.
-        if (error as? BackendError)?.code == .connection { counters.set(phase: .failed) }
         report()
     }
 

@@ -31,13 +31,14 @@ struct LoadedModel {
 
     /// - Throws: `GGUFError`, `ModelError`, `BackendError`, ``HeadError``.
     init(_ options: EngineOptions, progress: @escaping Engines.Progress = { _ in }) throws {
+        let stamp = FileStamp(path: options.modelPath)
         let file = try GGUFFile(path: options.modelPath)
         if options.head.workers.isEmpty {
             let outline = try ModelOutline(file)
             let whole = StageExtent(embeds: true, layers: 0..<outline.hyperparameters.layerCount, hasOutput: true)
             try self.init(local: [whole], outline, options)
         } else {
-            try self.init(spread: file, options, progress)
+            try self.init(spread: file, stamp: stamp, options, progress)
         }
     }
 
@@ -122,7 +123,8 @@ struct LoadedModel {
             stages.append(stage)
         }
         let pass = ForwardPass(
-            model, stages: stages, slotCount: slotCount, contextLength: contextLength, padsPrompts: seats.contains(where: \.isRemote))
+            model, stages: stages, slotCount: slotCount, contextLength: contextLength,
+            paddedBatchSize: seats.contains(where: \.isRemote) ? options.batchSize : nil)
         var roster = roster
         roster.meters = stages.map(\.meter)
         let reduces = (seats.last?.isRemote ?? false) && !options.head.sendsAllLogits

@@ -22,6 +22,8 @@ final class ModelEvaluator: Evaluator {
 
     init(_ options: EngineOptions, progress: @escaping Engines.Progress) throws {
         progress(LoadProgress(stage: "reading metadata", fraction: 0))
+        var options = options
+        options.wantsAllResults = true
         let loaded = try LoadedModel(options, progress: progress)
         self.options = options
         let contextSize = loaded.contextSize(options)
@@ -95,6 +97,8 @@ final class ModelEvaluator: Evaluator {
 
     private func pass(_ state: inout State, slots: Int) throws -> LoadedPass {
         if let pass = state.pass, pass.pass.slotCount >= slots { return pass }
+        // First gives the memory of the old one back.
+        state.pass = nil
         let pass = try state.loaded.pass(slotCount: slots, contextLength: card.contextSize)
         state.pass = pass
         return pass

@@ -61,7 +61,8 @@ package struct Scheduler {
         self.batchSize = max(batchSize, slotCount)
         interleavedPromptSize = max(1, min(batchSize, 128))
         self.depth = max(1, depth)
-        promptSize = self.depth == 1 ? self.batchSize : max(min(self.batchSize, 64), self.batchSize / self.depth)
+        // Where prompts are padded, it is to multiples of 32.
+        promptSize = self.depth == 1 ? self.batchSize : max(min(self.batchSize, 64), self.batchSize / self.depth / 32 * 32)
     }
 
     package var busyCount: Int { slots.lazy.filter { $0.active != nil }.count }
@@ -122,8 +123,9 @@ package struct Scheduler {
         var budget = promptSize
         let generating = slots.indices.filter { slots[$0].active?.isPrefilling == false }
         let share = (generating.count + depth - 1) / depth
-        let ready = generating.filter { pending($0) > 0 }.sorted { (slots[$0].lastStep, $0) < (slots[$1].lastStep, $1) }
-        for slot in ready.prefix(share).sorted() { pieces.append(piece(slot, count: pending(slot))) }
+        for slot in neighbours(generating.filter { pending($0) > 0 }, count: share) {
+            pieces.append(piece(slot, count: pending(slot)))
+        }
         if !generating.isEmpty { budget = min(batchSize - pieces.count, interleavedPromptSize) }
         let prefilling = slots.indices
             .filter { slots[$0].active?.isPrefilling == true }
@@ -141,6 +143,17 @@ package struct Scheduler {
             slots[piece.slot].lastStep = steps
         }
         return pieces
+    }
+
+    /// Up to `count` of the slots, the one that waited longest among them, and as near to each other as can be: they attend
+    /// together over the range that they span.
+    private func neighbours(_ ready: [Int], count: Int) -> ArraySlice<Int> {
+        guard ready.count > count, let oldest = ready.indices.min(by: { slots[ready[$0]].lastStep < slots[ready[$1]].lastStep }) else {
+            return ready[...]
+        }
+        let starts = max(0, oldest - count + 1)...min(oldest, ready.count - count)
+        let best = starts.min { ready[$0 + count - 1] - ready[$0] < ready[$1 + count - 1] - ready[$1] } ?? starts.lowerBound
+        return ready[best..<best + count]
     }
 
     /// Tokens of a slot's request that are to go in and are not under way.

@@ -1,5 +1,4 @@
 import Model
-internal import Synchronization
 
 /// Takes steps through a model's stages, each station of which is a thread of its own: while one step is with the second
 /// station, the next one is with the first.
@@ -9,7 +8,8 @@ internal import Synchronization
 final class StepPipeline: Sendable {
     /// A step on its way, and what became of it.
     struct Ticket: @unchecked Sendable {
-        // Sendable: a step belongs to whoever has its ticket, and tickets are handed on, not shared.
+        // Sendable: a step belongs to whoever has its ticket, and tickets are handed on, not shared; so is the failure,
+        // which is read by one thread after another wrote it.
         let step: ForwardStep
         var number: Int
         var failure: (any Error)?
@@ -27,7 +27,7 @@ final class StepPipeline: Sendable {
         var threads: [EngineThread<Ticket>] = []
         var next = onDone
         for (index, stages) in stations.enumerated().reversed() {
-            // Handed over whole: the stages are this thread's from now on.
+            // Whoever else has a reference to the stages reads no more than their meters, which are atomic.
             nonisolated(unsafe) let owned = stages
             let onward = next
             let thread = EngineThread<Ticket>(name: "swiftlet stage \(index)") { _ in Station(stages: owned, onward: onward) }

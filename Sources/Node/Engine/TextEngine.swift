@@ -115,8 +115,11 @@ public struct EngineStatus: Hashable, Sendable {
     public var slotCount: Int
     /// Requests accepted and not yet in a slot.
     public var queued: Int
+    /// Why it failed.
+    public var reason: String?
 
-    public init(phase: Phase, slotsBusy: Int, slotCount: Int, queued: Int) {
+    public init(phase: Phase, slotsBusy: Int, slotCount: Int, queued: Int, reason: String? = nil) {
+        self.reason = reason
         self.phase = phase
         self.slotsBusy = slotsBusy
         self.slotCount = slotCount
@@ -138,6 +141,8 @@ public enum EngineError: Error, Hashable, Sendable {
     case overloaded(queued: Int)
     /// The engine is shut down.
     case stopped
+    /// A machine that the model needs is gone; says which, and why.
+    case unavailable(String)
     /// Something broke on our side.
     case failed(String)
 }
@@ -153,6 +158,7 @@ extension EngineError: CustomStringConvertible {
         case .unsupported(let message): message
         case .overloaded(let queued): "\(queued) requests are waiting already"
         case .stopped: "the engine is stopped"
+        case .unavailable(let message): "the model cannot be used: \(message)"
         case .failed(let message): message
         }
     }

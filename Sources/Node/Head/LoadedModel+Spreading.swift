@@ -9,8 +9,11 @@ extension LoadedModel {
     ///
     /// Embeddings are looked up here whatever else is: a row of the file for each token is less than its matrix elsewhere.
     ///
+    /// - Parameter stamp: the file's, of before it was opened.
     /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
-    init(spread file: GGUFFile, _ options: EngineOptions, _ progress: @escaping Engines.Progress) throws {
+    init(
+        spread file: GGUFFile, stamp: FileStamp?, _ options: EngineOptions, _ progress: @escaping Engines.Progress
+    ) throws {
         progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
         let outline = try ModelOutline(file)
         let placed = try PlacedModel(
@@ -28,7 +31,9 @@ extension LoadedModel {
             seats.append(Seat(extent: extent, backend: backend))
         }
         var roster = placed.roster(firstSeat: seats.count)
-        let deliveries = try LoadedModel.transfer(placed, options, progress)
+        // A stock server that has nothing of the model is free for others.
+        for node in roster.nodes where !node.isUsed { node.connection?.close() }
+        let deliveries = try LoadedModel.transfer(placed, stamp, options, progress)
         for (number, delivery) in deliveries { roster.nodes[number].connection = delivery.connection }
 
         var taken = [Int: Int]()
@@ -40,14 +45,14 @@ extension LoadedModel {
                 seats.append(Seat(extent: extent, backend: backend, computeByteCount: stage.computeByteCount))
                 continue
             }
-            guard let delivery = deliveries[source.server] else { continue }
+            guard let delivery = deliveries[source.server] else { throw HeadError.placement("nothing was sent for a stage") }
             let places = delivery.places[taken[source.server, default: 0]]
             taken[source.server, default: 0] += 1
             let tensors = outline.tensors(ofAll: extent.parts)
             let found = Dictionary(zip(tensors.map(\.name), places), uniquingKeysWith: { first, _ in first })
             for part in extent.parts {
                 for tensor in outline.tensors(of: part) {
-                    guard let place = found[tensor.name] else { continue }
+                    guard let place = found[tensor.name] else { throw HeadError.placement("\(tensor.name) was not sent") }
                     weights.place(
                         Weight(
                             name: tensor.name, type: tensor.type, shape: tensor.shape, buffer: place.buffer, byteOffset: place.byteOffset),
@@ -62,7 +67,7 @@ extension LoadedModel {
 
     /// Brings every worker its weights; what came of it by the number of the server.
     private static func transfer(
-        _ placed: PlacedModel, _ options: EngineOptions, _ progress: @escaping Engines.Progress
+        _ placed: PlacedModel, _ stamp: FileStamp?, _ options: EngineOptions, _ progress: @escaping Engines.Progress
     ) throws -> [Int: WeightTransfer.Delivery] {
         let outline = placed.outline
         var wanted: [Int: [(device: Int, tensors: [GGUFTensor])]] = [:]
@@ -75,8 +80,12 @@ extension LoadedModel {
         let sources = wanted.values.flatMap { $0.flatMap(\.tensors) }.map {
             TensorHashes.Source(name: $0.name, part: $0.part, byteOffset: $0.byteOffset, bytes: file.region(of: $0).bytes)
         }
+        let paths = file.parts.map(\.path)
+        // The first part's of before it was mapped, so that another file put in its place gets no hashes of this one.
+        let others = FileStamp.all(Array(paths.dropFirst()))
+        let stamps = stamp.flatMap { first in others.map { [first] + $0 } }
         let hashes = TensorHashes.load(
-            modelPaths: file.parts.map(\.path), tensors: sources, threads: options.threads ?? DeviceDescription.availableCoreCount()
+            modelPaths: paths, stamps: stamps, tensors: sources, threads: options.threads ?? DeviceDescription.availableCoreCount()
         ) { done, total in
             progress(LoadProgress(stage: "hashing weights", fraction: 0.02 + 0.08 * Double(done) / Double(max(1, total))))
         }.byName

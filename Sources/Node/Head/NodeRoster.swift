@@ -38,6 +38,9 @@ struct NodeRoster: Sendable {
 
     var statuses: [NodeStatus] { nodes.map { $0.status(meters) } }
 
+    /// Why a machine that has a part of the model cannot be reached, if there is such.
+    var loss: String? { nodes.lazy.compactMap { $0.isUsed ? $0.loss : nil }.first }
+
     /// Ends all connections: what waits for an answer fails, and the workers have their memory back.
     func close() {
         for node in nodes { node.connection?.close() }
@@ -45,10 +48,17 @@ struct NodeRoster: Sendable {
 }
 
 extension NodeRoster.Node {
+    var isUsed: Bool { devices.contains { $0.part != nil } }
+
+    var loss: String? {
+        guard let connection else { return nil }
+        return connection.failure ?? (connection.peerHasLeft ? "\(address) has closed the connection" : nil)
+    }
+
     fileprivate func status(_ meters: [StageMeter]) -> NodeStatus {
-        let failure = connection?.failure
+        let loss = isUsed ? loss : nil
         return NodeStatus(
-            address: address, state: failure == nil ? .ready : .failed, reason: failure,
+            address: address, state: loss != nil ? .failed : isUsed ? .ready : .unused, reason: loss,
             version: connection.map { "\($0.version)" },
             devices: devices.map { device in
                 let part = device.part

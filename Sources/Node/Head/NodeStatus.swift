@@ -2,6 +2,8 @@
 public struct NodeStatus: Hashable, Sendable {
     public enum State: String, Hashable, Sendable {
         case ready
+        /// The model has no part on it, and no connection is held.
+        case unused
         /// Its connection is broken.
         case failed
     }
@@ -103,9 +105,10 @@ extension NodeStatus.Device {
     var json: JSONValue {
         [
             "name": .string(name),
-            "memory_free": memoryFree.map(JSONValue.integer) ?? .null,
+            "memory_free_before": memoryFree.map(JSONValue.integer) ?? .null,
             "memory_total": memoryTotal.map(JSONValue.integer) ?? .null,
-            "layers": layers.map { .array([.integer($0.lowerBound), .integer($0.count)]) } ?? .null,
+            "first_layer": layers.map { .integer($0.lowerBound) } ?? .null,
+            "layer_count": .integer(layers?.count ?? 0),
             "has_output": .bool(hasOutput),
             "bytes": ["weights": .integer(weightBytes), "cache": .integer(cacheBytes), "compute": .integer(computeBytes)],
             "steps": .integer(steps),

@@ -52,9 +52,11 @@ struct PlacedModel {
         let h = outline.hyperparameters
         let cache = outline.cacheByteCountPerLayer(slotCount: slotCount, contextLength: contextSize)
         // Servers align to 32 up to 256 bytes.
+        let bounds = ModelOutline.StepBounds(
+            batchSize: max(options.batchSize, slotCount), slotCount: slotCount, contextLength: contextSize,
+            wantsAllResults: options.wantsAllResults)
         func compute(_ extent: StageExtent) throws(ModelError) -> Int {
-            try outline.computeByteCount(
-                extent, batchSize: options.batchSize, slotCount: slotCount, contextLength: contextSize, alignment: 128)
+            try outline.computeByteCount(extent, bounds, alignment: 128, rest: RPCBackend.fusedNodeCount)
         }
         // Layers differ in which of the masks they read, so one with both kinds stands for all.
         let middle = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: false)
@@ -66,7 +68,13 @@ struct PlacedModel {
             },
             outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
             outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
-            logitsByteCount: h.vocabularySize * 4, candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
+            inputByteCount: PlacedModel.inputByteCount(h, contextSize: contextSize), logitsByteCount: h.vocabularySize * 4, candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
+    }
+
+    /// What a stage is sent with each token beside the hidden state, at the end of the context: a mask for each kind of
+    /// layer, the position, and where keys and values go.
+    private static func inputByteCount(_ h: Hyperparameters, contextSize: Int) -> Int {
+        contextSize * 2 * Set(h.isSliding).count + 4 + 8
     }
 
     /// The machines with what each is to have. Seats are numbered from `firstSeat` on.

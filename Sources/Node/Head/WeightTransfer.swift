@@ -1,3 +1,4 @@
+internal import Foundation
 internal import GGUF
 internal import Model
 internal import RPCProto
@@ -33,26 +34,33 @@ struct WeightTransfer {
     func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) throws(HeadError) -> [Delivery] {
         let progress = progress
         progress.begin(servers.map { $0.consignments.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.content.bytes.count } } })
+        let connections = ConnectionList(servers.map(\.connection))
         let numbered = servers.enumerated().map { (number: $0.offset, connection: $0.element.connection, consignments: $0.element.consignments) }
         let outcomes = Parallel.map(numbered) { server in
-            Result { () throws(BackendError) in
-                try WeightTransfer.deliver(server.consignments, over: server.connection) { progress.tell(server.number, done: $0, sent: $1) }
+            let outcome = Result { () throws(BackendError) in
+                try WeightTransfer.deliver(server.consignments, over: server.connection, connections, server.number) {
+                    progress.tell(server.number, done: $0, sent: $1)
+                }
             }
+            // What else is under way is in vain.
+            if case .failure = outcome { connections.closeAll() }
+            return outcome
         }
         var deliveries: [Delivery] = []
         var complaints: [String] = []
         for outcome in outcomes {
             switch outcome {
             case .success(let delivery): deliveries.append(delivery)
-            case .failure(let error): complaints.append("\(error)")
+            case .failure(let error): if !connections.wasStopped(error) { complaints.append("\(error)") }
             }
         }
-        if !complaints.isEmpty { throw .workers(complaints) }
+        if deliveries.count < outcomes.count { throw .workers(complaints) }
         return deliveries
     }
 
     private static func deliver(
-        _ consignments: [Consignment], over first: ServerConnection, progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
+        _ consignments: [Consignment], over first: ServerConnection, _ connections: ConnectionList, _ number: Int,
+        progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
     ) throws(BackendError) -> Delivery {
         var connection = first
         var attempt = 1
@@ -73,14 +81,56 @@ struct WeightTransfer {
                 }
                 return Delivery(connection: connection, places: places)
             } catch {
-                guard error.code == .connection, attempt < attempts else { throw error }
-                attempt += 1
                 // Its buffers went with the connection; its cache did not.
                 connection.close()
-                connection = try ServerConnection.connect(to: first.endpoint, limits: first.limits)
-                guard connection.devices.count == first.devices.count else { throw error }
+                var reason = error
+                var next: ServerConnection?
+                while next == nil {
+                    guard reason.code == .connection, attempt < attempts, !connections.isClosed else { throw reason }
+                    attempt += 1
+                    Thread.sleep(forTimeInterval: pause)
+                    do throws(BackendError) {
+                        next = try ServerConnection.connect(to: first.endpoint, limits: first.limits)
+                    } catch {
+                        reason = error
+                    }
+                }
+                guard let next, next.devices.count == first.devices.count else { throw error }
+                connection = next
+                connections.replace(number, next)
             }
         }
+    }
+
+    /// Seconds before a connection is made again: a worker that was restarted needs some.
+    private static let pause = 1.0
+
+    /// The connections of all transfers, so that one that fails for good can end the others.
+    private final class ConnectionList: Sendable {
+        private let state: Mutex<(connections: [ServerConnection], isClosed: Bool)>
+
+        init(_ connections: [ServerConnection]) { state = Mutex((connections, false)) }
+
+        var isClosed: Bool { state.withLock { $0.isClosed } }
+
+        func replace(_ number: Int, _ connection: ServerConnection) {
+            let isLate = state.withLock { state in
+                state.connections[number] = connection
+                return state.isClosed
+            }
+            if isLate { connection.close() }
+        }
+
+        func closeAll() {
+            let open = state.withLock { state in
+                defer { state.isClosed = true }
+                return state.isClosed ? [] : state.connections
+            }
+            for connection in open { connection.close() }
+        }
+
+        /// Whether a transfer only ended because another had failed.
+        func wasStopped(_ error: BackendError) -> Bool { error.message.hasSuffix(ServerConnection.closedHere) }
     }
 
     /// The transfers to all servers as one.

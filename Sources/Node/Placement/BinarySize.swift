@@ -24,6 +24,3 @@ extension Double {
         return String(format: "%.\(decimals)f ms", self)
     }
 }
-
-extension Duration {
-}

@@ -32,6 +32,8 @@ public struct ModelDemand: Hashable, Sendable {
 
     /// Bytes per token that enter a stage, and that leave all but the last: the hidden state.
     public var hiddenByteCount: Int
+    /// Bytes per token that each stage is sent beside the hidden state, at the end of the context: masks above all.
+    public var inputByteCount: Int
     /// Bytes per token that leave the last stage where the sampler needs all logits.
     public var logitsByteCount: Int
     /// Bytes per token that leave the last stage where the sampler is content with the best candidates.
@@ -39,7 +41,7 @@ public struct ModelDemand: Hashable, Sendable {
 
     public init(
         name: String, contextSize: Int, slotCount: Int, layers: [LayerDemand], outputByteCount: Int, computeByteCount: Int,
-        outputComputeByteCount: Int, hiddenByteCount: Int, logitsByteCount: Int, candidatesByteCount: Int
+        outputComputeByteCount: Int, hiddenByteCount: Int, inputByteCount: Int = 0, logitsByteCount: Int, candidatesByteCount: Int
     ) {
         self.name = name
         self.contextSize = contextSize
@@ -49,6 +51,7 @@ public struct ModelDemand: Hashable, Sendable {
         self.computeByteCount = computeByteCount
         self.outputComputeByteCount = outputComputeByteCount
         self.hiddenByteCount = hiddenByteCount
+        self.inputByteCount = inputByteCount
         self.logitsByteCount = logitsByteCount
         self.candidatesByteCount = candidatesByteCount
     }
@@ -83,7 +86,7 @@ struct CheckedDemand {
         }
         for (bytes, what) in [
             (demand.computeByteCount, "the compute buffer"), (demand.outputComputeByteCount, "the compute buffer with the output head"),
-            (demand.hiddenByteCount, "a hidden state"), (demand.logitsByteCount, "a row of logits"),
+            (demand.hiddenByteCount, "a hidden state"), (demand.inputByteCount, "a stage's inputs"), (demand.logitsByteCount, "a row of logits"),
             (demand.candidatesByteCount, "a row of candidates"), (demand.outputByteCount, "the output head"),
         ] {
             sum = try Self.sum(sum, bytes, what)

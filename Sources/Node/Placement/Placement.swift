@@ -214,17 +214,3 @@ public struct Placement: Hashable, Sendable {
             reserveByteCount: devices[device].saysMemory ? devices[device].reserveByteCount : 0)
     }
 }
-
-// MARK: - Shares as people write them
-
-extension Placement {
-    /// Shares from `3,1`: numbers of at least 0, not all of them 0.
-    public static func split(_ text: String) -> [Double]? {
-        var shares: [Double] = []
-        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-            guard let share = Double(part), share.isFinite, share >= 0 else { return nil }
-            shares.append(share)
-        }
-        return shares.contains { $0 > 0 } ? shares : nil
-    }
-}

@@ -55,6 +55,7 @@ public struct PlacementReport: Encodable, Hashable, Sendable {
         public var roundTripsMilliseconds: Double?
         public var hiddenCount: Int
         public var hiddenByteCount: Int
+        public var inputByteCount: Int
         public var logitsByteCount: Int
         public var candidatesByteCount: Int
         /// With all logits, and with the best candidates.
@@ -68,6 +69,7 @@ public struct PlacementReport: Encodable, Hashable, Sendable {
             case roundTripsMilliseconds = "round_trips_ms"
             case hiddenCount = "hidden_states"
             case hiddenByteCount = "hidden_bytes"
+            case inputByteCount = "input_bytes"
             case logitsByteCount = "logits_bytes"
             case candidatesByteCount = "candidates_bytes"
             case bytesPerToken = "bytes_per_token"
@@ -147,7 +149,8 @@ public struct PlacementReport: Encodable, Hashable, Sendable {
         let price = WirePrice(placement)
         wire = Wire(
             roundTripCount: price.roundTripCount, roundTripsMilliseconds: price.roundTripTime?.milliseconds, hiddenCount: price.hiddenCount,
-            hiddenByteCount: price.hiddenByteCount, logitsByteCount: price.logitsByteCount, candidatesByteCount: price.candidatesByteCount,
+            hiddenByteCount: price.hiddenByteCount, inputByteCount: price.inputByteCount,
+            logitsByteCount: price.logitsByteCount, candidatesByteCount: price.candidatesByteCount,
             bytesPerToken: price.byteCount, leastBytesPerToken: price.leastByteCount,
             gigabitMilliseconds: WirePrice.gigabitMilliseconds(price.byteCount),
             leastGigabitMilliseconds: WirePrice.gigabitMilliseconds(price.leastByteCount))

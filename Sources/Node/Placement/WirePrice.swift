@@ -10,13 +10,15 @@ public struct WirePrice: Hashable, Sendable {
     /// Hidden states sent or received, and their bytes.
     public let hiddenCount: Int
     public let hiddenByteCount: Int
+    /// Bytes of what stages are sent beside them, at the end of the context.
+    public let inputByteCount: Int
     /// Bytes of a row of logits, and of the candidates that do where the sampler allows; 0 where they cross no wire.
     public let logitsByteCount: Int
     public let candidatesByteCount: Int
 
-    /// Bytes per token with all logits, and with the best candidates.
-    public var byteCount: Int { hiddenByteCount + logitsByteCount }
-    public var leastByteCount: Int { hiddenByteCount + candidatesByteCount }
+    /// Bytes per token at the end of the context, with all logits, and with the best candidates.
+    public var byteCount: Int { hiddenByteCount + inputByteCount + logitsByteCount }
+    public var leastByteCount: Int { hiddenByteCount + inputByteCount + candidatesByteCount }
 
     public init(_ placement: Placement) {
         let remote = placement.stages.filter { !placement.devices[$0.device].isLocal }
@@ -30,6 +32,8 @@ public struct WirePrice: Hashable, Sendable {
         hiddenCount = 2 * remote.count - (sendsLogits ? 1 : 0)
         let product = hiddenCount.multipliedReportingOverflow(by: placement.demand.hiddenByteCount)
         hiddenByteCount = product.overflow ? CheckedDemand.limit : min(product.partialValue, CheckedDemand.limit)
+        let inputs = remote.count.multipliedReportingOverflow(by: placement.demand.inputByteCount)
+        inputByteCount = inputs.overflow ? CheckedDemand.limit : min(inputs.partialValue, CheckedDemand.limit)
         logitsByteCount = sendsLogits ? placement.demand.logitsByteCount : 0
         candidatesByteCount = sendsLogits ? placement.demand.candidatesByteCount : 0
     }

@@ -78,6 +78,9 @@ final class ClientStream: @unchecked Sendable {
     /// Ends whatever is waited for; every later call fails.
     func interrupt() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
 
+    /// Whether the peer has closed or is known to be gone.
+    var peerHasLeft: Bool { SocketOption.peerHasLeft(descriptor) }
+
     var sentByteCount: Int { sent.load(ordering: .relaxed) }
     var receivedByteCount: Int { received.load(ordering: .relaxed) }
 

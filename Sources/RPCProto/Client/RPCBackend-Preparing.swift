@@ -4,7 +4,7 @@ public import Tensor
 extension RPCBackend {
     /// Nodes that a server may compute as one, so that the first's sources are read while the last's result is written:
     /// memory is used again no sooner.
-    private static let fusedNodeCount = 4
+    package static let fusedNodeCount = 4
 
     /// Whether the wire can carry the node; that the server computes it, nobody says before it does.
     public func supports(_ id: TensorID, of graph: Graph) -> Bool {

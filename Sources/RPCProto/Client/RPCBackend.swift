@@ -12,6 +12,7 @@ public final class RPCBackend: Backend {
     public var device: Int { Int(state.number) }
     public var name: String { "RPC \(connection.endpoint) device \(state.number)" }
     public var alignment: Int { state.alignment }
+    public var largestBuffer: Int { state.largestBuffer }
 
     init(_ connection: ServerConnection, _ state: RemoteDevice) {
         self.connection = connection
@@ -41,7 +42,8 @@ public final class RPCBackend: Backend {
     }
 
     private func memory(of byteCount: Int, zeroed: Bool) throws(BackendError) -> RemoteDevice.Memory {
-        try connection.exchange(within: connection.limits.answer) { pipeline throws(BackendError) in
+        // Servers that confirm the zeroing have done it by then, which takes its time for what is large.
+        try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
             try state.allocate(byteCount, zeroed: zeroed, pipeline)
         }
     }

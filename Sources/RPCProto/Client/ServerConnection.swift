@@ -11,8 +11,8 @@ public final class ServerConnection: Sendable {
     public let limits: ClientLimits
     /// What is spoken.
     public let dialect: Dialect
-    /// The version that the server says it has. Its patch can differ from the dialect's.
-    public let version: WireVersion
+    /// The version that the server says it has.
+    public var version: WireVersion { dialect.version }
 
     /// Devices that a server may count: more is a mistake.
     static let deviceLimit = 64
@@ -29,9 +29,8 @@ public final class ServerConnection: Sendable {
         weak var backend: RPCBackend?
     }
 
-    private init(_ pipeline: RequestPipeline, _ version: WireVersion, _ devices: [RemoteDevice]) {
+    private init(_ pipeline: RequestPipeline, _ devices: [RemoteDevice]) {
         self.pipeline = pipeline
-        self.version = version
         endpoint = pipeline.endpoint
         limits = pipeline.limits
         dialect = pipeline.dialect
@@ -56,11 +55,11 @@ public final class ServerConnection: Sendable {
             throw BackendError(.connection, "\(endpoint): cannot connect: \(error.message)")
         }
         let pipeline = RequestPipeline(ClientStream(descriptor: descriptor), endpoint, limits)
-        let version = try greet(pipeline)
-        return ServerConnection(pipeline, version, try devices(pipeline))
+        try greet(pipeline)
+        return ServerConnection(pipeline, try devices(pipeline))
     }
 
-    private static func greet(_ pipeline: RequestPipeline) throws(BackendError) -> WireVersion {
+    private static func greet(_ pipeline: RequestPipeline) throws(BackendError) {
         pipeline.begin(within: pipeline.limits.answer)
         pipeline.ask(.hello(.none))
         try pipeline.flush()
@@ -72,15 +71,14 @@ public final class ServerConnection: Sendable {
             let hint = "accepts connections but does not answer; a stock server serves one client at a time"
             throw pipeline.failure(.hello, "the server \(hint) (\(pipeline.limits.answer) s waited)")
         }
-        let spoken = Dialect.all.last { $0.version.major == version.major && $0.version.minor >= version.minor }
-        guard let spoken else {
-            let names = Dialect.all.map(\.description)
+        // The whole of it: operations are numbered anew in versions that differ in nothing else than the patch.
+        guard let spoken = Dialect.version(version) else {
+            let names = Dialect.all.map { "\($0.version)" }
             let list = names.dropLast().joined(separator: ", ") + " and " + (names.last ?? "")
             throw BackendError(.connection, "\(pipeline.endpoint) speaks protocol \(version); \(list) can be used")
         }
         try pipeline.finish()
         pipeline.dialect = spoken
-        return version
     }
 
     private static func devices(_ pipeline: RequestPipeline) throws(BackendError) -> [RemoteDevice] {
@@ -88,7 +86,7 @@ public final class ServerConnection: Sendable {
         pipeline.ask(.deviceCount)
         try pipeline.flush()
         guard case .deviceCount(let count) = try pipeline.answer(to: .deviceCount), count > 0, count <= deviceLimit else {
-            throw pipeline.failure(.deviceCount, "counts no devices, or more than \(deviceLimit)")
+            throw pipeline.failure(.deviceCount, "counts no devices, or more than the \(deviceLimit) that can be")
         }
         for number in 0..<count {
             pipeline.ask(.getAlignment(device: number))
@@ -130,7 +128,13 @@ public final class ServerConnection: Sendable {
     public var failure: String? { broken.withLock { $0?.message } }
 
     /// Breaks off whatever waits. Buffers go with the connection.
-    public func close() { breakOff(BackendError(.connection, "\(endpoint): the connection was closed from this side")) }
+    public func close() { breakOff(BackendError(.connection, "\(endpoint): \(ServerConnection.closedHere)")) }
+
+    /// What a connection that ``close()`` ended says of itself.
+    package static let closedHere = "the connection was closed from this side"
+
+    /// Whether the server has closed the connection, or is known to be gone, while nobody asked it for anything.
+    public var peerHasLeft: Bool { pipeline.stream.peerHasLeft }
 
     /// As ``close()``, with what later calls are to throw.
     func breakOff(_ error: BackendError) {

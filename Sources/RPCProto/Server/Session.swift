@@ -120,6 +120,7 @@ public final class Session {
         case .freeBuffer(let handle): try free(handle)
         case .clearBuffer(let handle, let value):
             let entry = try entry(handle)
+            if value == 0, entry.buffer.discard() { break }
             try fill(entry.buffer, 0..<entry.buffer.byteCount, value)
         case .getAllocationSize(let number, let tensor, _):
             _ = try device(number)

@@ -66,18 +66,7 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     public var isWaitingForPeer: Bool { isBlocked.load(ordering: .relaxed) }
 
     /// Whether the peer has closed its side or is gone. One that closed its side may still read, but asks for nothing more.
-    public var peerHasLeft: Bool {
-        var entry = pollfd(fd: descriptor, events: SocketStream.departure, revents: 0)
-        guard poll(&entry, 1, 0) > 0 else { return false }
-        return Int32(entry.revents) & (Int32(SocketStream.departure) | Int32(POLLHUP) | Int32(POLLERR)) != 0
-    }
-
-    #if canImport(Glibc)
-    /// Not among the names that the C library exports to Swift: Linux's POLLRDHUP.
-    private static let departure = Int16(0x2000)
-    #else
-    private static let departure = Int16(POLLHUP)
-    #endif
+    public var peerHasLeft: Bool { SocketOption.peerHasLeft(descriptor) }
 
     /// Has the system ask a silent peer whether it is still there, so that one that vanished without a word is noticed.
     ///
@@ -187,6 +176,20 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
 }
 
 enum SocketOption {
+    #if canImport(Glibc)
+    /// Not among the names that the C library exports to Swift: Linux's POLLRDHUP.
+    private static let departure = Int16(0x2000)
+    #else
+    private static let departure = Int16(POLLHUP)
+    #endif
+
+    /// Whether the peer of a connection has closed its side or is gone.
+    static func peerHasLeft(_ descriptor: Int32) -> Bool {
+        var entry = pollfd(fd: descriptor, events: departure, revents: 0)
+        guard poll(&entry, 1, 0) > 0 else { return false }
+        return Int32(entry.revents) & (Int32(departure) | Int32(POLLHUP) | Int32(POLLERR)) != 0
+    }
+
     static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
         var value = value
         _ = setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))

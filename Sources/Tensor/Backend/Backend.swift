@@ -10,6 +10,9 @@ public protocol Backend: AnyObject, Sendable {
     /// Where in a buffer tensors may begin: a power of two.
     var alignment: Int { get }
 
+    /// Bytes of one buffer at most.
+    var largestBuffer: Int { get }
+
     /// Memory as it stands now.
     func memory() throws(BackendError) -> DeviceMemory
 
@@ -41,6 +44,9 @@ public protocol Backend: AnyObject, Sendable {
 }
 
 extension Backend {
+    /// Where nothing else is said, a buffer may take all memory.
+    public var largestBuffer: Int { .max }
+
     /// Where runs cannot be stopped, they end by themselves.
     public func cancel() {}
 }

@@ -6,10 +6,14 @@ public protocol Buffer: AnyObject, Sendable {
     /// The bytes themselves, where they are this process's and may be written; nil elsewhere. Whoever uses them sees to
     /// it that no run of the backend does at the same time.
     var hostBytes: UnsafeMutableRawBufferPointer? { get }
+    /// Makes all bytes zero by giving their memory back to the system, which costs nothing before they are used again.
+    /// Returns false where that cannot be. Whoever calls sees to it that no run of the backend uses them.
+    func discard() -> Bool
 }
 
 extension Buffer {
     public var hostBytes: UnsafeMutableRawBufferPointer? { nil }
+    public func discard() -> Bool { false }
 }
 
 /// Bytes of this process that outlive a call, with what keeps them alive: a mapped file, for example.

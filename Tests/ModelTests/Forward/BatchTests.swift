@@ -42,11 +42,13 @@ import Testing
 
     @Test("padded prompts of similar lengths have one layout, single tokens stay single")
     func padding() {
-        let layouts = Set((33...64).map { Batch([piece(0, 0, $0)], contextLength: 512, isPadded: true).layout })
+        let layouts = Set((33...64).map { Batch([piece(0, 0, $0)], contextLength: 512, columnLimit: 512).layout })
         #expect(layouts.count == 1)
-        #expect(Batch([piece(0, 9, 1)], contextLength: 512, isPadded: true).layout.tokenCount == 1)
-        let atEnd = Batch([piece(0, 500, 11)], contextLength: 512, isPadded: true)
+        #expect(Batch([piece(0, 9, 1)], contextLength: 512, columnLimit: 512).layout.tokenCount == 1)
+        let atEnd = Batch([piece(0, 500, 11)], contextLength: 512, columnLimit: 512)
         #expect(atEnd.layout.tokenCount == 12)
         #expect(atEnd.layout.outputCount == 1)
+        let together = Batch([piece(0, 0, 33), piece(1, 0, 33)], contextLength: 512, columnLimit: 96)
+        #expect(together.layout.groups.map(\.tokenCount) == [63, 33])
     }
 }

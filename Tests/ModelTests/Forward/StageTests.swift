@@ -59,7 +59,7 @@ import Testing
 
     /// The model cut after the given layers, each stage on a backend of its own that has only what it needs.
     private static func pass(
-        _ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool, padsPrompts: Bool = false, contextLength: Int = contextLength
+        _ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool, paddedBatchSize: Int? = nil, contextLength: Int = contextLength
     ) throws -> ForwardPass {
         let outline = try ModelOutline(file)
         var extents: [StageExtent] = embedsApart ? [StageExtent(embeds: true, layers: 0..<0, hasOutput: false)] : []
@@ -84,7 +84,7 @@ import Testing
         let stages = try zip(extents, backends).map {
             try ForwardStage(model, $0, on: $1, slotCount: 4, contextLength: contextLength)
         }
-        return ForwardPass(model, stages: stages, slotCount: 4, contextLength: contextLength, padsPrompts: padsPrompts)
+        return ForwardPass(model, stages: stages, slotCount: 4, contextLength: contextLength, paddedBatchSize: paddedBatchSize)
     }
 
     @Test("the bytes of logits do not tell where a model is cut", arguments: ["llama", "gemma3", "experts"])
@@ -110,7 +110,7 @@ import Testing
         try Self.withModel(kind) { file in
             // The longest step ends 3 positions before the context does.
             let exact = try Self.pass(file, cutAfter: [1], embedsApart: false, contextLength: 43)
-            let padded = try Self.pass(file, cutAfter: [1], embedsApart: false, padsPrompts: true, contextLength: 43)
+            let padded = try Self.pass(file, cutAfter: [1], embedsApart: false, paddedBatchSize: 64, contextLength: 43)
             #expect(try Self.transcript(of: padded) == Self.transcript(of: exact))
             // Once more, with caches that are full of what the padding left.
             #expect(try Self.transcript(of: padded) == Self.transcript(of: exact))
@@ -162,6 +162,13 @@ import Testing
         broken[40].logit = .nan
         #expect(greedy.sample(broken) == nil)
         #expect(greedy.sample([Candidates.Entry]()) == nil)
+        var forbidding = SamplingParameters.greedy
+        forbidding.logitBias = [0: -.infinity, 1: -.infinity]
+        var careful = Sampler(forbidding)
+        #expect(careful.candidateCount == 3)
+        #expect(careful.sample(rising) == 2)
+        forbidding.logitBias[5] = 1
+        #expect(Sampler(forbidding).candidateCount == nil)
         var penalised = SamplingParameters()
         penalised.repeatPenalty = 1.1
         #expect(Sampler(penalised).candidateCount == nil)
@@ -177,7 +184,7 @@ import Testing
             let all = StageExtent(embeds: true, layers: 0..<3, hasOutput: true)
             let one = StageExtent(embeds: false, layers: 1..<2, hasOutput: false)
             func bytes(_ extent: StageExtent) throws -> Int {
-                try outline.computeByteCount(extent, batchSize: 32, slotCount: 4, contextLength: 300, alignment: 64)
+                try outline.computeByteCount(extent, .init(batchSize: 32, slotCount: 4, contextLength: 300), alignment: 64)
             }
             #expect(try bytes(all) > bytes(one))
             // At least a batch's hidden states.

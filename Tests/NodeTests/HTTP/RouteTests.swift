@@ -38,8 +38,9 @@ import Testing
         let first = list["data"]?[0]
         #expect(first?["address"] == "10.0.0.7:50052")
         #expect(first?["round_trip_ms"] == 0.25)
-        #expect(first?["devices"]?[0]?["layers"] == [0, 9])
-        #expect(first?["devices"]?[1]?["layers"] == .null)
+        #expect(first?["devices"]?[0]?["first_layer"] == 0)
+        #expect(first?["devices"]?[0]?["layer_count"] == 9)
+        #expect(first?["devices"]?[1]?["first_layer"] == .null)
         #expect(list["data"]?[1]?["state"] == "failed")
         #expect(list["data"]?[1]?["version"] == .null)
 

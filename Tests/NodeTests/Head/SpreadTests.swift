@@ -45,7 +45,7 @@ import Testing
         let prompt = (0..<(3 + Int(seed * 13 % 50))).map { Int32(($0 * 7 + Int(seed)) % TinyModel.vocabulary) }
         return GenerationRequest(
             prompt: .tokens(prompt), sampling: SamplingSettings(temperature: seed % 2 == 0 ? 0 : 0.9, topK: 5, seed: seed),
-            maxTokens: 5 + Int(seed % 20), ignoreEnd: true)
+            maxTokens: 5 + Int(seed % 20), ignoreEnd: seed % 3 == 0)
     }
 
     private func tokens(_ engine: any TextEngine, _ seed: UInt32) async throws -> [Int32] {
@@ -65,10 +65,13 @@ import Testing
         }
     }
 
-    /// Few and many tokens: with the latter, the last worker picks the likeliest ones.
-    @Test("answers over workers of every version are those of one machine", arguments: [TinyModel.vocabulary, 300])
-    func answersAreTheSame(_ rows: Int) async throws {
-        let model = try TinyModel(rows: rows, layers: 4)
+    /// Few and many tokens: with the latter, the last worker picks the likeliest ones. Where all are equally likely that
+    /// leaves every choice open, and the logits are asked for after all.
+    @Test(
+        "answers over workers of every version are those of one machine",
+        arguments: [(TinyModel.vocabulary, false), (300, false), (300, true)])
+    func answersAreTheSame(_ rows: Int, _ isFlat: Bool) async throws {
+        let model = try TinyModel(rows: rows, layers: 4, isFlat: isFlat)
         let alone = try await Engines.text(options(model, [])) { _ in }
         let expected = try await answers(alone)
         await alone.shutdown()
@@ -100,6 +103,39 @@ import Testing
             await #expect(throws: HeadError.self) { try await Engines.text(large) { _ in } }
             await #expect(throws: HeadError.self) { try await Engines.text(options(model, addresses, split: [1])) { _ in } }
         }
+    }
+
+    @Test("the likeliest tokens alone come back where sampling looks at no others, and every row where it does")
+    func fewComeBack() async throws {
+        let model = try TinyModel(rows: 3000)
+        var received: [Bool: Int] = [:]
+        for sendsAll in [false, true] {
+            let server = try SessionServer(devices: 1)
+            var options = options(model, [server.address])
+            options.head.sendsAllLogits = sendsAll
+            let engine = try await Engines.text(options) { _ in }
+            let before = engine.nodes[0].receivedBytes
+            for seed in 0..<4 { _ = try await tokens(engine, UInt32(seed)) }
+            received[sendsAll] = engine.nodes[0].receivedBytes - before
+            await engine.shutdown()
+        }
+        let (few, all) = (received[false] ?? 0, received[true] ?? 0)
+        #expect(few > 0 && few * 10 < all)
+    }
+
+    @Test("once a model is loaded, no step makes a server find more memory, which would cost it its graphs")
+    func memoryStaysInPlace() async throws {
+        let model = try TinyModel(rows: 300, layers: 4)
+        let allocations = Mutex(0)
+        let server = try SessionServer(devices: 2) { _, command in
+            if command == .allocateBuffer { allocations.withLock { $0 += 1 } }
+            return false
+        }
+        let engine = try await Engines.text(options(model, [server.address])) { _ in }
+        let before = allocations.withLock { $0 }
+        _ = try await answers(engine)
+        #expect(allocations.withLock { $0 } == before)
+        await engine.shutdown()
     }
 
     @Test("each of a server's devices is a stage of its own")
@@ -189,14 +225,16 @@ import Testing
             engine.value = try await Engines.text(options(model, ["127.0.0.1:\(workers[0].port)"])) { _ in }
             _ = try await tokens(engine.value!, 1)
         }
+        // Also before anybody asks for anything.
+        #expect(engine.value?.nodes.first?.state == .failed)
+        #expect(engine.value?.status.phase == .failed)
         do {
             _ = try await tokens(engine.value!, 2)
             Issue.record("an answer came from nowhere")
         } catch let error as EngineError {
-            #expect("\(error)".contains("127.0.0.1:"))
+            guard case .unavailable(let reason) = error else { throw error }
+            #expect(reason.contains("127.0.0.1:"))
         }
-        #expect(engine.value?.nodes.first?.state == .failed)
-        #expect(engine.value?.status.phase == .failed)
         await engine.value?.shutdown()
     }
 

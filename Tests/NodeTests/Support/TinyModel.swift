@@ -9,8 +9,10 @@ final class TinyModel: Sendable {
     static let width = 32
     static let vocabulary = 24
 
-    /// - Parameter rows: tokens that the model computes with; its vocabulary has ``vocabulary``.
-    init(rows: Int = TinyModel.vocabulary, layers: Int = 2) throws {
+    /// - Parameters:
+    ///   - rows: tokens that the model computes with; its vocabulary has ``vocabulary``.
+    ///   - isFlat: all logits are equal.
+    init(rows: Int = TinyModel.vocabulary, layers: Int = 2, isFlat: Bool = false) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "tiny-model-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appending(path: "tiny.gguf").path
@@ -29,17 +31,17 @@ final class TinyModel: Sendable {
         try writer.add("tokenizer.ggml.token_type", .array(.int32, texts.indices.map { .int32($0 == 0 ? 2 : $0 < 3 ? 3 : 1) }))
 
         var state: UInt32 = 2024
-        func matrix(_ name: String, _ columns: Int, _ rows: Int = 1) throws {
+        func matrix(_ name: String, _ columns: Int, _ rows: Int = 1, isZero: Bool = false) throws {
             var bytes: [UInt8] = []
             for _ in 0..<(columns * rows) {
                 state = state &* 1_664_525 &+ 1_013_904_223
-                let value = Float(state >> 8) / Float(1 << 23) - 1
+                let value = isZero ? 0 : Float(state >> 8) / Float(1 << 23) - 1
                 withUnsafeBytes(of: value) { bytes.append(contentsOf: $0) }
             }
             try writer.add(tensor: "\(name).weight", .f32, rows == 1 ? [columns] : [columns, rows], .bytes(bytes))
         }
         try matrix("token_embd", width, rows)
-        try matrix("output", width, rows)
+        try matrix("output", width, rows, isZero: isFlat)
         try matrix("output_norm", width)
         for layer in 0..<layers {
             let block = "blk.\(layer)"

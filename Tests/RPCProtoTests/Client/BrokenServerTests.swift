@@ -151,30 +151,15 @@ import Testing
     // MARK: Greetings
 
     @Test func versionsThatNobodySpeaks() throws {
-        for version in [WireVersion(3, 6, 0), .init(4, 0, 0), .init(6, 0, 0), .init(8, 1, 0), .init(9, 0, 0), .init(5, 2, 0)] {
+        for version in [WireVersion(3, 6, 0), .init(4, 0, 0), .init(6, 0, 0), .init(8, 1, 0), .init(9, 0, 0), .init(5, 2, 0), .init(8, 0, 1), .init(5, 0, 0)] {
             let server = try ScriptedServer(Response.hello(version, .none).encoded, .isSilent)
             let error = try #require(ClientTalk.hold(with: server.endpoint, BrokenServerTests.limits).error)
-            #expect(error.message == "\(server.endpoint) speaks protocol \(version); 8.0, 7.0 and 5.1 can be used")
+            #expect(error.message == "\(server.endpoint) speaks protocol \(version); 8.0.0, 7.0.0 and 5.1.0 can be used")
         }
         // Version 3 answers with three bytes.
         let old = try ScriptedServer([3, 0, 0, 0, 0, 0, 0, 0, 3, 6, 0], .isSilent)
         let error = try #require(ClientTalk.hold(with: old.endpoint, BrokenServerTests.limits).error)
         #expect(error.message.contains("3.6.0"))
-    }
-
-    /// Minors below a dialect's are spoken as it is; patches do not count.
-    @Test func versionsThatAreCloseEnough() throws {
-        for (version, dialect) in [
-            (WireVersion(8, 0, 3), "8.0"), (.init(7, 0, 1), "7.0"), (.init(5, 0, 0), "5.1"), (.init(5, 1, 9), "5.1"),
-        ] {
-            let spoken = try #require(Dialect(dialect))
-            var answers = try recording(spoken).separateAnswers
-            answers[0] = Response.hello(version, .none).encoded
-            let server = try ScriptedServer(answers.flatMap { $0 }, .isSilent)
-            let connection = try ServerConnection.connect(to: server.endpoint, limits: BrokenServerTests.limits)
-            #expect(connection.dialect == spoken)
-            #expect(connection.version == version)
-        }
     }
 
     /// A stock server that is busy lets clients wait in the queue of the system.

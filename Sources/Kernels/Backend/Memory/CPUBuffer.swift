@@ -72,6 +72,16 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
         }
     }
 
+    public func discard() -> Bool {
+        #if canImport(Glibc)
+        // Private pages that nothing is behind come back zeroed.
+        guard isWritable, let start = mapping.baseAddress, start == base else { return false }
+        return madvise(start, mapping.count, Int32(MADV_DONTNEED)) == 0
+        #else
+        return false
+        #endif
+    }
+
     /// Checks that a range lies inside.
     func check(_ byteOffset: Int, _ count: Int) throws(BackendError) {
         guard byteOffset >= 0, count >= 0, count <= byteCount, byteOffset <= byteCount - count else {

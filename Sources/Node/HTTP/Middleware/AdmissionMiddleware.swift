@@ -10,7 +10,7 @@ struct AdmissionMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
     ) async throws -> Response {
-        if RouteTable.openPaths.contains(request.uri.path) { return try await next(request, context) }
+        if RouteTable.uncountedPaths.contains(request.uri.path) { return try await next(request, context) }
         let pass = try gate.enter()
         var response = try await next(request, context)
         if response.body.contentLength == nil {

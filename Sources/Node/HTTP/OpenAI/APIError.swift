@@ -71,6 +71,8 @@ extension APIError {
                 .serviceUnavailable, .unavailable, message + " Try again later.", code: "overloaded", headers: [.retryAfter: "2"])
         case .stopped:
             self = .stopping
+        case .unavailable:
+            self = APIError(.serviceUnavailable, .unavailable, message, code: "node_lost", headers: [.retryAfter: "30"])
         case .failed:
             // What broke is the operator's business and stands in the log.
             self = APIError(

@@ -12,7 +12,8 @@ struct HealthRoute: Sendable {
             return APIError.stopping.response(from: request, context: context)
         }
         if status.phase == .failed {
-            return APIError(.serviceUnavailable, .unavailable, "The model does not work any more.", code: "failed")
+            let reason = status.reason.map { ": \($0)" } ?? ""
+            return APIError(.serviceUnavailable, .unavailable, "The model does not work any more\(reason).", code: "failed")
                 .response(from: request, context: context)
         }
         return Response(json: [

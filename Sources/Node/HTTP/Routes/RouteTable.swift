@@ -15,6 +15,9 @@ struct RouteTable: Sendable {
     /// Paths that need no key and are answered while the server is stopping.
     static let openPaths: Set<String> = ["/health", "/v1/health"]
 
+    /// Paths that are answered however busy the server is, and while it is stopping.
+    static let uncountedPaths = openPaths.union(["/v1/nodes", "/metrics"])
+
     let routes: [Route]
 
     /// The methods that a request's path can be asked with.
