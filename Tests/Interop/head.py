@@ -120,8 +120,9 @@ def check_nodes(name, server, planned):
     found, bytes_of = {}, {}
     for node in nodes:
         for device in node["devices"]:
-            if device["layers"] or device["has_output"]:
-                found[node["address"]] = (tuple(device["layers"]) if device["layers"] else None, device["has_output"])
+            if device["layer_count"] or device["has_output"]:
+                layers = (device["first_layer"], device["layer_count"]) if device["layer_count"] else None
+                found[node["address"]] = (layers, device["has_output"])
                 bytes_of[node["address"]] = device["bytes"]
     expected = {device: place for device, place in places(planned).items() if place != (None, False)}
     report.check(found == expected, f"{name}: /v1/nodes tells of the places that plan told of: {shown(found)}"
