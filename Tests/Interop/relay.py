@@ -14,6 +14,7 @@ with --shared. Connecting itself is not delayed. The last 80 µs before a piece 
 
 import argparse
 import collections
+import contextlib
 import ctypes
 import heapq
 import json
@@ -381,6 +382,16 @@ while True:
 """
 
 
+@contextlib.contextmanager
+def echoing():
+    """The address of a server that sends back what it is sent."""
+    with subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE) as echo:
+        try:
+            yield f"127.0.0.1:{int(echo.stdout.readline())}"
+        finally:
+            echo.terminate()
+
+
 def ping(endpoint, size, times):
     """Round trips of so many bytes, in seconds, sorted."""
     host, _, port = endpoint.rpartition(":")
@@ -414,9 +425,7 @@ def flood(endpoint, size):
 
 
 def measure(delay):
-    with subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE) as echo:
-        target = f"127.0.0.1:{int(echo.stdout.readline())}"
-
+    with echoing() as target:
         def line(name, endpoint, size):
             found = ping(endpoint, size, 500)
             at = lambda share: found[int(share * (len(found) - 1))] * 1e3  # noqa: E731
@@ -435,7 +444,6 @@ def measure(delay):
         for rate in (10e6, 50e6, 125e6):
             with Relay(target, rate=rate) as relay:
                 print(f"limited to {rate / 1e6:.0f} MB/s: {flood(relay.endpoints[0], int(rate)) / 1e6:.1f} MB/s")
-        echo.terminate()
 
 
 def main():
