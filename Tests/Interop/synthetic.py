@@ -31,6 +31,8 @@ def vocabulary():
 def matrix(random, rows, columns, kind):
     """Blocks of a quantized matrix with uniform quants, scaled so that products keep the size of what goes in."""
     import numpy
+    if kind in ("F16", "F32"):
+        return (random.standard_normal((rows, columns), dtype=numpy.float32) / columns ** 0.5).astype(numpy.float16 if kind == "F16" else numpy.float32)
     blocks = rows * columns // 32
     if kind == "Q8_0":
         quants = random.integers(0, 256, (blocks, 32), dtype=numpy.uint8)

@@ -92,6 +92,19 @@ public final class ForwardStage {
 
     // MARK: Graphs
 
+    /// Has the backend prepare the largest steps once, so that it finds the memory for them now.
+    public func prepareLargest(_ bounds: ModelOutline.StepBounds) throws {
+        for layout in bounds.largestLayouts {
+            var layout = layout
+            if extent.isHead {
+                _ = try prepareHead(layout.outputCount, .logits)
+            } else {
+                if !extent.hasOutput { layout.produces = .hiddenStates }
+                _ = try prepare(extent.essence(of: layout, layerCount: hyperparameters.layerCount))
+            }
+        }
+    }
+
     private func prepare(_ layout: BatchLayout) throws -> PreparedGraph {
         let (pass, result, tokens) = architecture.drawing(layout, extent, cache)
         return PreparedGraph(

@@ -63,15 +63,33 @@ public struct ModelOutline: Sendable {
         _ extent: StageExtent, _ bounds: StepBounds, alignment: Int, rest: Int = 0
     ) throws(ModelError) -> Int {
         var largest = 0
-        for layout in largestLayouts(bounds) {
+        for layout in bounds.largestLayouts {
             largest = max(largest, try byteCount(extent, layout, bounds, alignment, rest))
         }
         return largest
     }
 
-    private func largestLayouts(_ bounds: StepBounds) -> [BatchLayout] {
-        let (slots, context) = (bounds.slotCount, bounds.contextLength)
-        let results = bounds.wantsAllResults ? ForwardStage.outputsAtOnce : slots
+    private func byteCount(
+        _ extent: StageExtent, _ layout: BatchLayout, _ bounds: StepBounds, _ alignment: Int, _ rest: Int
+    ) throws(ModelError) -> Int {
+        let (slotCount, contextLength) = (bounds.slotCount, bounds.contextLength)
+        do {
+            let cache = try KVCache(
+                hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
+            let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
+            let graph = try architecture.drawing(essence, extent, cache).context.g.finish()
+            return try MemoryPlan(graph, alignment: alignment, rest: rest).byteCount
+        } catch {
+            throw ModelError(.batch, "a step of \(layout.tokenCount) tokens over \(contextLength) has no size: \(error)")
+        }
+    }
+}
+
+extension ModelOutline.StepBounds {
+    /// Layouts of steps that need as much memory as any.
+    var largestLayouts: [BatchLayout] {
+        let (slots, context) = (slotCount, contextLength)
+        let results = wantsAllResults ? ForwardStage.outputsAtOnce : slots
         /// Single tokens of the first slots, then pieces of prompts of equal length.
         func layout(single: Int, pieces: Int, of length: Int) -> BatchLayout {
             var groups: [BatchLayout.Group] = []
@@ -88,7 +106,7 @@ public struct ModelOutline: Sendable {
             return BatchLayout(
                 tokenCount: columns, groups: groups, outputCount: min(results, columns, ForwardStage.outputsAtOnce), produces: .logits)
         }
-        let columns = max(1, min(Batch.columnLimit(batchSize: bounds.batchSize), context))
+        let columns = max(1, min(Batch.columnLimit(batchSize: batchSize), context))
         var layouts = [layout(single: 0, pieces: 1, of: columns), layout(single: slots, pieces: 0, of: 0)]
         if slots > 1 {
             layouts.append(layout(single: slots - 1, pieces: 1, of: columns))
@@ -96,21 +114,6 @@ public struct ModelOutline: Sendable {
             layouts.append(layout(single: 0, pieces: pieces, of: max(2, (columns + pieces - 1) / pieces)))
         }
         return layouts
-    }
-
-    private func byteCount(
-        _ extent: StageExtent, _ layout: BatchLayout, _ bounds: StepBounds, _ alignment: Int, _ rest: Int
-    ) throws(ModelError) -> Int {
-        let (slotCount, contextLength) = (bounds.slotCount, bounds.contextLength)
-        do {
-            let cache = try KVCache(
-                hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
-            let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
-            let graph = try architecture.drawing(essence, extent, cache).context.g.finish()
-            return try MemoryPlan(graph, alignment: alignment, rest: rest).byteCount
-        } catch {
-            throw ModelError(.batch, "a step of \(layout.tokenCount) tokens over \(contextLength) has no size: \(error)")
-        }
     }
 }
 

@@ -5,7 +5,7 @@ import Model
 import Synchronization
 import Tensor
 
-/// A model on this machine that many requests share: tokenizer and template on the callers' behalf, one thread that
+/// A model, here or spread over machines, that many requests share: tokenizer and template on the callers' behalf, one thread that
 /// computes, steps in which all live requests take part.
 final class GenerationEngine: TextEngine {
     let card: ModelCard
@@ -127,7 +127,7 @@ final class GenerationEngine: TextEngine {
         do {
             for stage in loaded.pass.stages { try stage.run(step) }
         } catch {
-            throw HeadError.workers(["\(error) (picking the likeliest tokens there failed; --full-logits does without)"])
+            throw HeadError.workers(["\(error) (if the worker cannot pick the likeliest tokens itself, --full-logits does without)"])
         }
     }
 

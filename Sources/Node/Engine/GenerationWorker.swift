@@ -42,10 +42,12 @@ struct GenerationWorker: EngineThreadHandler {
     private let counters: EngineCounters
     private let clock = ContinuousClock()
 
-    /// Nil where there is one station only, whose steps this thread takes itself.
+    /// Nil where there is one station only. Steps that nothing could accompany are taken through the stages by this thread:
+    /// waking others for them would only cost time.
     private let pipeline: StepPipeline?
     /// Whether the last stage is far away, so that less than a row of logits should come back where that is enough.
     private let reducesLogits: Bool
+    private let roster: NodeRoster
     /// Steps under way: whose request each slot of theirs was.
     private var underWay: [Int: [Int: Int]] = [:]
     private var idleSteps: [ForwardStep] = []
@@ -59,8 +61,9 @@ struct GenerationWorker: EngineThreadHandler {
         self.tokenizer = tokenizer
         self.counters = counters
         reducesLogits = loaded.reducesLogits
+        roster = loaded.roster
         pipeline = loaded.stations.count > 1 ? StepPipeline(loaded.stations) { send(.done($0)) } : nil
-        scheduler = Scheduler(slotCount: pass.slotCount, batchSize: batchSize, depth: max(1, loaded.stations.count))
+        scheduler = Scheduler(slotCount: pass.slotCount, batchSize: batchSize, depth: loaded.depth)
     }
 
     mutating func handle(_ message: Message) {
@@ -86,7 +89,7 @@ struct GenerationWorker: EngineThreadHandler {
             live[id]?.reused = reused
             live[id]?.started = now
         }
-        if let pipeline, underWay.count >= pipeline.depth {
+        if pipeline != nil, underWay.count >= scheduler.depth {
             report()
             return false
         }
@@ -99,7 +102,7 @@ struct GenerationWorker: EngineThreadHandler {
             stepCount += 1
             var owners: [Int: Int] = [:]
             for piece in pieces { owners[piece.slot] = scheduler.request(inSlot: piece.slot)?.id }
-            if let pipeline {
+            if let pipeline, !underWay.isEmpty || scheduler.hasMore {
                 underWay[stepCount] = owners
                 pipeline.send(StepPipeline.Ticket(step: step, number: stepCount))
                 return true
@@ -246,7 +249,11 @@ struct GenerationWorker: EngineThreadHandler {
     private mutating func failAll(_ error: any Error) {
         // What is with another machine cannot be reached again over a connection that is broken.
         let isLost = (error as? BackendError)?.code == .connection
-        if isLost { counters.set(phase: .failed, reason: "\(error)") }
+        if isLost {
+            counters.set(phase: .failed, reason: "\(error)")
+            // What the other machines have is of no use without it.
+            roster.close()
+        }
         let told: EngineError = isLost ? .unavailable("\(error)") : .failed("a step failed: \(error)")
         for id in scheduler.fail() { live[id]?.submission.source.fail(told) }
         live = [:]

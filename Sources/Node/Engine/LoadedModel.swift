@@ -105,15 +105,26 @@ struct LoadedModel {
         seats.filter { !$0.extent.isEmbedding }.map(\.backend.name).joined(separator: " + ")
     }
 
+    /// Machines that compute at the same time: devices of one server wait for each other, since they share a connection.
+    private var depth: Int {
+        let computing = seats.filter { !$0.extent.isEmbedding }
+        let servers = Set(computing.compactMap { ($0.backend as? RPCBackend).map { ObjectIdentifier($0.connection) } })
+        return max(1, servers.count + computing.count { !$0.isRemote })
+    }
+
     /// Sets the caches aside.
     ///
     /// - Throws: `BackendError`.
-    func pass(slotCount: Int, contextLength: Int) throws(BackendError) -> LoadedPass {
+    func pass(slotCount: Int, contextLength: Int) throws -> LoadedPass {
         var stages: [ForwardStage] = []
         var stations: [[ForwardStage]] = []
         for seat in seats {
             let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
-            if let remote = seat.backend as? RPCBackend { try remote.reserve(computeByteCount: seat.computeByteCount) }
+            if let remote = seat.backend as? RPCBackend {
+                try remote.reserve(computeByteCount: seat.computeByteCount)
+                // What the server wants to have set aside beyond that shows now, not in the middle of an answer.
+                try stage.prepareLargest(options.stepBounds(slotCount: slotCount, contextLength: contextLength))
+            }
             // Looking up embeddings is not worth a thread of its own.
             if let last = stations.last, last.allSatisfy(\.extent.isEmbedding) {
                 stations[stations.count - 1].append(stage)
@@ -128,7 +139,7 @@ struct LoadedModel {
         var roster = roster
         roster.meters = stages.map(\.meter)
         let reduces = (seats.last?.isRemote ?? false) && !options.head.sendsAllLogits
-        return LoadedPass(pass: pass, stations: stations, reducesLogits: reduces, roster: roster)
+        return LoadedPass(pass: pass, stations: stations, depth: depth, reducesLogits: reduces, roster: roster)
     }
 
     /// Tokens per slot.
@@ -167,6 +178,8 @@ struct LoadedPass {
     var pass: ForwardPass
     /// The stages by who works on them at the same time.
     var stations: [[ForwardStage]]
+    /// Steps that can be worked on at once.
+    var depth: Int
     /// Whether logits come from far away.
     var reducesLogits: Bool
     var roster: NodeRoster
@@ -184,6 +197,14 @@ enum FileType {
         11: "Q3_K - Small", 12: "Q3_K - Medium", 13: "Q3_K - Large", 14: "Q4_K - Small", 15: "Q4_K - Medium",
         16: "Q5_K - Small", 17: "Q5_K - Medium", 18: "Q6_K", 32: "BF16",
     ]
+}
+
+extension EngineOptions {
+    /// What the steps of an engine of these options can be.
+    func stepBounds(slotCount: Int, contextLength: Int) -> ModelOutline.StepBounds {
+        ModelOutline.StepBounds(
+            batchSize: max(batchSize, slotCount), slotCount: slotCount, contextLength: contextLength, wantsAllResults: wantsAllResults)
+    }
 }
 
 extension CPUBackend {

@@ -3,7 +3,7 @@ import Kernels
 import Model
 import Tensor
 
-/// A model on this machine, for raw logits and timings. See ``Evaluator``.
+/// A model, here or spread over machines, for raw logits and timings. See ``Evaluator``.
 final class ModelEvaluator: Evaluator {
     let card: ModelCard
     let conditions: BenchmarkConditions
@@ -120,11 +120,14 @@ final class ModelEvaluator: Evaluator {
             for start in stride(from: range.lowerBound, to: range.upperBound, by: max(1, size)) {
                 let tokens = (start..<min(start + max(1, size), range.upperBound)).map(token)
                 let isLast = start + tokens.count == range.upperBound
+                // Within a prompt, a pipeline makes no result, as generation makes none.
+                let isWanted = size == 1 || isLast || runner.depth == 1
                 try runner.send(
-                    [BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: isLast || runner.depth == 1 ? .last : .none)])
-                // The next token would have to be chosen first.
-                if size == 1 || isLast { try runner.wait() }
+                    [BatchPiece(slot: 0, firstPosition: start, tokens: tokens, outputs: isWanted ? .last : .none)],
+                    // The next token would have to be chosen first.
+                    isAlone: size == 1)
             }
+            try runner.wait()
         }
         try takeIn(0..<work.depth, by: work.batchSize)
         let clock = ContinuousClock()

@@ -159,6 +159,9 @@ package struct Scheduler {
     /// Tokens of a slot's request that are to go in and are not under way.
     private func pending(_ slot: Int) -> Int { (slots[slot].active?.tokens.count ?? 0) - slots[slot].cached.count }
 
+    /// Whether there are tokens for another step beside those under way.
+    package var hasMore: Bool { slots.indices.contains { pending($0) > 0 } }
+
     /// Has a slot's last token go in once more, because what came of it is not enough to choose by.
     package mutating func repeatLast(slot: Int) { slots[slot].cached.removeLast() }
 

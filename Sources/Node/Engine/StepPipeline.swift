@@ -15,19 +15,16 @@ final class StepPipeline: Sendable {
         var failure: (any Error)?
     }
 
-    /// Steps that can be worked on at once.
-    let depth: Int
     private let stations: [EngineThread<Ticket>]
 
     /// - Parameters:
     ///   - stations: stages in order; those of one station are run one after another by one thread.
     ///   - onDone: called with each step when it is through or has failed, in order, on a thread that must not be kept waiting.
     init(_ stations: [[ForwardStage]], onDone: @escaping @Sendable (Ticket) -> Void) {
-        depth = stations.count
         var threads: [EngineThread<Ticket>] = []
         var next = onDone
         for (index, stages) in stations.enumerated().reversed() {
-            // Whoever else has a reference to the stages reads no more than their meters, which are atomic.
+                // Whoever else has the stages reads their meters, which are atomic, or runs them while no ticket is under way.
             nonisolated(unsafe) let owned = stages
             let onward = next
             let thread = EngineThread<Ticket>(name: "swiftlet stage \(index)") { _ in Station(stages: owned, onward: onward) }

@@ -5,7 +5,7 @@ internal import Synchronization
 /// Steps for measurements: through the stages side by side where there are several, on the caller's thread where not.
 final class StepRunner {
     /// Steps that can be under way at once.
-    var depth: Int { pipeline?.depth ?? 1 }
+    var depth: Int { loaded.depth }
 
     private let loaded: LoadedPass
     private let pipeline: StepPipeline?
@@ -20,16 +20,19 @@ final class StepRunner {
     }
 
     /// Has pieces computed, after those before; returns when there is room for another step.
-    func send(_ pieces: [BatchPiece]) throws {
+    ///
+    /// - Parameter isAlone: no other step can accompany this one, so it is waited for here.
+    func send(_ pieces: [BatchPiece], isAlone: Bool) throws {
+        if isAlone { try wait() }
         let step = idle.popLast() ?? loaded.pass.makeStep()
         try loaded.pass.begin(step, pieces, wantsCandidates: loaded.reducesLogits)
-        guard let pipeline else {
+        guard let pipeline, !isAlone else {
             for stage in loaded.pass.stages { try stage.run(step) }
             return idle.append(step)
         }
         underWay += 1
         pipeline.send(StepPipeline.Ticket(step: step, number: 0))
-        if underWay >= pipeline.depth { try takeOne() }
+        if underWay >= depth { try takeOne() }
     }
 
     /// Returns when all is computed.

@@ -57,7 +57,14 @@ extension ConnectedServers.Server {
         connection = try ServerConnection.connect(to: endpoint, limits: limits)
         roundTrip = try connection.measureRoundTrip()
         memory = []
-        for device in connection.devices { memory.append(try device.memory()) }
+        let begin = ContinuousClock.now
+        for device in connection.devices {
+            memory.append(try device.memory())
+            // Many devices whose every answer comes just in time would take minutes.
+            guard ContinuousClock.now - begin < .seconds(limits.answer) else {
+                throw BackendError(.connection, "\(endpoint): saying how much memory it has takes longer than \(limits.answer) s")
+            }
+        }
     }
 
     /// `10.0.0.7:50052`, or `10.0.0.7:50052 device 1` where there are several.
@@ -83,7 +90,9 @@ public enum HeadError: Error, Hashable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .workers(let complaints):
-            complaints.count == 1 ? complaints[0] : "\(complaints.count) workers cannot be used:\n" + complaints.map { "  " + $0 }.joined(separator: "\n")
+            complaints.count == 1
+                ? complaints[0]
+                : "\(complaints.count) workers cannot be used:\n" + complaints.map { "  " + $0 }.joined(separator: "\n")
         case .placement(let message): message
         }
     }

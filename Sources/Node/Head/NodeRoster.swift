@@ -52,13 +52,15 @@ extension NodeRoster.Node {
 
     var loss: String? {
         guard let connection else { return nil }
+        // Closed after another was lost.
+        if connection.wasClosedHere { return nil }
         return connection.failure ?? (connection.peerHasLeft ? "\(address) has closed the connection" : nil)
     }
 
     fileprivate func status(_ meters: [StageMeter]) -> NodeStatus {
         let loss = isUsed ? loss : nil
         return NodeStatus(
-            address: address, state: loss != nil ? .failed : isUsed ? .ready : .unused, reason: loss,
+            address: address, state: loss != nil ? .failed : isUsed && connection?.wasClosedHere != true ? .ready : .unused, reason: loss,
             version: connection.map { "\($0.version)" },
             devices: devices.map { device in
                 let part = device.part

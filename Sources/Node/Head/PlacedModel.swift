@@ -37,7 +37,9 @@ struct PlacedModel {
                     name: NodeRoster.localAddress, isLocal: true, freeByteCount: memory.free, totalByteCount: memory.total))
         }
         self.sources = sources
-        let demand = try PlacedModel.demand(outline, options, slotCount: slotCount, contextSize: contextSize)
+        let alignment = servers.servers.flatMap { $0.connection.devices.map(\.alignment) }.max() ?? 0
+        let demand = try PlacedModel.demand(
+            outline, options, slotCount: slotCount, contextSize: contextSize, alignment: max(128, alignment))
         do throws(PlacementError) {
             placement = try Placement(demand, on: devices, split: options.head.split)
         } catch {
@@ -47,16 +49,13 @@ struct PlacedModel {
 
     /// What the model takes, at so many slots of so many tokens.
     static func demand(
-        _ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int
+        _ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int, alignment: Int
     ) throws(ModelError) -> ModelDemand {
         let h = outline.hyperparameters
         let cache = outline.cacheByteCountPerLayer(slotCount: slotCount, contextLength: contextSize)
-        // Servers align to 32 up to 256 bytes.
-        let bounds = ModelOutline.StepBounds(
-            batchSize: max(options.batchSize, slotCount), slotCount: slotCount, contextLength: contextSize,
-            wantsAllResults: options.wantsAllResults)
+        let bounds = options.stepBounds(slotCount: slotCount, contextLength: contextSize)
         func compute(_ extent: StageExtent) throws(ModelError) -> Int {
-            try outline.computeByteCount(extent, bounds, alignment: 128, rest: RPCBackend.fusedNodeCount)
+            try outline.computeByteCount(extent, bounds, alignment: alignment, rest: RPCBackend.fusedNodeCount)
         }
         // Layers differ in which of the masks they read, so one with both kinds stands for all.
         let middle = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: false)

@@ -35,15 +35,17 @@ struct WeightTransfer {
         let progress = progress
         progress.begin(servers.map { $0.consignments.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.content.bytes.count } } })
         let connections = ConnectionList(servers.map(\.connection))
-        let numbered = servers.enumerated().map { (number: $0.offset, connection: $0.element.connection, consignments: $0.element.consignments) }
-        let outcomes = Parallel.map(numbered) { server in
+        let numbered = servers.enumerated().map {
+            (number: $0.offset, connection: $0.element.connection, consignments: $0.element.consignments)
+        }
+        let outcomes = Parallel.map(numbered) { server -> Result<Delivery, BackendError>? in
             let outcome = Result { () throws(BackendError) in
                 try WeightTransfer.deliver(server.consignments, over: server.connection, connections, server.number) {
                     progress.tell(server.number, done: $0, sent: $1)
                 }
             }
-            // What else is under way is in vain.
-            if case .failure = outcome { connections.closeAll() }
+            // What else is under way is in vain, and its end no news.
+            if case .failure = outcome, !connections.closeAll() { return nil }
             return outcome
         }
         var deliveries: [Delivery] = []
@@ -51,10 +53,11 @@ struct WeightTransfer {
         for outcome in outcomes {
             switch outcome {
             case .success(let delivery): deliveries.append(delivery)
-            case .failure(let error): if !connections.wasStopped(error) { complaints.append("\(error)") }
+            case .failure(let error): complaints.append("\(error)")
+            case nil: break
             }
         }
-        if deliveries.count < outcomes.count { throw .workers(complaints) }
+        if deliveries.count < servers.count { throw .workers(complaints) }
         return deliveries
     }
 
@@ -81,29 +84,37 @@ struct WeightTransfer {
                 }
                 return Delivery(connection: connection, places: places)
             } catch {
+                // One that says nothing any more has had its time.
+                guard error.code == .connection, attempt < attempts, !connection.wasSilent else { throw error }
+                attempt += 1
                 // Its buffers went with the connection; its cache did not.
                 connection.close()
-                var reason = error
-                var next: ServerConnection?
-                while next == nil {
-                    guard reason.code == .connection, attempt < attempts, !connections.isClosed else { throw reason }
-                    attempt += 1
-                    Thread.sleep(forTimeInterval: pause)
-                    do throws(BackendError) {
-                        next = try ServerConnection.connect(to: first.endpoint, limits: first.limits)
-                    } catch {
-                        reason = error
-                    }
-                }
-                guard let next, next.devices.count == first.devices.count else { throw error }
-                connection = next
-                connections.replace(number, next)
+                connection = try reconnect(first, connections)
+                connections.replace(number, connection)
             }
         }
     }
 
-    /// Seconds before a connection is made again: a worker that was restarted needs some.
+    /// A new connection in the place of a lost one.
+    private static func reconnect(_ lost: ServerConnection, _ connections: ConnectionList) throws(BackendError) -> ServerConnection {
+        let end = ContinuousClock.now + patience
+        while true {
+            Thread.sleep(forTimeInterval: pause)
+            do throws(BackendError) {
+                let connection = try ServerConnection.connect(to: lost.endpoint, limits: lost.limits)
+                let (count, expected) = (connection.devices.count, lost.devices.count)
+                if count == expected { return connection }
+                throw BackendError(.invalidArgument, "\(lost.endpoint): came back with \(count) devices instead of \(expected)")
+            } catch {
+                guard error.code == .connection, ContinuousClock.now < end, !connections.isClosed else { throw error }
+            }
+        }
+    }
+
+    /// Seconds before each attempt to connect again.
     private static let pause = 1.0
+    /// For so long: a worker that is started again needs some time.
+    private static let patience = Duration.seconds(20)
 
     /// The connections of all transfers, so that one that fails for good can end the others.
     private final class ConnectionList: Sendable {
@@ -121,16 +132,15 @@ struct WeightTransfer {
             if isLate { connection.close() }
         }
 
-        func closeAll() {
-            let open = state.withLock { state in
+        /// Returns false if all were closed already.
+        func closeAll() -> Bool {
+            let open: [ServerConnection]? = state.withLock { state in
                 defer { state.isClosed = true }
-                return state.isClosed ? [] : state.connections
+                return state.isClosed ? nil : state.connections
             }
-            for connection in open { connection.close() }
+            for connection in open ?? [] { connection.close() }
+            return open != nil
         }
-
-        /// Whether a transfer only ended because another had failed.
-        func wasStopped(_ error: BackendError) -> Bool { error.message.hasSuffix(ServerConnection.closedHere) }
     }
 
     /// The transfers to all servers as one.

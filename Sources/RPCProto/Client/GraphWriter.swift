@@ -115,7 +115,8 @@ struct GraphWriter {
             if let source { sources.append(try self.record(of: source)) } else { sources.append(.absent) }
         }
         let question = AllocationQuestion(
-            type: tensor.type, operation: record.operation, parameters: record.parameters, shape: tensor.shape, strides: tensor.strides)
+            type: tensor.type, operation: record.operation, parameters: record.parameters, shape: tensor.shape, strides: tensor.strides,
+            sources: sources.map(AllocationQuestion.Source.init))
         return (question, .getAllocationSize(device: device, record, sources: sources))
     }
 }

@@ -8,9 +8,9 @@ internal import Tensor
 /// keep a device's last graph, without a number.
 struct KeptGraphs {
     /// Numbers in use at most.
-    static let limit = 1000
+    static let limit = 192
     /// Bytes of the messages that a server is to keep, beyond which fewer numbers are used.
-    static let byteLimit = 256 << 20
+    static let byteLimit = 64 << 20
 
     /// The serial of the plan whose graph each number stands for, and the epoch in which it was sent.
     private var owners: [(plan: UInt64, epoch: UInt64)] = []

@@ -170,6 +170,8 @@ extension RPCBackend {
                 pipeline.add(slice)
                 try pipeline.flush()
                 seen.add(done: slice.count, sent: slice.count)
+                // However long the telling took.
+                pipeline.renew()
             }
         }
         report = seen

@@ -26,7 +26,7 @@ public final class RPCBackend: Backend {
             guard case .memory(let free, let total) = try pipeline.answer(to: .getDeviceMemory) else {
                 throw pipeline.failure(.getDeviceMemory, "the answer is no memory")
             }
-            return DeviceMemory(free: Int(clamping: min(free, total)), total: Int(clamping: total))
+            return DeviceMemory(free: Int(clamping: total > 0 ? min(free, total) : free), total: Int(clamping: total))
         }
     }
 
@@ -77,11 +77,11 @@ public final class RPCBackend: Backend {
     }
 
     /// Bytes of one message at most, where what they are is not known.
-    private static let pieceByteCount = 64 << 20
+    private var pieceByteCount: Int { min(64 << 20, connection.dialect.messageByteCount) }
 
     private func put(_ bytes: UnsafeRawBufferPointer, in buffer: RPCBuffer, at byteOffset: Int) throws(BackendError) {
-        for start in stride(from: 0, to: bytes.count, by: RPCBackend.pieceByteCount) {
-            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + RPCBackend.pieceByteCount)])
+        for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
+            let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + pieceByteCount)])
             let record = TensorRecord(bytes: part.count, buffer: buffer.handle, address: buffer.base &+ UInt64(byteOffset + start))
             try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
                 pipeline.ask(.setTensor(record, isCacheable: false, offset: 0), tailByteCount: part.count)
@@ -94,8 +94,8 @@ public final class RPCBackend: Backend {
     public func read(_ buffer: any Buffer, at byteOffset: Int, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) {
         let source = try own(buffer)
         try source.check(byteOffset, bytes.count)
-        for start in stride(from: 0, to: bytes.count, by: RPCBackend.pieceByteCount) {
-            let part = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + RPCBackend.pieceByteCount)])
+        for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
+            let part = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + pieceByteCount)])
             let record = TensorRecord(bytes: part.count, buffer: source.handle, address: source.base &+ UInt64(byteOffset + start))
             try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
                 pipeline.ask(.getTensor(record, offset: 0, byteCount: UInt64(part.count)))
@@ -128,11 +128,15 @@ public final class RPCBackend: Backend {
             exchange.addWrites(of: step, pipeline)
             if plan.hasNodes { state.compute(plan, pipeline) }
             exchange.addQuestions(pipeline)
-            // Requests are carried out in order, so the answer to any says that the graph is done.
-            if !exchange.asks { pipeline.ask(.getAlignment(device: state.number)) }
+            // Only a question for memory waits for the graph: servers may compute while they answer others.
+            let barrier = exchange.asks ? nil : plan.barrier
+            if let barrier { pipeline.ask(.getTensor(barrier, offset: 0, byteCount: 1)) }
             try pipeline.flush()
             try exchange.takeAnswers(of: step, pipeline)
-            if !exchange.asks { _ = try pipeline.number(answering: .getAlignment) }
+            if barrier != nil {
+                try pipeline.beginAnswer(to: .getTensor, byteCount: 1)
+                try pipeline.skip(1, of: .getTensor)
+            }
         }
     }
 }

@@ -85,6 +85,12 @@ final class RPCPlan: Plan, @unchecked Sendable {
 
     // MARK: Under the connection's lock
 
+    /// A byte of memory that the graph touches; nil where it has none.
+    var barrier: TensorRecord? {
+        if memory.handle != 0 { return TensorRecord(bytes: 1, buffer: memory.handle, address: memory.base) }
+        return buffers.first.map { TensorRecord(bytes: 1, buffer: $0.handle, address: $0.base) }
+    }
+
     /// Puts the addresses of compute memory in, where they are others than before.
     func settle(in compute: (memory: RemoteDevice.Memory, generation: UInt64)) {
         if generation == compute.generation { return }

@@ -102,6 +102,7 @@ final class RemoteDevice: @unchecked Sendable {
     func allocationSizes(
         _ questions: [(question: AllocationQuestion, request: Request, byteCount: Int)], _ pipeline: RequestPipeline
     ) throws(BackendError) -> [Int] {
+        if allocationSizes.count > RemoteDevice.keptSizeCount { allocationSizes.removeAll() }
         var open: [AllocationQuestion: Request] = [:]
         var order: [AllocationQuestion] = []
         for (question, request, _) in questions where allocationSizes[question] == nil && open[question] == nil {
@@ -128,15 +129,31 @@ final class RemoteDevice: @unchecked Sendable {
 
     /// Questions of a few kilobytes that are asked before the first answer is taken.
     static let window = 32
+    /// Sizes remembered at most; then they are asked for anew.
+    private static let keptSizeCount = 8192
     /// Sizes above this are no sizes.
     static let sizeLimit: UInt64 = 1 << 48
 }
 
-/// What a tensor's allocated size depends on, as stock clients have it.
+/// What a tensor's allocated size may depend on. Stock clients leave the sources out, and can, because they ask about their
+/// largest graph first; some servers set more aside for longer sources.
 struct AllocationQuestion: Hashable {
+    struct Source: Hashable {
+        var type: UInt32
+        var extents: SIMD4<UInt32>
+        var strides: SIMD4<UInt32>
+
+        init(_ record: TensorRecord) {
+            type = record.type
+            extents = record.extents
+            strides = record.strides
+        }
+    }
+
     var type: ElementType
     var operation: UInt32
     var parameters: OperationTable.Slots
     var shape: Shape
     var strides: Strides
+    var sources: [Source] = []
 }

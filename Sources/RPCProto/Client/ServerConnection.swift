@@ -24,6 +24,7 @@ public final class ServerConnection: Sendable {
     private let unused = Mutex<[UInt64]>([])
     private let backends: Mutex<[WeakBackend]>
     private let serials = Atomic<UInt64>(0)
+    private let silent = Atomic(false)
 
     private struct WeakBackend {
         weak var backend: RPCBackend?
@@ -127,6 +128,11 @@ public final class ServerConnection: Sendable {
     /// Why the connection is no more; nil while it is.
     public var failure: String? { broken.withLock { $0?.message } }
 
+    /// Whether the connection is no more because the server was silent for too long.
+    public var wasSilent: Bool { failure != nil && silent.load(ordering: .relaxed) }
+    /// Whether it is no more because ``close()`` was called.
+    public var wasClosedHere: Bool { failure?.hasSuffix(ServerConnection.closedHere) ?? false }
+
     /// Breaks off whatever waits. Buffers go with the connection.
     public func close() { breakOff(BackendError(.connection, "\(endpoint): \(ServerConnection.closedHere)")) }
 
@@ -145,7 +151,8 @@ public final class ServerConnection: Sendable {
     /// The smallest of a few cheap questions' times: the network's and the server's, without work.
     public func measureRoundTrip() throws(BackendError) -> Duration {
         var best = Duration.seconds(1 << 30)
-        for _ in 0..<5 {
+        let begin = ContinuousClock.now
+        for _ in 0..<5 where ContinuousClock.now - begin < .seconds(1) {
             let start = ContinuousClock.now
             try exchange(within: limits.answer) { pipeline throws(BackendError) in
                 pipeline.ask(.getAlignment(device: 0))
@@ -191,6 +198,7 @@ public final class ServerConnection: Sendable {
                 reason = error
             }
         }
+        if pipeline.wasSilent { silent.store(true, ordering: .relaxed) }
         breakOff(reason)
         throw broken.withLock { $0 } ?? reason
     }

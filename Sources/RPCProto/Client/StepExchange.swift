@@ -39,9 +39,6 @@ final class StepExchange {
 
     /// Writes of at most this many bytes are copied among the heads, which costs less than another piece.
     private static let copiedByteCount = 16 << 10
-    /// Bytes of one message at most: servers take a message's content into memory whole.
-    static let messageByteCount = 1 << 30
-
     private let writes: [Part]
     private let reads: [Part]
     private let heads: MemoryBlock
@@ -55,9 +52,10 @@ final class StepExchange {
         writes = step.writes.map { Part(tensor: $0.tensor, byteOffset: $0.byteOffset, byteCount: $0.bytes.count) }
         reads = step.reads.map { Part(tensor: $0.tensor, byteOffset: $0.byteOffset, byteCount: $0.bytes.count) }
         var draft = Draft(dialect)
-        for group in StepExchange.groups(try StepExchange.places(writes, of: plan, isWriting: true)) { draft.set(group) }
+        let limit = dialect.messageByteCount
+        for group in StepExchange.groups(try StepExchange.places(writes, of: plan, isWriting: true), limit) { draft.set(group) }
         let headEnd = draft.bytes.count
-        for group in StepExchange.groups(try StepExchange.places(reads, of: plan, isWriting: false)) { draft.get(group) }
+        for group in StepExchange.groups(try StepExchange.places(reads, of: plan, isWriting: false), limit) { draft.get(group) }
         questions = headEnd..<draft.bytes.count
         heads = MemoryBlock(draft.bytes)
         copies = draft.copies
@@ -133,7 +131,7 @@ final class StepExchange {
     }
 
     /// Runs of neighbours; in the given order, each by itself, where any overlap and the order counts.
-    private static func groups(_ places: [Placed]) -> [[Placed]] {
+    private static func groups(_ places: [Placed], _ limit: Int) -> [[Placed]] {
         let sorted = places.sorted { ($0.handle, $0.address) < ($1.handle, $1.address) }
         for (place, next) in zip(sorted, sorted.dropFirst()) where place.handle == next.handle && next.address < place.end {
             return places.map { [$0] }
@@ -141,7 +139,7 @@ final class StepExchange {
         var groups: [[Placed]] = []
         for place in sorted {
             if let last = groups.last?.last, let first = groups.last?.first, last.handle == place.handle,
-                place.address - last.end <= UInt64(last.slack), place.end - first.address <= UInt64(messageByteCount)
+                place.address - last.end <= UInt64(last.slack), place.end - first.address <= UInt64(limit)
             {
                 groups[groups.count - 1].append(place)
             } else {
@@ -168,9 +166,10 @@ final class StepExchange {
 
         mutating func set(_ group: [Placed]) {
             guard let first = group.first, let last = group.last else { return }
-            if group.count == 1, first.byteCount > messageByteCount {
-                for start in stride(from: 0, to: first.byteCount, by: messageByteCount) {
-                    let range = start..<min(first.byteCount, start + messageByteCount)
+            let limit = dialect.messageByteCount
+            if group.count == 1, first.byteCount > limit {
+                for start in stride(from: 0, to: first.byteCount, by: limit) {
+                    let range = start..<min(first.byteCount, start + limit)
                     beginSet(first.handle, first.address &+ UInt64(start), range.count)
                     endOwn()
                     pieces.append(.write(first.index, range))
@@ -206,9 +205,10 @@ final class StepExchange {
 
         mutating func get(_ group: [Placed]) {
             guard let first = group.first, let last = group.last else { return }
-            if group.count == 1, first.byteCount > messageByteCount {
-                for start in stride(from: 0, to: first.byteCount, by: messageByteCount) {
-                    let range = start..<min(first.byteCount, start + messageByteCount)
+            let limit = dialect.messageByteCount
+            if group.count == 1, first.byteCount > limit {
+                for start in stride(from: 0, to: first.byteCount, by: limit) {
+                    let range = start..<min(first.byteCount, start + limit)
                     beginGet(first.handle, first.address &+ UInt64(start), range.count)
                     answers.append(Answer(byteCount: range.count, parts: [(0, first.index, range)]))
                 }

@@ -95,6 +95,10 @@ public struct Dialect: Hashable, Sendable, CustomStringConvertible {
     /// Contents larger than this are asked for by SET_TENSOR_HASH before they are sent; in bytes.
     public static let hashedByteCount: UInt64 = 10 << 20
 
+    /// Bytes of one SET_TENSOR at most that is no weight: servers take a message into memory whole, and those that decide by size
+    /// would keep larger ones on their disks.
+    var messageByteCount: Int { hasCacheFlag ? 1 << 30 : Int(Dialect.hashedByteCount) }
+
     /// Whether records in graphs may name buffers of other servers.
     public var hasForeignHandles: Bool { version.major < 7 }
 }
