@@ -112,7 +112,7 @@ def main():
     parser.add_argument("--layers", type=int, default=16)
     parser.add_argument("--width", type=int, default=1024)
     parser.add_argument("--inner", type=int, default=2816)
-    parser.add_argument("--type", default="Q8_0", choices=["Q8_0", "Q4_0"])
+    parser.add_argument("--type", default="Q8_0", choices=["Q8_0", "Q4_0", "F16", "F32"])
     options = parser.parse_args()
     print(synthetic(options.layers, options.width, options.inner, options.type))
 
