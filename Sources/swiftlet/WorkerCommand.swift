@@ -26,7 +26,8 @@ struct WorkerCommand: AsyncParsableCommand {
             valueName: "addresses"))
     var host: String?
 
-    @Option(name: [.customShort("p"), .long], help: ArgumentHelp("The port to listen on; 0 takes a free one. Default: 50052.", valueName: "n"))
+    @Option(
+        name: [.customShort("p"), .long], help: ArgumentHelp("The port to listen on; 0 takes a free one. Default: 50052.", valueName: "n"))
     var port: Int?
 
     @Option(
@@ -48,7 +49,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("d"), .customLong("device")],
-        help: ArgumentHelp("The devices to lend, separated by commas: \(Worker.deviceNames.joined(separator: ", ")). Default: all.", valueName: "names"))
+        help: ArgumentHelp(
+            "The devices to lend, separated by commas: \(Worker.deviceNames.joined(separator: ", ")). Default: all.", valueName: "names"))
     var devices: String?
 
     @Option(
@@ -58,13 +60,17 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Flag(
         name: [.customShort("c"), .customLong("cache")],
-        help: "Keep large tensors in a folder, so that heads need not send them again: $XDG_CACHE_HOME/swiftlet/tensors, or ~/.cache/swiftlet/tensors.")
+        help:
+            "Keep large tensors in a folder, so that heads need not send them again: $XDG_CACHE_HOME/swiftlet/tensors, or ~/.cache/swiftlet/tensors."
+    )
     var usesCache = false
 
     @Option(name: .customLong("cache-dir"), help: ArgumentHelp("The folder for --cache.", valueName: "folder"))
     var cacheFolder: String?
 
-    @Option(name: .customLong("cache-size"), help: ArgumentHelp("How much --cache keeps at most. Default: \(ByteSize(WorkerOptions().cacheByteCount)).", valueName: "size"))
+    @Option(
+        name: .customLong("cache-size"),
+        help: ArgumentHelp("How much --cache keeps at most. Default: \(ByteSize(WorkerOptions().cacheByteCount)).", valueName: "size"))
     var cacheSize: ByteSize?
 
     @Option(

@@ -27,7 +27,8 @@ struct WorkerLimitOptions: ParsableArguments {
 
     @Option(
         name: .customLong("idle-timeout"),
-        help: ArgumentHelp("Seconds between messages after which a connection is closed; 0 for any. Heads at rest are silent.", valueName: "s"))
+        help: ArgumentHelp(
+            "Seconds between messages after which a connection is closed; 0 for any. Heads at rest are silent.", valueName: "s"))
     var idleSeconds = defaults.idleSeconds
 
     @Option(name: .customLong("greeting-timeout"), help: ArgumentHelp("Seconds within which a new connection must greet.", valueName: "s"))
@@ -53,7 +54,9 @@ struct WorkerLimitOptions: ParsableArguments {
         try checkPositive(graph.count, "--max-graph", atMost: 1 << 40)
         try checkPositive(keptGraphs.count, "--max-kept-graphs", atMost: 1 << 44)
         try checkPositive(keepAliveSeconds, "--keep-alive", atMost: 86400)
-        for (value, name) in [(graphSeconds, "--graph-timeout"), (greetingSeconds, "--greeting-timeout"), (stallSeconds, "--stall-timeout")]
+        for (value, name) in [
+            (graphSeconds, "--graph-timeout"), (greetingSeconds, "--greeting-timeout"), (stallSeconds, "--stall-timeout"),
+        ]
         where !(value > 0 && value <= 1e8) {
             throw ValidationError("\(name) must be more than 0.")
         }

@@ -18,7 +18,9 @@ final class EngineThread<Message: Sendable>: Sendable {
 
     /// - Parameter handler: made and used on the new thread only, so it needs no synchronisation of its own. What it is
     ///   given sends messages to itself, from any thread, for as long as the thread takes them.
-    init<Handler: EngineThreadHandler>(name: String, _ handler: @escaping @Sendable (_ send: @escaping @Sendable (Message) -> Void) -> Handler)
+    init<Handler: EngineThreadHandler>(
+        name: String, _ handler: @escaping @Sendable (_ send: @escaping @Sendable (Message) -> Void) -> Handler
+    )
     where Handler.Message == Message {
         let thread = Thread { [self] in run(handler { [weak self] in self?.send($0) }) }
         thread.name = name

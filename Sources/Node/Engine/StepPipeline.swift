@@ -24,7 +24,7 @@ final class StepPipeline: Sendable {
         var threads: [EngineThread<Ticket>] = []
         var next = onDone
         for (index, stages) in stations.enumerated().reversed() {
-                // Whoever else has the stages reads their meters, which are atomic, or runs them while no ticket is under way.
+            // Whoever else has the stages reads their meters, which are atomic, or runs them while no ticket is under way.
             nonisolated(unsafe) let owned = stages
             let onward = next
             let thread = EngineThread<Ticket>(name: "swiftlet stage \(index)") { _ in Station(stages: owned, onward: onward) }

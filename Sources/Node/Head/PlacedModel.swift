@@ -67,7 +67,8 @@ struct PlacedModel {
             },
             outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
             outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
-            inputByteCount: PlacedModel.inputByteCount(h, contextSize: contextSize), logitsByteCount: h.vocabularySize * 4, candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
+            inputByteCount: PlacedModel.inputByteCount(h, contextSize: contextSize), logitsByteCount: h.vocabularySize * 4,
+            candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
     }
 
     /// What a stage is sent with each token beside the hidden state, at the end of the context: a mask for each kind of

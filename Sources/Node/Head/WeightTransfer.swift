@@ -180,7 +180,8 @@ struct WeightTransfer {
             let kept = done > sent ? ", \((done - sent) >> 20) MiB were there already" : ""
             report(
                 LoadProgress(
-                    stage: "sending weights: \(done >> 20) of \(total >> 20) MiB\(rate)\(kept)", fraction: start + (end - start) * fraction))
+                    stage: "sending weights: \(done >> 20) of \(total >> 20) MiB\(rate)\(kept)", fraction: start + (end - start) * fraction)
+            )
         }
     }
 }
