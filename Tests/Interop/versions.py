@@ -1,7 +1,9 @@
-"""Heads of earlier versions of llama.cpp over our worker, which speaks their protocol: do they answer as by themselves?
+"""Heads of earlier versions of llama.cpp over our worker, which speaks their protocol, and our head over servers of them: do they
+answer as by themselves?
 
 Greedy answers on the F32 copy with every layer on one worker and on two, beside what the same head gets without any; the
-cache filled and used; a head of another version, whose end is no end of the worker.
+cache filled and used; a head of another version, whose end is no end of the worker. Our head's logits of the F32 copy over one
+server and over two, beside those without.
 """
 
 import ctypes
@@ -13,8 +15,8 @@ import subprocess
 import sys
 import time
 
-from interop import (CACHE, GEMMA, GEMMA_F32, NEAR_TIE, PROMPTS, SCRATCH, SHORT, RPCServer, Report, pack_strings, parse_ids, stock_logits,
-                     stop)
+from interop import (CACHE, GEMMA, GEMMA_F32, NEAR_TIE, PROMPTS, SCRATCH, SHORT, RPCServer, Report, compare as compare_logits, pack_strings,
+                     parse_ids, stock_logits, stop, swiftlet_logits, text_tokens)
 
 report = Report()
 PROTOCOLS = ["7.0.0", "5.1.0"]
@@ -29,6 +31,28 @@ def be_head(protocol, endpoints, *arguments):
     words = [b"head", *map(os.fsencode, arguments)]
     vector = (ctypes.c_char_p * (len(words) + 1))(*words, None)
     sys.exit(head.head(os.fsencode(folder / "client.so"), endpoints.encode(), len(words), vector))
+
+
+def be_server(protocol, endpoint):
+    """In a process of its own: the RPC server of that version, with the processor as its device."""
+    folder = CACHE / "heads" / protocol
+    library = ctypes.CDLL(str(folder / "libllama.so"), mode=ctypes.RTLD_GLOBAL)
+    # Client and server are one source.
+    rpc = ctypes.CDLL(str(folder / "client.so"), mode=ctypes.RTLD_GLOBAL)
+    library.ggml_backend_dev_get.restype = ctypes.c_void_p
+    library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    library.ggml_backend_dev_count.restype = ctypes.c_size_t
+    devices = (ctypes.c_void_p * 1)(library.ggml_backend_dev_get(library.ggml_backend_dev_count() - 1))
+    rpc.ggml_backend_rpc_start_server.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t, ctypes.c_void_p]
+    rpc.ggml_backend_rpc_start_server(endpoint.encode(), None, 2, 1, devices)
+
+
+class EarlierServer(RPCServer):
+    """A stock server of an earlier version; a context manager."""
+
+    def __init__(self, protocol):
+        super().__init__("stock")
+        self.command = [sys.executable, __file__, "--server", protocol, self.endpoint]
 
 
 def ask(protocol, servers, *arguments):
@@ -117,17 +141,33 @@ def check_cache(protocol, prompts):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def check_our_head(protocol, tokens, alone):
+    with EarlierServer(protocol) as one, EarlierServer(protocol) as two:
+        for servers in [[one]] if SHORT else [[one], [one, two]]:
+            rows = swiftlet_logits(GEMMA_F32, tokens, "--no-progress", "--no-local", "--workers", ",".join(s.endpoint for s in servers),
+                                   *(["--split", "1,3"] if len(servers) > 1 else []))
+            divergence, _ = compare_logits(alone, rows)
+            report.check(divergence <= 1e-5, f"{protocol}: our head over {len(servers)} stock server(s), F32: mean KL to this machine's "
+                         f"logits {divergence:.2e} (at most 1e-5)")
+
+
 def main():
     prompts = PROMPTS[:2] if SHORT else PROMPTS
+    tokens = text_tokens(48 if SHORT else 200)
+    alone = swiftlet_logits(GEMMA_F32, tokens, "--no-progress")
     for protocol in PROTOCOLS:
         if not (CACHE / "heads" / protocol / "head.so").exists():
             stop(f"NO HEAD OF PROTOCOL {protocol}: scripts/earlier-heads lays it out")
         check_version(protocol, prompts, 16 if SHORT else 64)
         check_cache(protocol, prompts)
+        check_our_head(protocol, tokens, alone)
     report.finish()
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--head"]:
         be_head(*sys.argv[2:])
+    if sys.argv[1:2] == ["--server"]:
+        be_server(*sys.argv[2:])
+        sys.exit(1)
     main()
