@@ -10,8 +10,8 @@ public struct Sampler: Sendable {
     /// Everything that comes before truncation.
     private var shaping: [any SamplerStage] = []
     private var truncating: [any SamplerStage] = []
-    /// Tokens that biases exclude, where biases do nothing else.
-    private var excluded: Set<Int32> = []
+    /// Whether what comes before truncation makes no token likelier.
+    private let onlyLowers: Bool
     private var generator: SeededGenerator
     private var candidates = Candidates()
 
@@ -23,7 +23,7 @@ public struct Sampler: Sendable {
         if !parameters.logitBias.isEmpty { shaping.append(LogitBias(parameters.logitBias)) }
         if parameters.hasPenalties { shaping.append(Penalties(parameters)) }
         shaping += stages
-        if shaping.count == 1, parameters.logitBias.values.allSatisfy({ $0 == -.infinity }) { excluded = Set(parameters.logitBias.keys) }
+        onlyLowers = stages.isEmpty && parameters.onlyLowers
         guard !isGreedy else { return }
         if parameters.topK > 0 { truncating.append(TopK(k: parameters.topK)) }
         if parameters.topP < 1 { truncating.append(TopP(p: parameters.topP)) }
@@ -53,11 +53,8 @@ public struct Sampler: Sendable {
 
     /// How many of the likeliest tokens, with their logits, are all that a choice depends on; nil where it depends on every
     /// logit, or on more than were worth sending.
-    public var candidateCount: Int? { choiceCount.map { $0 + excluded.count } }
-
-    /// Tokens that are chosen among, of those that are not excluded.
-    private var choiceCount: Int? {
-        guard shaping.isEmpty || !excluded.isEmpty else { return nil }
+    public var candidateCount: Int? {
+        guard onlyLowers else { return nil }
         if isGreedy { return 1 }
         return parameters.topK > 0 ? parameters.topK : nil
     }
@@ -69,11 +66,13 @@ public struct Sampler: Sendable {
     /// - Returns: nil if they leave the choice open: values that are no numbers, or so many equal ones that others, which
     ///   are not here, may be among the likeliest as well.
     public mutating func sample(_ entries: [Candidates.Entry]) -> Int32? {
-        guard let count = choiceCount, let last = entries.last, entries.allSatisfy({ $0.logit.isFinite }) else { return nil }
-        let allowed = excluded.isEmpty ? entries : entries.filter { !excluded.contains($0.token) }
-        guard count < allowed.count, allowed[count - 1].logit > last.logit else { return nil }
-        if isGreedy { return allowed[0].token }
-        candidates.load(sorted: allowed[..<count])
+        guard let count = candidateCount, count <= entries.count, let last = entries.last, entries.allSatisfy({ $0.logit.isFinite })
+        else { return nil }
+        candidates.load(sorted: entries[...])
+        for index in shaping.indices { shaping[index].apply(to: &candidates) }
+        // Whatever is not here was no likelier than the last, and has not become so.
+        guard candidates.entries[count - 1].logit > last.logit else { return nil }
+        if isGreedy { return candidates.likeliest() }
         for index in truncating.indices { truncating[index].apply(to: &candidates) }
         return candidates.draw(generator.nextUnit()) ?? 0
     }

@@ -43,6 +43,12 @@ public struct SamplingParameters: Sendable, Equatable {
         if let bad = logitBias.first(where: { $0.value.isNaN }) { throw .biasNotANumber(token: bad.key) }
     }
 
+    /// Whether penalties and biases make no token likelier.
+    var onlyLowers: Bool {
+        let penaltiesLower = repeatPenalty >= 1 && frequencyPenalty >= 0 && presencePenalty >= 0
+        return logitBias.values.allSatisfy { $0 <= 0 } && (penaltiesLower || !hasPenalties)
+    }
+
     var hasPenalties: Bool {
         penaltyWindow != 0 && (repeatPenalty != 1 || frequencyPenalty != 0 || presencePenalty != 0)
     }

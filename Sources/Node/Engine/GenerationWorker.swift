@@ -29,8 +29,8 @@ struct GenerationWorker: EngineThreadHandler {
         var sampler: Sampler
         var decoder: StreamingDecoder
         var reused = 0
-        /// Whether the likeliest tokens left a choice open, so that the next one is made by all logits.
-        var needsLogits = false
+        /// How many of the next choices are made by all logits, because the likeliest tokens left one open: they may again.
+        var choicesByLogits = 0
         var started = ContinuousClock.now
         var promptDone: ContinuousClock.Instant?
     }
@@ -130,7 +130,7 @@ struct GenerationWorker: EngineThreadHandler {
         pieces.allSatisfy { piece in
             if piece.outputs == .none { return true }
             guard let id = scheduler.request(inSlot: piece.slot)?.id, let request = live[id] else { return true }
-            guard !request.needsLogits, request.submission.alternatives == nil, let count = request.sampler.candidateCount else {
+            guard request.choicesByLogits == 0, request.submission.alternatives == nil, let count = request.sampler.candidateCount else {
                 return false
             }
             return count < BatchLayout.candidateCount
@@ -164,6 +164,9 @@ struct GenerationWorker: EngineThreadHandler {
         report()
     }
 
+    /// Choices by all logits after one that was left open, since each such costs a step.
+    private static let choicesAfterOpen = 16
+
     /// What was chosen for a slot.
     private enum Choice {
         case token(Int32, GeneratedToken?, slot: Int)
@@ -180,7 +183,7 @@ struct GenerationWorker: EngineThreadHandler {
         case .logits(let logits):
             // In place: a copy of the request would take the sampler's scratch memory along for every token.
             guard let token = live[id]?.sampler.sample(logits) else { return .nobody }
-            live[id]?.needsLogits = false
+            if let left = live[id]?.choicesByLogits { live[id]?.choicesByLogits = max(0, left - 1) }
             return .token(token, describe(token, logits, live[id]?.submission.alternatives), slot: slot)
         case .candidates(let entries):
             guard live[id] != nil else { return .nobody }
@@ -194,7 +197,7 @@ struct GenerationWorker: EngineThreadHandler {
         case .token(let token, let event, let slot): take(token, event, slot: slot)
         case .open(let slot):
             guard let id = scheduler.request(inSlot: slot)?.id else { return }
-            live[id]?.needsLogits = true
+            live[id]?.choicesByLogits = GenerationWorker.choicesAfterOpen
             scheduler.repeatLast(slot: slot)
         case .nobody: break
         }

@@ -165,12 +165,12 @@ import Testing
         var forbidding = SamplingParameters.greedy
         forbidding.logitBias = [0: -.infinity, 1: -.infinity]
         var careful = Sampler(forbidding)
-        #expect(careful.candidateCount == 3)
+        #expect(careful.candidateCount == 1)
         #expect(careful.sample(rising) == 2)
         forbidding.logitBias[5] = 1
         #expect(Sampler(forbidding).candidateCount == nil)
         var penalised = SamplingParameters()
-        penalised.repeatPenalty = 1.1
+        penalised.repeatPenalty = 0.9
         #expect(Sampler(penalised).candidateCount == nil)
     }
 
