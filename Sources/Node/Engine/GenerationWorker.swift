@@ -89,7 +89,7 @@ struct GenerationWorker: EngineThreadHandler {
             live[id]?.reused = reused
             live[id]?.started = now
         }
-        if pipeline != nil, underWay.count >= scheduler.depth {
+        if pipeline != nil, underWay.count >= scheduler.stepLimit {
             report()
             return false
         }

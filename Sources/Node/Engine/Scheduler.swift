@@ -159,6 +159,12 @@ package struct Scheduler {
     /// Tokens of a slot's request that are to go in and are not under way.
     private func pending(_ slot: Int) -> Int { (slots[slot].active?.tokens.count ?? 0) - slots[slot].cached.count }
 
+    /// Steps that may be under way now: where nobody's next token has to be waited for, one more than there are machines, so that the
+    /// first has its next piece of prompt at hand when it is done with one.
+    package var stepLimit: Int {
+        depth > 1 && slots.allSatisfy { $0.active?.isPrefilling != false } ? depth + 1 : depth
+    }
+
     /// Whether there are tokens for another step beside those under way.
     package var hasMore: Bool { slots.indices.contains { pending($0) > 0 } }
 

@@ -32,7 +32,8 @@ final class StepRunner {
         }
         underWay += 1
         pipeline.send(StepPipeline.Ticket(step: step, number: 0))
-        if underWay >= depth { try takeOne() }
+        // One more than there are machines, so that none waits for its next.
+        if underWay > depth { try takeOne() }
     }
 
     /// Returns when all is computed.
