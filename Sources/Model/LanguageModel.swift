@@ -13,7 +13,10 @@ public struct LanguageModel: Sendable {
     /// - Throws: ``ModelError`` for files that are no model of a known architecture, `BackendError` where weights cannot
     ///   be taken over.
     public init(_ file: GGUFFile, on backend: any Backend) throws {
-        try self.init(file, weights: FileWeights(file, on: backend))
+        let outline = try ModelOutline(file)
+        var weights = PlacedWeights()
+        try weights.adopt(outline, outline.parts, on: backend)
+        try self.init(file, weights: weights)
     }
 
     /// With weights wherever they are.

@@ -55,8 +55,7 @@ public final class ForwardPass {
         if pieces.isEmpty { return }
         try begin(step, pieces, wantsCandidates: false)
         let (step, wanted) = (step, step.batch.wanted)
-        for stage in stages.dropLast() { try stage.run(step) }
-        try stages.last?.run(step) { range in
+        try run(step) { range in
             for (row, output) in wanted[range].enumerated() {
                 guard case .logits(let values) = step.result(row: row) else { continue }
                 try each(output.slot, output.position, values)
@@ -78,6 +77,17 @@ public final class ForwardPass {
         step.begin(
             pieces, contextLength: contextLength, slidingWindow: hyperparameters.slidingWindow, wantsCandidates: wantsCandidates,
             columnLimit: columnLimit)
+    }
+
+    /// Takes a step through all stages; it holds the results of all its outputs then.
+    package func run(_ step: ForwardStep) throws {
+        for stage in stages { try stage.run(step) }
+    }
+
+    /// Takes a step through all stages, and lets results be used as they come, as ``ForwardStage`` does.
+    package func run(_ step: ForwardStep, each: (Range<Int>) throws -> Void) throws {
+        for stage in stages.dropLast() { try stage.run(step) }
+        try stages.last?.run(step, each: each)
     }
 
     private func check(_ pieces: [BatchPiece]) throws(ModelError) {

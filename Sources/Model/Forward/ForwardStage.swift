@@ -56,11 +56,9 @@ public final class ForwardStage {
         if essence.produces != .hiddenStates {
             step.reserveResults(columns: columns)
             if columns > 0 { reads = step.resultReads(prepared, count: columns, row: 0) }
-        } else if states == nil {
-            step.reserveStates(columns: columns)
-            reads = [step.statesRead(prepared.result, columns: columns)]
         } else {
-            // In the place of those that go in: there are never more.
+            // Where some go in, these take their place: there are never more.
+            if states == nil { step.reserveStates(columns: columns) }
             reads = [step.statesRead(prepared.result, columns: columns)]
         }
         reads.removeAll { $0.bytes.isEmpty }

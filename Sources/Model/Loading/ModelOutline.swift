@@ -19,6 +19,9 @@ public struct ModelOutline: Sendable {
         names = weights.record.names
     }
 
+    /// All parts, in order.
+    public var parts: [ModelPart] { StageExtent(embeds: true, layers: 0..<hyperparameters.layerCount, hasOutput: true).parts }
+
     /// The tensors that a part needs, in the order of the file.
     public func tensors(of part: ModelPart) -> [GGUFTensor] {
         (names[part] ?? []).compactMap { file.tensor($0) }.sorted { ($0.part, $0.byteOffset) < ($1.part, $1.byteOffset) }

@@ -125,7 +125,7 @@ final class GenerationEngine: TextEngine {
         let step = loaded.pass.makeStep()
         try loaded.pass.begin(step, [piece], wantsCandidates: true)
         do {
-            for stage in loaded.pass.stages { try stage.run(step) }
+            try loaded.pass.run(step)
         } catch {
             throw HeadError.workers(["\(error) (if the worker cannot pick the likeliest tokens itself, --full-logits does without)"])
         }

@@ -141,8 +141,7 @@ struct GenerationWorker: EngineThreadHandler {
     private mutating func takeThrough(_ step: ForwardStep, _ owners: [Int: Int]) throws {
         var choices: [Choice] = []
         let wanted = step.batch.wanted
-        for stage in pass.stages.dropLast() { try stage.run(step) }
-        try pass.stages.last?.run(step) { range in
+        try pass.run(step) { range in
             for (row, output) in wanted[range].enumerated() {
                 choices.append(choose(step.result(row: row), slot: output.slot, owners))
             }

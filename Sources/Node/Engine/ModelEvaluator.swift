@@ -116,9 +116,9 @@ final class ModelEvaluator: Evaluator {
         defer { runner.stop() }
         func takeIn(_ range: Range<Int>, by size: Int) throws {
             // As generation does it: pieces small enough that every stage has one.
-            let size = size == 1 ? 1 : Scheduler(slotCount: 1, batchSize: size, depth: runner.depth).promptSize
-            for start in stride(from: range.lowerBound, to: range.upperBound, by: max(1, size)) {
-                let tokens = (start..<min(start + max(1, size), range.upperBound)).map(token)
+            let size = size <= 1 ? 1 : Scheduler.promptSize(batchSize: size, depth: runner.depth)
+            for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
+                let tokens = (start..<min(start + size, range.upperBound)).map(token)
                 let isLast = start + tokens.count == range.upperBound
                 // Within a prompt, a pipeline makes no result, as generation makes none.
                 let isWanted = size == 1 || isLast || runner.depth == 1

@@ -61,8 +61,13 @@ package struct Scheduler {
         self.batchSize = max(batchSize, slotCount)
         interleavedPromptSize = max(1, min(batchSize, 128))
         self.depth = max(1, depth)
+        promptSize = Scheduler.promptSize(batchSize: self.batchSize, depth: self.depth)
+    }
+
+    /// Tokens of one piece of a prompt that goes through `depth` machines, at most.
+    package static func promptSize(batchSize: Int, depth: Int) -> Int {
         // Where prompts are padded, it is to multiples of 32.
-        promptSize = self.depth == 1 ? self.batchSize : max(min(self.batchSize, 64), self.batchSize / self.depth / 32 * 32)
+        depth == 1 ? batchSize : max(min(batchSize, 64), batchSize / depth / 32 * 32)
     }
 
     package var busyCount: Int { slots.lazy.filter { $0.active != nil }.count }

@@ -27,7 +27,7 @@ final class StepRunner {
         let step = idle.popLast() ?? loaded.pass.makeStep()
         try loaded.pass.begin(step, pieces, wantsCandidates: loaded.reducesLogits)
         guard let pipeline, !isAlone else {
-            for stage in loaded.pass.stages { try stage.run(step) }
+            try loaded.pass.run(step)
             return idle.append(step)
         }
         underWay += 1

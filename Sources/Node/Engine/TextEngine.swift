@@ -48,10 +48,6 @@ public protocol TextEngine: Sendable {
     func shutdown() async
 }
 
-extension TextEngine {
-    public var nodes: [NodeStatus] { [] }
-}
-
 /// What a model is, for listings and limits.
 public struct ModelCard: Hashable, Sendable {
     /// The name clients use: an alias if one was given, else the file's name without folder and suffix.

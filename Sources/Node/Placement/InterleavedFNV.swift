@@ -1,13 +1,12 @@
 internal import Dispatch
+internal import RPCProto
 internal import Synchronization
 
-/// 64-bit FNV-1a of many contents at once, the hash by which a worker with a cache is asked for a tensor.
+/// `FNVHash` of many contents at once, the hash by which a worker with a cache is asked for a tensor.
 ///
 /// Each byte waits for the product of the byte before, four cycles, so one content uses a quarter of what the processor can
 /// multiply. Each thread therefore hashes four contents in step; a content by itself cannot be split.
 enum InterleavedFNV {
-    static let basis: UInt64 = 0xcbf2_9ce4_8422_2325
-    private static let prime: UInt64 = 0x100_0000_01b3
     private static let laneCount = 4
     /// Bytes of each lane between two looks at what else there is to do.
     private static let stretch = 1 << 20
@@ -21,7 +20,7 @@ enum InterleavedFNV {
     ) -> [UInt64] {
         // The largest first: nobody should begin a large one when the others are done.
         let order = contents.indices.filter { contents[$0].count > 0 }.sorted { contents[$0].count > contents[$1].count }
-        let results = Mutex([UInt64](repeating: basis, count: contents.count))
+        let results = Mutex([UInt64](repeating: FNVHash.basis, count: contents.count))
         let next = Mutex(0)
         let done = Mutex(0)
         // Only read, and nobody is left reading when this returns.
@@ -59,7 +58,7 @@ enum InterleavedFNV {
     private struct Lane {
         let index: Int
         var rest: UnsafeRawBufferPointer
-        var hash = InterleavedFNV.basis
+        var hash = FNVHash.basis
 
         init(_ index: Int, _ content: UnsafeRawBufferPointer) {
             self.index = index
@@ -70,7 +69,7 @@ enum InterleavedFNV {
     /// - Parameter count: bytes, of which every lane has as many.
     private static func advance(_ lanes: inout [Lane], _ count: Int) {
         if lanes.count == 1 {
-            lanes[0].hash = one(lanes[0].rest, count, lanes[0].hash)
+            lanes[0].hash = FNVHash.of(UnsafeRawBufferPointer(rebasing: lanes[0].rest[..<count]), continuing: lanes[0].hash)
         } else {
             // Where there are fewer, the first is hashed again in their place, which takes no longer.
             let place = (0..<laneCount).map { $0 < lanes.count ? $0 : 0 }
@@ -82,17 +81,12 @@ enum InterleavedFNV {
         for index in lanes.indices { lanes[index].rest = UnsafeRawBufferPointer(rebasing: lanes[index].rest[count...]) }
     }
 
-    private static func one(_ content: UnsafeRawBufferPointer, _ count: Int, _ start: UInt64) -> UInt64 {
-        var hash = start
-        for byte in content[..<count] { hash = (hash ^ UInt64(byte)) &* prime }
-        return hash
-    }
-
     private static func four(
         _ a: UnsafeRawBufferPointer, _ b: UnsafeRawBufferPointer, _ c: UnsafeRawBufferPointer, _ d: UnsafeRawBufferPointer, _ count: Int,
         _ start: SIMD4<UInt64>
     ) -> SIMD4<UInt64> {
         guard let a = a.baseAddress, let b = b.baseAddress, let c = c.baseAddress, let d = d.baseAddress else { return start }
+        let prime = FNVHash.prime
         var (first, second, third, fourth) = (start[0], start[1], start[2], start[3])
         var offset = 0
         while offset < count {

@@ -1,4 +1,5 @@
 internal import Foundation
+internal import RPCProto
 
 /// Hashes of a model's tensors, by which workers with a cache are asked whether they have them: 64-bit FNV-1a.
 ///
@@ -107,7 +108,7 @@ public struct TensorHashes: Sendable {
         if folder.hasPrefix("/") {
             // A name that any path has to itself, nearly: where two share one, the stamps tell them apart.
             let path = URL(fileURLWithPath: modelPaths[0]).resolvingSymlinksInPath().path
-            let hash = Array(path.utf8).withUnsafeBytes { InterleavedFNV.hashes(of: [$0], threads: 1)[0] }
+            let hash = Array(path.utf8).withUnsafeBytes { FNVHash.of($0) }
             places.append("\(folder)/swiftlet/hashes/\(HashFile.digits(hash)).hashes")
         }
         return places

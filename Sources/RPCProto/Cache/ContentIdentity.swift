@@ -52,13 +52,14 @@ package struct ContentDigest: Hashable, Sendable {
 /// ggml's hash of a tensor's content: FNV-1a over 64 bits. Good for finding, not for trusting: who wants to can make two
 /// contents of one hash.
 public enum FNVHash {
-    static let basis: UInt64 = 0xcbf2_9ce4_8422_2325
+    package static let basis: UInt64 = 0xcbf2_9ce4_8422_2325
+    package static let prime: UInt64 = 0x100_0000_01b3
 
     public static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 { of(bytes, continuing: basis) }
 
-    static func of(_ bytes: UnsafeRawBufferPointer, continuing start: UInt64) -> UInt64 {
+    package static func of(_ bytes: UnsafeRawBufferPointer, continuing start: UInt64) -> UInt64 {
         var hash = start
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+        for byte in bytes { hash = (hash ^ UInt64(byte)) &* prime }
         return hash
     }
 }

@@ -20,11 +20,14 @@ public final class ServerConnection: Sendable {
     let deviceStates: [RemoteDevice]
     private let pipeline: RequestPipeline
     private let exchanging = Mutex<Void>(())
-    private let broken = Mutex<BackendError?>(nil)
+    /// Why the connection is no more, and who ended it.
+    private let end = Mutex<(error: BackendError, cause: EndCause)?>(nil)
+
+    private enum EndCause { case closedHere, silence, other }
+
     private let unused = Mutex<[UInt64]>([])
     private let backends: Mutex<[WeakBackend]>
     private let serials = Atomic<UInt64>(0)
-    private let silent = Atomic(false)
 
     private struct WeakBackend {
         weak var backend: RPCBackend?
@@ -126,25 +129,26 @@ public final class ServerConnection: Sendable {
     public var receivedByteCount: Int { pipeline.stream.receivedByteCount }
 
     /// Why the connection is no more; nil while it is.
-    public var failure: String? { broken.withLock { $0?.message } }
+    public var failure: String? { end.withLock { $0?.error.message } }
 
     /// Whether the connection is no more because the server was silent for too long.
-    public var wasSilent: Bool { failure != nil && silent.load(ordering: .relaxed) }
+    public var wasSilent: Bool { end.withLock { $0?.cause == .silence } }
     /// Whether it is no more because ``close()`` was called.
-    public var wasClosedHere: Bool { failure?.hasSuffix(ServerConnection.closedHere) ?? false }
+    public var wasClosedHere: Bool { end.withLock { $0?.cause == .closedHere } }
 
     /// Breaks off whatever waits. Buffers go with the connection.
-    public func close() { breakOff(BackendError(.connection, "\(endpoint): \(ServerConnection.closedHere)")) }
-
-    /// What a connection that ``close()`` ended says of itself.
-    package static let closedHere = "the connection was closed from this side"
+    public func close() {
+        breakOff(BackendError(.connection, "\(endpoint): the connection was closed from this side"), .closedHere)
+    }
 
     /// Whether the server has closed the connection, or is known to be gone, while nobody asked it for anything.
     public var peerHasLeft: Bool { pipeline.stream.peerHasLeft }
 
     /// As ``close()``, with what later calls are to throw.
-    func breakOff(_ error: BackendError) {
-        broken.withLock { if $0 == nil { $0 = error } }
+    func breakOff(_ error: BackendError) { breakOff(error, .other) }
+
+    private func breakOff(_ error: BackendError, _ cause: EndCause) {
+        end.withLock { if $0 == nil { $0 = (error, cause) } }
         pipeline.stream.interrupt()
     }
 
@@ -173,7 +177,7 @@ public final class ServerConnection: Sendable {
         within seconds: Double, _ body: (RequestPipeline) throws(BackendError) -> Value
     ) throws(BackendError) -> Value {
         try exchanging.withLock { _ throws(BackendError) in
-            if let failure = broken.withLock({ $0 }) { throw failure }
+            if let failure = end.withLock({ $0?.error }) { throw failure }
             pipeline.begin(within: seconds)
             do throws(BackendError) {
                 try freeUnused()
@@ -198,9 +202,8 @@ public final class ServerConnection: Sendable {
                 reason = error
             }
         }
-        if pipeline.wasSilent { silent.store(true, ordering: .relaxed) }
-        breakOff(reason)
-        throw broken.withLock { $0 } ?? reason
+        breakOff(reason, pipeline.wasSilent ? .silence : .other)
+        throw end.withLock { $0?.error } ?? reason
     }
 
     /// A number that no other plan of this connection has.
@@ -208,7 +211,7 @@ public final class ServerConnection: Sendable {
 
     /// Has a buffer freed with the next exchange, whoever's that is.
     func free(_ handle: UInt64) {
-        if broken.withLock({ $0 == nil }) { unused.withLock { $0.append(handle) } }
+        if end.withLock({ $0 == nil }) { unused.withLock { $0.append(handle) } }
     }
 
     private func freeUnused() throws(BackendError) {
