@@ -39,6 +39,8 @@ package struct Scheduler {
         package var tokens: [Int32]
         package var generated = 0
         package var isPrefilling: Bool { generated == 0 }
+        /// Tokens that went in before the caches were lost and are to go in again, the last of them not counted.
+        package var replayEnd = 0
     }
 
     package private(set) var slots: [Slot]
@@ -126,15 +128,15 @@ package struct Scheduler {
     package mutating func nextStep() -> [BatchPiece] {
         var pieces: [BatchPiece] = []
         var budget = promptSize
-        let generating = slots.indices.filter { slots[$0].active?.isPrefilling == false }
+        let generating = slots.indices.filter { isGenerating($0) }
         let share = (generating.count + depth - 1) / depth
         for slot in neighbours(generating.filter { pending($0) > 0 }, count: share) {
             pieces.append(piece(slot, count: pending(slot)))
         }
         if !generating.isEmpty { budget = min(batchSize - pieces.count, interleavedPromptSize) }
         let prefilling = slots.indices
-            .filter { slots[$0].active?.isPrefilling == true }
-            .sorted { slots[$0].lastUse < slots[$1].lastUse }
+            .filter { slots[$0].active != nil && !isGenerating($0) }
+            .sorted { precedence($0) < precedence($1) }
         for slot in prefilling where budget > 0 {
             let count = min(pending(slot), budget)
             if count == 0 { continue }
@@ -149,6 +151,16 @@ package struct Scheduler {
         }
         return pieces
     }
+
+    /// Whether a slot's request takes a token at a time: its prompt, and what it had before a loss, is in.
+    private func isGenerating(_ slot: Int) -> Bool {
+        guard let active = slots[slot].active else { return false }
+        return !active.isPrefilling && slots[slot].cached.count >= active.replayEnd
+    }
+
+    /// Who takes tokens in first: after a loss those that have generated most, who have most to lose by waiting; else the
+    /// oldest request.
+    private func precedence(_ slot: Int) -> (Int, Int) { (-(slots[slot].active?.generated ?? 0), slots[slot].lastUse) }
 
     /// Up to `count` of the slots, the one that waited longest among them, and as near to each other as can be: they attend
     /// together over the range that they span.
@@ -167,7 +179,7 @@ package struct Scheduler {
     /// Steps that may be under way now: where nobody's next token has to be waited for, one more than there are machines, so that the
     /// first has its next piece of prompt at hand when it is done with one.
     package var stepLimit: Int {
-        depth > 1 && slots.allSatisfy { $0.active?.isPrefilling != false } ? depth + 1 : depth
+        depth > 1 && !slots.indices.contains { isGenerating($0) } ? depth + 1 : depth
     }
 
     /// Whether there are tokens for another step beside those under way.
@@ -197,6 +209,17 @@ package struct Scheduler {
         guard let active = slots[slot].active else { return false }
         // Prompt and answer together fill the context at most.
         return active.generated >= active.request.limit || active.tokens.count >= contextLength
+    }
+
+    /// Forgets what every slot has cached, steps under way included, but keeps the requests: each takes its prompt and what
+    /// was chosen so far in again, and goes on from there as if nothing had happened.
+    package mutating func rewind() {
+        for slot in slots.indices {
+            slots[slot].cached = []
+            slots[slot].active?.reused = 0
+            // The last token is what a request that generates would take in next anyway.
+            if let active = slots[slot].active, !active.isPrefilling { slots[slot].active?.replayEnd = active.tokens.count - 1 }
+        }
     }
 
     /// Forgets what every slot has cached and drops all requests, after a step that failed half-way.

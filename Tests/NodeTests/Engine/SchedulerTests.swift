@@ -24,6 +24,69 @@ import Testing
         #expect(second.map(\.outputs) == [.last])
     }
 
+    @Test("after a loss everybody takes in again what they had, who generated most first, and goes on from there")
+    func replay() {
+        var scheduler = Scheduler(slotCount: 3, batchSize: 4)
+        scheduler.enqueue(request(1, [1, 2]))
+        scheduler.enqueue(request(2, [5]))
+        _ = scheduler.admit()
+        _ = scheduler.nextStep()
+        for token: Int32 in [6, 7, 8] {
+            let isFull = scheduler.choose(token, slot: 1, contextLength: 100)
+            #expect(!isFull)
+            if token != 8 { _ = scheduler.nextStep() }
+        }
+        let isFull = scheduler.choose(3, slot: 0, contextLength: 100)
+        #expect(!isFull)
+        scheduler.enqueue(request(3, [9, 9, 9]))
+        _ = scheduler.admit()
+        // The first request's next token is under way when the machine is lost.
+        _ = scheduler.nextStep()
+        scheduler.rewind()
+
+        let first = scheduler.nextStep()
+        #expect(first.map(\.slot) == [1])
+        #expect(first.map(\.firstPosition) == [0])
+        #expect(first.map(\.tokens) == [[5, 6, 7, 8]])
+        #expect(first.map(\.outputs) == [.last])
+        let again = scheduler.choose(4, slot: 1, contextLength: 100)
+        #expect(!again)
+        let second = scheduler.nextStep()
+        #expect(second.map(\.slot) == [1, 0])
+        #expect(second.map(\.tokens) == [[4], [1, 2, 3]])
+        #expect(second.map(\.firstPosition) == [4, 0])
+        #expect(second.map(\.outputs) == [.last, .last])
+        let third = scheduler.nextStep()
+        #expect(third.map(\.slot) == [2])
+        #expect(third.map(\.tokens) == [[9, 9, 9]])
+        // A request that comes later finds no cache of before the loss.
+        scheduler.remove(3)
+        scheduler.rewind()
+        scheduler.enqueue(request(4, [9, 9, 9]))
+        let reused = scheduler.admit().map(\.reused)
+        #expect(reused == [0])
+    }
+
+    @Test("a replay longer than a step goes in by pieces, and asks for a result only at its end")
+    func longReplay() {
+        var scheduler = Scheduler(slotCount: 1, batchSize: 4)
+        scheduler.enqueue(request(1, [1, 2, 3, 4]))
+        _ = scheduler.admit()
+        _ = scheduler.nextStep()
+        let isFull = scheduler.choose(5, slot: 0, contextLength: 100)
+        #expect(!isFull)
+        scheduler.rewind()
+        let first = scheduler.nextStep()
+        #expect(first.map(\.tokens) == [[1, 2, 3, 4]])
+        #expect(first.map(\.outputs) == [.none])
+        let second = scheduler.nextStep()
+        #expect(second.map(\.tokens) == [[5]])
+        #expect(second.map(\.firstPosition) == [4])
+        #expect(second.map(\.outputs) == [.last])
+        let nothing = scheduler.nextStep()
+        #expect(nothing.isEmpty)
+    }
+
     @Test("those who generate are in every step, beside a bounded piece of a newcomer's prompt")
     func sharedSteps() {
         var scheduler = Scheduler(slotCount: 2, batchSize: 512)
