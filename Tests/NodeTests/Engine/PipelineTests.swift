@@ -38,6 +38,8 @@ import Testing
             return answers
         }
         #expect(answers == expected)
+        // A request's last event is sent a moment before its slot is counted as free.
+        for _ in 0..<1000 where cut.status.slotsBusy > 0 { try await Task.sleep(for: .milliseconds(5)) }
         #expect(cut.status.slotsBusy == 0)
         await cut.shutdown()
     }
