@@ -10,6 +10,13 @@ public enum Engines {
         }
     }
 
+    /// As ``text(_:progress:)``, over the workers of a pool as they come and go.
+    ///
+    /// - Parameter user: tells the models of a pool apart.
+    static func text(_ options: EngineOptions, over pool: NodePool, user: Int, progress: @escaping Progress) async throws -> any TextEngine {
+        try await BlockingWork.run { try GenerationEngine(options, over: pool, user: user, progress: progress) }
+    }
+
     /// As ``text(_:progress:)``, with the model cut after the given layers into stages that work side by side.
     package static func text(_ options: EngineOptions, cutAfter cuts: [Int]) async throws -> any TextEngine {
         try await BlockingWork.run { try GenerationEngine(options, LoadedModel(options, cutAfter: cuts)) { _ in } }

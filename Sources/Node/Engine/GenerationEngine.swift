@@ -16,50 +16,94 @@ final class GenerationEngine: TextEngine {
     private let queueLimit: Int
     private let nextID = Atomic(0)
     private let roster: NodeRoster
+    /// Finds new places for a model whose machines come and go; nil where they may not.
+    private let keeper: ModelKeeper?
 
-    /// Blocks: reads the file's metadata and vocabulary, sets the cache aside and runs one token to warm up.
-    init(_ options: EngineOptions, _ loaded: LoadedModel, progress: Engines.Progress) throws {
-        progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
-        let tokenizer = try Tokenizers.make(loaded.file)
-        self.tokenizer = tokenizer
-        let (tokens, rows) = (tokenizer.vocabulary.count, loaded.model.hyperparameters.vocabularySize)
-        guard tokens <= rows else {
-            throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
-        }
-        let source = options.chatTemplate ?? loaded.file.chatTemplate
-        template = try ChatTemplate(
-            source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary), tokenizer.vocabulary)
+    /// On this machine, or on workers all of which must be there. Blocks: reads the file's metadata and vocabulary, sets the cache
+    /// aside and runs one token to warm up.
+    convenience init(_ options: EngineOptions, _ loaded: LoadedModel, progress: Engines.Progress) throws {
+        let parts = try Parts(options, loaded.outline, progress)
         progress(LoadProgress(stage: "setting memory aside", fraction: 0.6))
-        let slotCount = max(1, options.slotCount)
-        let contextSize = loaded.contextSize(options)
-        card = loaded.card(options, contextSize: contextSize, slotCount: slotCount, hasChatTemplate: source != nil)
-        counters = EngineCounters(slotCount: slotCount)
-        queueLimit = max(1, options.queueLimit)
-
-        let loadedPass = try loaded.pass(slotCount: slotCount, contextLength: contextSize)
-        roster = loadedPass.roster
+        let pass = try loaded.pass(slotCount: parts.card.slotCount, contextLength: parts.card.contextSize)
         progress(LoadProgress(stage: "warming up", fraction: 0.8))
-        try GenerationEngine.warmUp(loadedPass)
-        // Handed over whole: nothing here keeps a reference to the pass.
-        nonisolated(unsafe) let owned = loadedPass
-        let (counters, batchSize) = (counters, options.batchSize)
-        thread = EngineThread(name: "swiftlet engine") { send in
-            GenerationWorker(owned, tokenizer, batchSize: batchSize, counters, send: send)
-        }
+        try GenerationEngine.warmUp(pass)
+        self.init(options, parts, keeper: nil, roster: pass.roster)
+        thread.send(.resume(PassHandover(pass)))
         progress(LoadProgress(stage: "ready", fraction: 1))
+    }
+
+    /// Over the workers of a pool, whichever are there, for as long as it runs. Blocks until it is in its first places, or there
+    /// turns out to be no room: then it waits for more.
+    convenience init(_ options: EngineOptions, over pool: NodePool, user: Int, progress: @escaping Engines.Progress) throws {
+        progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
+        let spread = try SpreadModel(options)
+        let parts = try Parts(options, spread.outline) { _ in }
+        let keeper = ModelKeeper(name: parts.card.id, user: user, pool: pool)
+        let work = ModelKeeper.Work(spread)
+        pool.waitUntilKnown(atMost: .seconds(10))
+        let pass = try keeper.findFirstPlaces(work, progress)
+        self.init(options, parts, keeper: keeper, roster: NodeRoster(nodes: []))
+        if let pass { thread.send(.resume(PassHandover(pass))) }
+        let (thread, counters) = (thread, counters)
+        keeper.start(
+            work,
+            ModelKeeper.Engine(
+                resume: { thread.send(.resume($0)) }, suspend: { thread.send(.suspend($0)) },
+                turnAway: { thread.send(.unavailable($0, endsAll: $1)) }, isBusy: { counters.current.slotsBusy > 0 }))
+        progress(LoadProgress(stage: "ready", fraction: 1))
+    }
+
+    /// What is known of a model without its weights.
+    private struct Parts {
+        var tokenizer: any Tokenizer
+        var template: ChatTemplate
+        var card: ModelCard
+
+        init(_ options: EngineOptions, _ outline: ModelOutline, _ progress: Engines.Progress) throws {
+            progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
+            tokenizer = try Tokenizers.make(outline.file)
+            let (tokens, rows) = (tokenizer.vocabulary.count, outline.hyperparameters.vocabularySize)
+            guard tokens <= rows else {
+                throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
+            }
+            let source = options.chatTemplate ?? outline.file.chatTemplate
+            template = try ChatTemplate(source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary), tokenizer.vocabulary)
+            card = ModelCard(options, outline, hasChatTemplate: source != nil)
+        }
+    }
+
+    private init(_ options: EngineOptions, _ parts: Parts, keeper: ModelKeeper?, roster: NodeRoster) {
+        card = parts.card
+        tokenizer = parts.tokenizer
+        template = parts.template
+        let (tokenizer, card) = (parts.tokenizer, parts.card)
+        let counters = EngineCounters(slotCount: card.slotCount)
+        self.counters = counters
+        self.keeper = keeper
+        self.roster = roster
+        queueLimit = max(1, options.queueLimit)
+        var onSuspended: (@Sendable (String) -> Void)?
+        if let keeper { onSuspended = { [weak keeper] reason in keeper?.suspended(reason) } }
+        let whenSuspended = onSuspended
+        let batchSize = options.batchSize
+        thread = EngineThread(name: "swiftlet engine") { send in
+            GenerationWorker(
+                tokenizer, slotCount: card.slotCount, contextLength: card.contextSize, batchSize: batchSize, counters,
+                onSuspended: whenSuspended, send: send)
+        }
     }
 
     var status: EngineStatus {
         var status = counters.current
         // A machine can go while nobody asks for anything.
-        if status.phase == .ready, let loss = roster.loss {
+        if keeper == nil, status.phase == .ready, let loss = roster.loss {
             status.phase = .failed
             status.reason = loss
         }
         return status
     }
 
-    var nodes: [NodeStatus] { roster.statuses }
+    var nodes: [NodeStatus] { keeper?.nodes ?? roster.statuses }
 
     func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
         try await blocking { [tokenizer] in
@@ -89,8 +133,11 @@ final class GenerationEngine: TextEngine {
             throw .promptTooLong(tokens: prompt.count, limit: card.contextSize - 1)
         }
         let status = status
-        if status.phase == .failed { throw .unavailable(status.reason ?? "a machine that it needs is gone") }
-        guard status.phase == .ready else { throw .stopped }
+        switch status.phase {
+        case .ready, .recovering: break
+        case .failed, .unavailable: throw .unavailable(status.reason ?? "a machine that it needs is gone")
+        case .stopped: throw .stopped
+        }
         guard counters.reserve(limit: queueLimit) else { throw .overloaded(queued: queueLimit) }
         let id = nextID.add(1, ordering: .relaxed).newValue
         let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
@@ -112,13 +159,16 @@ final class GenerationEngine: TextEngine {
             try await Task.sleep(for: GenerationEngine.endingTime)
             roster.close()
         }
-        try? await BlockingWork.run { [thread] in thread.stop() }
+        try? await BlockingWork.run { [thread, keeper] in
+            thread.stop()
+            keeper?.stop()
+        }
         patience.cancel()
         roster.close()
     }
 
     /// Takes one token in, with both kinds of results that may be asked for.
-    private static func warmUp(_ loaded: LoadedPass) throws {
+    static func warmUp(_ loaded: LoadedPass) throws {
         let piece = BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)
         try loaded.pass.run([piece]) { _, _, _ in }
         guard loaded.reducesLogits else { return }

@@ -1,5 +1,6 @@
 import Foundation
 import Model
+import Synchronization
 import Tensor
 
 /// The part of a generation engine that computes, on the engine's thread: one step after another for all live requests.
@@ -10,6 +11,12 @@ struct GenerationWorker: EngineThreadHandler {
         case abandon(Int)
         /// A step has come through the stages, or failed on its way.
         case done(StepPipeline.Ticket)
+        /// The model is in its places: steps can be taken, from the beginning for those who were interrupted.
+        case resume(PassHandover)
+        /// Let go of the model, which is about to move, or of which something is lost.
+        case suspend(String)
+        /// There is no place for the model at present. Those who have no answer yet are told; if it lasts, all are.
+        case unavailable(String, endsAll: Bool)
     }
 
     /// A request whose prompt is tokens, and where its events go.
@@ -35,35 +42,43 @@ struct GenerationWorker: EngineThreadHandler {
         var promptDone: ContinuousClock.Instant?
     }
 
-    private let pass: ForwardPass
+    /// The model in its places; nil while there are none.
+    private var running: Running?
+    private let contextLength: Int
     private let tokenizer: any Tokenizer
     private var scheduler: Scheduler
     private var live: [Int: Live] = [:]
     private let counters: EngineCounters
     private let clock = ContinuousClock()
 
-    /// Nil where there is one station only. Steps that nothing could accompany are taken through the stages by this thread:
-    /// waking others for them would only cost time.
-    private let pipeline: StepPipeline?
-    /// Whether the last stage is far away, so that less than a row of logits should come back where that is enough.
-    private let reducesLogits: Bool
-    private let roster: NodeRoster
+    private struct Running {
+        var pass: ForwardPass
+        /// Nil where there is one station only. Steps that nothing could accompany are taken through the stages by the engine's
+        /// thread: waking others for them would only cost time.
+        var pipeline: StepPipeline?
+        /// Whether the last stage is far away, so that less than a row of logits should come back where that is enough.
+        var reducesLogits: Bool
+        var roster: NodeRoster
+    }
+
+    private let send: @Sendable (Message) -> Void
+    /// Told, with the reason, when the model was let go of, by whoever finds other places for it; nil where nobody does.
+    private let onSuspended: (@Sendable (String) -> Void)?
     /// Steps under way: whose request each slot of theirs was.
     private var underWay: [Int: [Int: Int]] = [:]
     private var idleSteps: [ForwardStep] = []
     private var stepCount = 0
 
     init(
-        _ loaded: LoadedPass, _ tokenizer: any Tokenizer, batchSize: Int, _ counters: EngineCounters,
-        send: @escaping @Sendable (Message) -> Void
+        _ tokenizer: any Tokenizer, slotCount: Int, contextLength: Int, batchSize: Int, _ counters: EngineCounters,
+        onSuspended: (@Sendable (String) -> Void)?, send: @escaping @Sendable (Message) -> Void
     ) {
-        pass = loaded.pass
         self.tokenizer = tokenizer
+        self.contextLength = contextLength
         self.counters = counters
-        reducesLogits = loaded.reducesLogits
-        roster = loaded.roster
-        pipeline = loaded.stations.count > 1 ? StepPipeline(loaded.stations) { send(.done($0)) } : nil
-        scheduler = Scheduler(slotCount: pass.slotCount, batchSize: batchSize, depth: loaded.depth)
+        self.onSuspended = onSuspended
+        self.send = send
+        scheduler = Scheduler(slotCount: slotCount, batchSize: batchSize)
     }
 
     mutating func handle(_ message: Message) {
@@ -80,47 +95,90 @@ struct GenerationWorker: EngineThreadHandler {
             drop(id)
             report()
         case .done(let ticket): finishStep(ticket)
+        case .resume(let handover): resume(handover)
+        case .suspend(let reason): if running != nil { suspend(reason) }
+        case .unavailable(let reason, let endsAll): turnAway(reason, endsAll: endsAll)
         }
     }
 
     mutating func step() -> Bool {
+        guard let running else {
+            report()
+            return false
+        }
         let now = clock.now
         for (id, reused) in scheduler.admit() {
             live[id]?.reused = reused
             live[id]?.started = now
         }
-        if pipeline != nil, underWay.count >= scheduler.stepLimit {
+        if running.pipeline != nil, underWay.count >= scheduler.stepLimit {
             report()
             return false
         }
         let pieces = scheduler.nextStep()
         report()
         if pieces.isEmpty { return false }
-        let step = idleSteps.popLast() ?? pass.makeStep()
+        let step = idleSteps.popLast() ?? running.pass.makeStep()
         do {
-            try pass.begin(step, pieces, wantsCandidates: reducesLogits && canReduce(pieces))
+            try running.pass.begin(step, pieces, wantsCandidates: running.reducesLogits && canReduce(pieces))
             stepCount += 1
             var owners: [Int: Int] = [:]
             for piece in pieces { owners[piece.slot] = scheduler.request(inSlot: piece.slot)?.id }
-            if let pipeline, !underWay.isEmpty || scheduler.hasMore {
+            if let pipeline = running.pipeline, !underWay.isEmpty || scheduler.hasMore {
                 underWay[stepCount] = owners
                 pipeline.send(StepPipeline.Ticket(step: step, number: stepCount))
                 return true
             }
-            try takeThrough(step, owners)
+            try takeThrough(step, owners, running.pass)
             idleSteps.append(step)
         } catch {
-            failAll(error)
+            fail(error)
         }
         report()
         return true
     }
 
     mutating func end() {
-        pipeline?.stop()
+        running?.pipeline?.stop()
+        running = nil
         for request in live.values { request.submission.source.fail(.stopped) }
         live = [:]
         counters.set(phase: .stopped)
+    }
+
+    // MARK: Coming and going
+
+    private mutating func resume(_ handover: PassHandover) {
+        guard let loaded = handover.take() else { return }
+        let send = send
+        running = Running(
+            pass: loaded.pass, pipeline: loaded.stations.count > 1 ? StepPipeline(loaded.stations) { send(.done($0)) } : nil,
+            reducesLogits: loaded.reducesLogits, roster: loaded.roster)
+        scheduler.spread(depth: loaded.depth)
+        counters.set(phase: .ready)
+    }
+
+    /// Keeps the requests and what was chosen for them, and nothing else.
+    private mutating func suspend(_ reason: String) {
+        running?.pipeline?.stop()
+        running = nil
+        underWay = [:]
+        idleSteps = []
+        scheduler.rewind()
+        counters.set(phase: .recovering, reason: reason)
+        report()
+        onSuspended?(reason)
+    }
+
+    private mutating func turnAway(_ reason: String, endsAll: Bool) {
+        guard running == nil else { return }
+        counters.set(phase: .unavailable, reason: reason)
+        if endsAll { return endAll(.unavailable(reason)) }
+        for (id, request) in live where request.promptDone == nil {
+            request.submission.source.fail(.unavailable(reason))
+            drop(id)
+        }
+        report()
     }
 
     // MARK: Steps
@@ -138,22 +196,23 @@ struct GenerationWorker: EngineThreadHandler {
     }
 
     /// Runs a step on this thread, choosing tokens as logits come.
-    private mutating func takeThrough(_ step: ForwardStep, _ owners: [Int: Int]) throws {
+    private mutating func takeThrough(_ step: ForwardStep, _ owners: [Int: Int], _ pass: ForwardPass) throws {
         var choices: [Choice] = []
         let wanted = step.batch.wanted
+        // Also what was chosen before a failure counts: samplers have moved on by it.
+        defer { for choice in choices { take(choice) } }
         try pass.run(step) { range in
             for (row, output) in wanted[range].enumerated() {
                 choices.append(choose(step.result(row: row), slot: output.slot, owners))
             }
         }
-        for choice in choices { take(choice) }
     }
 
     /// Takes in a step that came back from the pipeline.
     private mutating func finishStep(_ ticket: StepPipeline.Ticket) {
         // A step of before a failure: its requests have been told.
         guard let owners = underWay.removeValue(forKey: ticket.number) else { return }
-        if let failure = ticket.failure { return failAll(failure) }
+        if let failure = ticket.failure { return fail(failure) }
         var choices: [Choice] = []
         for (row, output) in ticket.step.batch.wanted.enumerated() {
             choices.append(choose(ticket.step.result(row: row), slot: output.slot, owners))
@@ -221,7 +280,7 @@ struct GenerationWorker: EngineThreadHandler {
         request.sampler.accept(token)
         var described = event ?? GeneratedToken(id: token, text: "")
         described.text = request.decoder.append(token)
-        let isFull = scheduler.choose(token, slot: slot, contextLength: pass.contextLength)
+        let isFull = scheduler.choose(token, slot: slot, contextLength: contextLength)
         if isFull { described.text += request.decoder.finish() }
         live[id] = request
         if !request.submission.source.send(.token(described)) {
@@ -248,15 +307,19 @@ struct GenerationWorker: EngineThreadHandler {
         live[id] = nil
     }
 
-    private mutating func failAll(_ error: any Error) {
+    private mutating func fail(_ error: any Error) {
         // What is with another machine cannot be reached again over a connection that is broken.
         let isLost = (error as? BackendError)?.code == .connection
+        if isLost, onSuspended != nil { return suspend("\(error)") }
         if isLost {
             counters.set(phase: .failed, reason: "\(error)")
             // What the other machines have is of no use without it.
-            roster.close()
+            running?.roster.close()
         }
-        let told: EngineError = isLost ? .unavailable("\(error)") : .failed("a step failed: \(error)")
+        endAll(isLost ? .unavailable("\(error)") : .failed("a step failed: \(error)"))
+    }
+
+    private mutating func endAll(_ told: EngineError) {
         for id in scheduler.fail() { live[id]?.submission.source.fail(told) }
         live = [:]
         underWay = [:]
@@ -297,5 +360,21 @@ struct GenerationWorker: EngineThreadHandler {
             if best.count > count { best.removeLast() }
         }
         return best
+    }
+}
+
+/// A model in its places on its way to the thread that takes steps through it.
+final class PassHandover: @unchecked Sendable {
+    // Sendable: whoever makes it keeps no other reference to the pass, and only one can take it out.
+
+    private let isTaken = Atomic(false)
+    private var loaded: LoadedPass?
+
+    init(_ loaded: LoadedPass) { self.loaded = loaded }
+
+    func take() -> LoadedPass? {
+        guard !isTaken.exchange(true, ordering: .acquiringAndReleasing) else { return nil }
+        defer { loaded = nil }
+        return loaded
     }
 }

@@ -7,11 +7,11 @@ import Tensor
 
 /// A model's file opened, its weights in place, with what is said of it in listings.
 struct LoadedModel {
-    let file: GGUFFile
-    private let outline: ModelOutline
+    let outline: ModelOutline
     private let weights: PlacedWeights
     private let options: EngineOptions
     let model: LanguageModel
+    var file: GGUFFile { outline.file }
     /// Which piece of the model is computed where, in order.
     let seats: [Seat]
     /// The machines that they are on.
@@ -31,14 +31,12 @@ struct LoadedModel {
 
     /// - Throws: `GGUFError`, `ModelError`, `BackendError`, ``HeadError``.
     init(_ options: EngineOptions, progress: @escaping Engines.Progress = { _ in }) throws {
-        let stamp = FileStamp(path: options.modelPath)
-        let file = try GGUFFile(path: options.modelPath)
         if options.head.workers.isEmpty {
-            let outline = try ModelOutline(file)
+            let outline = try ModelOutline(GGUFFile(path: options.modelPath))
             let whole = StageExtent(embeds: true, layers: 0..<outline.hyperparameters.layerCount, hasOutput: true)
             try self.init(local: [whole], outline, options)
         } else {
-            try self.init(spread: file, stamp: stamp, options, progress)
+            try self.init(spread: options, progress)
         }
     }
 
@@ -77,7 +75,6 @@ struct LoadedModel {
     init(
         _ outline: ModelOutline, _ weights: PlacedWeights, _ options: EngineOptions, _ seats: [Seat], _ roster: NodeRoster
     ) throws(ModelError) {
-        file = outline.file
         self.outline = outline
         self.weights = weights
         self.options = options
@@ -114,16 +111,20 @@ struct LoadedModel {
 
     /// Sets the caches aside.
     ///
+    /// - Parameter onFailure: called for the worker that could not, before what it did is thrown.
     /// - Throws: `BackendError`.
-    func pass(slotCount: Int, contextLength: Int) throws -> LoadedPass {
+    func pass(
+        slotCount: Int, contextLength: Int, onFailure: (ServerConnection, any Error) -> Void = { _, _ in }
+    ) throws -> LoadedPass {
         var stages: [ForwardStage] = []
         var stations: [[ForwardStage]] = []
         for seat in seats {
-            let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
-            if let remote = seat.backend as? RPCBackend {
-                try remote.reserve(computeByteCount: seat.computeByteCount)
-                // What the server wants to have set aside beyond that shows now, not in the middle of an answer.
-                try stage.prepareLargest(options.stepBounds(slotCount: slotCount, contextLength: contextLength))
+            let stage: ForwardStage
+            do {
+                stage = try self.stage(seat, slotCount: slotCount, contextLength: contextLength)
+            } catch {
+                if let remote = seat.backend as? RPCBackend { onFailure(remote.connection, error) }
+                throw error
             }
             // Looking up embeddings is not worth a thread of its own.
             if let last = stations.last, last.allSatisfy(\.extent.isEmbedding) {
@@ -142,6 +143,16 @@ struct LoadedModel {
         return LoadedPass(pass: pass, stations: stations, depth: depth, reducesLogits: reduces, roster: roster)
     }
 
+    private func stage(_ seat: Seat, slotCount: Int, contextLength: Int) throws -> ForwardStage {
+        let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
+        if let remote = seat.backend as? RPCBackend {
+            try remote.reserve(computeByteCount: seat.computeByteCount)
+            // What the server wants to have set aside beyond that shows now, not in the middle of an answer.
+            try stage.prepareLargest(options.stepBounds(slotCount: slotCount, contextLength: contextLength))
+        }
+        return stage
+    }
+
     /// Tokens per slot.
     func contextSize(_ options: EngineOptions) -> Int { LoadedModel.contextSize(options, model.hyperparameters) }
 
@@ -149,27 +160,6 @@ struct LoadedModel {
         let trained = h.trainedContext
         guard let asked = options.contextSize else { return min(trained, LoadedModel.defaultContextLimit) }
         return max(1, asked)
-    }
-
-    func card(_ options: EngineOptions, contextSize: Int, slotCount: Int, hasChatTemplate: Bool) -> ModelCard {
-        let h = model.hyperparameters
-        let fileName = URL(fileURLWithPath: options.modelPath).deletingPathExtension().lastPathComponent
-        let parameters = file.tensors.reduce(0) { $0 + $1.shape.elementCount }
-        var name: String?
-        if case .string(let text) = file.metadata["general.name"] { name = text.string }
-        return ModelCard(
-            id: options.alias ?? fileName, architecture: h.architecture, name: name,
-            created: Int(Date().timeIntervalSince1970), contextSize: contextSize, trainingContextSize: h.trainedContext,
-            vocabularySize: h.vocabularySize, embeddingLength: h.embeddingLength, parameterCount: parameters,
-            byteCount: file.tensors.reduce(0) { $0 + $1.byteCount }, slotCount: slotCount,
-            typeDescription: "\(h.architecture) \(sizeName(parameters)) \(FileType.name(of: file))",
-            hasChatTemplate: hasChatTemplate)
-    }
-
-    /// `270M`, `7B`: parameters as people say them.
-    private func sizeName(_ parameters: Int) -> String {
-        let (value, unit) = parameters >= 1_000_000_000 ? (Double(parameters) / 1e9, "B") : (Double(parameters) / 1e6, "M")
-        return String(format: value < 10 && unit == "B" ? "%.1f%@" : "%.0f%@", value, unit)
     }
 }
 

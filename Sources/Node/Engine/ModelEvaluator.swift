@@ -26,8 +26,7 @@ final class ModelEvaluator: Evaluator {
         options.wantsAllResults = true
         let loaded = try LoadedModel(options, progress: progress)
         self.options = options
-        let contextSize = loaded.contextSize(options)
-        card = loaded.card(options, contextSize: contextSize, slotCount: options.slotCount, hasChatTemplate: false)
+        card = ModelCard(options, loaded.outline, hasChatTemplate: false)
         conditions = BenchmarkConditions(cpu: DeviceDescription.current().processor, backend: loaded.backendName)
         state = State(loaded: loaded, pass: nil, threads: options.threads ?? DeviceDescription.availableCoreCount())
         progress(LoadProgress(stage: "ready", fraction: 1))

@@ -52,9 +52,9 @@ package struct Scheduler {
     /// Prompt tokens in a step while others generate, at most: what they wait for is one such step.
     package let interleavedPromptSize: Int
     /// Prompt tokens in a step in which nobody generates, at most.
-    package let promptSize: Int
+    package private(set) var promptSize: Int
     /// Steps that are under way at once: those who generate are spread over so many.
-    package let depth: Int
+    package private(set) var depth: Int
     private var steps = 0
 
     /// - Parameter depth: a prompt that goes through several stages goes in smaller pieces, so that all of them are busy.
@@ -64,6 +64,12 @@ package struct Scheduler {
         interleavedPromptSize = max(1, min(batchSize, 128))
         self.depth = max(1, depth)
         promptSize = Scheduler.promptSize(batchSize: self.batchSize, depth: self.depth)
+    }
+
+    /// Has so many steps under way at once from now on.
+    package mutating func spread(depth: Int) {
+        self.depth = max(1, depth)
+        promptSize = Scheduler.promptSize(batchSize: batchSize, depth: self.depth)
     }
 
     /// Tokens of one piece of a prompt that goes through `depth` machines, at most.

@@ -100,6 +100,10 @@ public struct ModelCard: Hashable, Sendable {
 public struct EngineStatus: Hashable, Sendable {
     public enum Phase: String, Hashable, Sendable {
         case ready
+        /// Requests are taken and wait: something of the model was lost or moves, and is being put in its place.
+        case recovering
+        /// There is no place for the model at present; it goes on when there is.
+        case unavailable
         /// Shut down, or being so.
         case stopped
         /// A step failed in a way that later ones would too.

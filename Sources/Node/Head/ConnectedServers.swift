@@ -20,17 +20,7 @@ struct ConnectedServers: Sendable {
     ///
     /// - Throws: ``HeadError`` that names every server that cannot be used, and why.
     static func connect(_ names: [String], _ options: HeadOptions) throws(HeadError) -> ConnectedServers {
-        var endpoints: [Endpoint] = []
-        for name in names {
-            let endpoint: Endpoint
-            do throws(EndpointError) {
-                endpoint = try Endpoint(parsing: name)
-            } catch {
-                throw .workers(["\(error)"])
-            }
-            if endpoints.contains(endpoint) { throw .workers(["\(endpoint) is named twice"]) }
-            endpoints.append(endpoint)
-        }
+        let endpoints = try endpoints(names)
         let limits = options.clientLimits
         let outcomes = Parallel.map(endpoints) { endpoint in
             Result { () throws(BackendError) in try Server(endpoint, limits) }
@@ -47,6 +37,22 @@ struct ConnectedServers: Sendable {
         return ConnectedServers(servers: servers)
     }
 
+    /// The endpoints of a list, none of them twice.
+    static func endpoints(_ names: [String]) throws(HeadError) -> [Endpoint] {
+        var endpoints: [Endpoint] = []
+        for name in names {
+            let endpoint: Endpoint
+            do throws(EndpointError) {
+                endpoint = try Endpoint(parsing: name)
+            } catch {
+                throw .workers(["\(error)"])
+            }
+            if endpoints.contains(endpoint) { throw .workers(["\(endpoint) is named twice"]) }
+            endpoints.append(endpoint)
+        }
+        return endpoints
+    }
+
     func close() {
         for server in servers { server.connection.close() }
     }
@@ -57,14 +63,24 @@ extension ConnectedServers.Server {
         connection = try ServerConnection.connect(to: endpoint, limits: limits)
         roundTrip = try connection.measureRoundTrip()
         memory = []
-        let begin = ContinuousClock.now
+        memory = try askMemory()
+    }
+
+    /// What its devices have at this moment.
+    func askMemory() throws(BackendError) -> [DeviceMemory] {
+        var memory: [DeviceMemory] = []
+        let limit = connection.limits.answer
+        var begin: ContinuousClock.Instant?
         for device in connection.devices {
             memory.append(try device.memory())
-            // Many devices whose every answer comes just in time would take minutes.
-            guard ContinuousClock.now - begin < .seconds(limits.answer) else {
-                throw BackendError(.connection, "\(endpoint): saying how much memory it has takes longer than \(limits.answer) s")
+            // Many devices whose every answer comes just in time would take minutes; the first may have waited for others' steps.
+            let start = begin ?? .now
+            begin = start
+            guard ContinuousClock.now - start < .seconds(limit) else {
+                throw BackendError(.connection, "\(connection.endpoint): saying how much memory it has takes longer than \(limit) s")
             }
         }
+        return memory
     }
 
     /// `10.0.0.7:50052`, or `10.0.0.7:50052 device 1` where there are several.
@@ -74,6 +90,12 @@ extension ConnectedServers.Server {
 }
 
 extension HeadOptions {
+    /// Where losing a worker costs a pause and no more, so that one which does not answer is better given up soon.
+    var watchfulLimits: ClientLimits {
+        let seconds = Double(timeout)
+        return ClientLimits(connect: min(3, seconds), answer: min(5, seconds), step: seconds, foresees: true)
+    }
+
     var clientLimits: ClientLimits {
         let seconds = Double(timeout)
         return ClientLimits(connect: min(5, seconds), answer: min(10, seconds), step: seconds)
@@ -86,6 +108,8 @@ public enum HeadError: Error, Hashable, CustomStringConvertible {
     case workers([String])
     /// The model does not fit, or not as it was to be split.
     case placement(String)
+    /// There is not enough memory at present.
+    case noRoom(String)
 
     public var description: String {
         switch self {
@@ -93,7 +117,7 @@ public enum HeadError: Error, Hashable, CustomStringConvertible {
             complaints.count == 1
                 ? complaints[0]
                 : "\(complaints.count) workers cannot be used:\n" + complaints.map { "  " + $0 }.joined(separator: "\n")
-        case .placement(let message): message
+        case .placement(let message), .noRoom(let message): message
         }
     }
 }

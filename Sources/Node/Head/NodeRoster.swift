@@ -41,6 +41,11 @@ struct NodeRoster: Sendable {
     /// Why a machine that has a part of the model cannot be reached, if there is such.
     var loss: String? { nodes.lazy.compactMap { $0.isUsed ? $0.loss : nil }.first }
 
+    /// Why a connection was given up from this side, if one was.
+    var closure: String? {
+        nodes.lazy.compactMap { node in node.isUsed ? node.connection?.failure.map { _ in "\(node.address) was given up" } : nil }.first
+    }
+
     /// Ends all connections: what waits for an answer fails, and the workers have their memory back.
     func close() {
         for node in nodes { node.connection?.close() }

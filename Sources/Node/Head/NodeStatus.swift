@@ -6,6 +6,12 @@ public struct NodeStatus: Hashable, Sendable {
         case unused
         /// Its connection is broken.
         case failed
+        /// It cannot be reached, or not used; it is tried again and again.
+        case absent
+        /// It is about to stop: it keeps what it has until that is elsewhere.
+        case leaving
+        /// It was emptied by command.
+        case drained
     }
 
     /// Something at the machine that computes.

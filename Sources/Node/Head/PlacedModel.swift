@@ -7,7 +7,7 @@ internal import Tensor
 /// A model, the machines for it, and which gets what: everything that is decided before a byte is moved.
 struct PlacedModel {
     let outline: ModelOutline
-    let servers: ConnectedServers
+    private(set) var servers: ConnectedServers
     let placement: Placement
     /// Where each of the placement's devices is: a server's, by both their numbers; nil for this machine.
     let sources: [(server: Int, device: Int)?]
@@ -16,8 +16,19 @@ struct PlacedModel {
     ///
     /// - Throws: ``HeadError``, `ModelError`.
     init(_ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int) throws {
+        try self.init(
+            outline, options, on: ConnectedServers.connect(options.head.workers, options.head), split: options.head.split,
+            slotCount: slotCount, contextSize: contextSize)
+    }
+
+    /// Places the model by what the workers said.
+    ///
+    /// - Throws: ``HeadError``, `ModelError`.
+    init(
+        _ outline: ModelOutline, _ options: EngineOptions, on servers: ConnectedServers, split: [Double]?, slotCount: Int, contextSize: Int
+    ) throws {
         self.outline = outline
-        servers = try ConnectedServers.connect(options.head.workers, options.head)
+        self.servers = servers
         var sources: [(server: Int, device: Int)?] = []
         var devices: [DeviceSupply] = []
         for (number, server) in servers.servers.enumerated() {
@@ -41,8 +52,9 @@ struct PlacedModel {
         let demand = try PlacedModel.demand(
             outline, options, slotCount: slotCount, contextSize: contextSize, alignment: max(128, alignment))
         do throws(PlacementError) {
-            placement = try Placement(demand, on: devices, split: options.head.split)
+            placement = try Placement(demand, on: devices, split: split)
         } catch {
+            if error.isShortage { throw HeadError.noRoom("\(error)") }
             throw HeadError.placement("\(error)")
         }
     }
@@ -76,6 +88,9 @@ struct PlacedModel {
     private static func inputByteCount(_ h: Hyperparameters, contextSize: Int) -> Int {
         contextSize * 2 * Set(h.isSliding).count + 4 + 8
     }
+
+    /// Notes that a server's connection was lost and made again.
+    mutating func replace(_ number: Int, with connection: ServerConnection) { servers.servers[number].connection = connection }
 
     /// The machines with what each is to have. Seats are numbered from `firstSeat` on.
     func roster(firstSeat: Int) -> NodeRoster {

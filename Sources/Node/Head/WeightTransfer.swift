@@ -7,10 +7,12 @@ internal import Tensor
 
 /// Brings a model's weights to the servers that are to have them: to all at the same time, telling how far it is.
 struct WeightTransfer {
-    /// What one stage of a server takes.
+    /// What one device of a server takes.
     struct Consignment: Sendable {
         var device: Int
         var tensors: [TensorUpload]
+        /// At which of them another buffer begins.
+        var apart: Set<Int> = []
     }
 
     /// What came of a server: its connection, which is a new one if the first was lost on the way, and where things are.
@@ -24,45 +26,40 @@ struct WeightTransfer {
     static let attempts = 3
 
     private let progress: Progress
+    private let isPatient: Bool
 
-    init(_ report: @escaping Engines.Progress, from start: Double, to end: Double) {
+    /// - Parameter isPatient: connect again to a server that is lost, and once one is lost for good, end all others' transfers too;
+    ///   else each has one attempt, whatever becomes of the others.
+    init(_ report: @escaping Engines.Progress, from start: Double, to end: Double, isPatient: Bool) {
         progress = Progress(report, start, end)
+        self.isPatient = isPatient
     }
 
     /// - Parameter servers: each with what it is to get, all of them different.
-    /// - Throws: ``HeadError`` that names every server which could not be served.
-    func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) throws(HeadError) -> [Delivery] {
-        let progress = progress
+    /// - Returns: what came of each, in their order; nil where it was ended because another failed.
+    func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) -> [Result<Delivery, BackendError>?] {
+        let (progress, isPatient) = (progress, isPatient)
         progress.begin(servers.map { $0.consignments.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.content.bytes.count } } })
         let connections = ConnectionList(servers.map(\.connection))
         let numbered = servers.enumerated().map {
             (number: $0.offset, connection: $0.element.connection, consignments: $0.element.consignments)
         }
-        let outcomes = Parallel.map(numbered) { server -> Result<Delivery, BackendError>? in
+        return Parallel.map(numbered) { server -> Result<Delivery, BackendError>? in
             let outcome = Result { () throws(BackendError) in
-                try WeightTransfer.deliver(server.consignments, over: server.connection, connections, server.number) {
+                try WeightTransfer.deliver(
+                    server.consignments, over: server.connection, connections, server.number, attempts: isPatient ? WeightTransfer.attempts : 1
+                ) {
                     progress.tell(server.number, done: $0, sent: $1)
                 }
             }
             // What else is under way is in vain, and its end no news.
-            if case .failure = outcome, !connections.closeAll() { return nil }
+            if case .failure = outcome, isPatient, !connections.closeAll() { return nil }
             return outcome
         }
-        var deliveries: [Delivery] = []
-        var complaints: [String] = []
-        for outcome in outcomes {
-            switch outcome {
-            case .success(let delivery): deliveries.append(delivery)
-            case .failure(let error): complaints.append("\(error)")
-            case nil: break
-            }
-        }
-        if deliveries.count < servers.count { throw .workers(complaints) }
-        return deliveries
     }
 
     private static func deliver(
-        _ consignments: [Consignment], over first: ServerConnection, _ connections: ConnectionList, _ number: Int,
+        _ consignments: [Consignment], over first: ServerConnection, _ connections: ConnectionList, _ number: Int, attempts: Int,
         progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
     ) throws(BackendError) -> Delivery {
         var connection = first
@@ -75,7 +72,7 @@ struct WeightTransfer {
                     let base = before
                     let last = Mutex(base)
                     places.append(
-                        try connection.devices[consignment.device].load(consignment.tensors) { part in
+                        try connection.devices[consignment.device].load(consignment.tensors, apart: consignment.apart) { part in
                             let sum = (done: base.done + part.done, sent: base.sent + part.sent)
                             last.withLock { $0 = sum }
                             progress(sum.done, sum.sent)

@@ -36,6 +36,14 @@ public enum PlacementError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// Whether it could be placed if there were more memory.
+    var isShortage: Bool {
+        switch self {
+        case .noDevices, .shareDoesNotFit, .doesNotFit: true
+        case .unbelievable, .splitCount, .splitShares: false
+        }
+    }
+
     static func list(_ names: [String]) -> String {
         let shown = names.prefix(8).joined(separator: ", ")
         return names.count > 8 ? "\(shown) and \(names.count - 8) more" : shown

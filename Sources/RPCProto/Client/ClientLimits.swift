@@ -6,10 +6,24 @@ public struct ClientLimits: Hashable, Sendable {
     public var answer = 10.0
     /// For the answer to a step, and for progress of what is large: it begins anew with every 64 KiB that moved.
     public var step = 120.0
+    /// Whether a step's answer is given up as soon as it takes far longer than steps of its size have taken
+    /// (``StepForecast``), and a transfer after ``silence``; ``step`` is the most then.
+    public var foresees = false
+    /// For progress of a transfer, where limits are foreseen.
+    public var silence = 6.0
 
-    public init(connect: Double = 5, answer: Double = 10, step: Double = 120) {
+    public init(connect: Double = 5, answer: Double = 10, step: Double = 120, foresees: Bool = false) {
         self.connect = connect
         self.answer = answer
         self.step = step
+        self.foresees = foresees
     }
+
+    /// For progress of a transfer, or for an answer to which the server first has to go through so many bytes.
+    func transfer(of byteCount: Int = 0) -> Double {
+        foresees ? min(step, silence + Double(byteCount) / ClientLimits.slowestMemory) : step
+    }
+
+    /// Bytes a second at which the slowest of servers reads a cache from its disk, or zeroes memory.
+    private static let slowestMemory = 30e6
 }

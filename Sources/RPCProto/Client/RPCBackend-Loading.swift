@@ -12,15 +12,17 @@ extension RPCBackend {
     /// Where a hash is given and the content is large enough, the server is asked for it first; what it has in its cache is
     /// not sent.
     ///
-    /// - Parameter progress: called on this thread, some ten times a second and at the end. It must not ask the server
-    ///   anything, which is in the middle of a message; to break off, it can close the connection.
+    /// - Parameters:
+    ///   - apart: at which of the tensors another buffer begins, so that what is before can be freed without what is behind.
+    ///   - progress: called on this thread, some ten times a second and at the end. It must not ask the server
+    ///     anything, which is in the middle of a message; to break off, it can close the connection.
     /// - Returns: where each tensor is, in their order.
     /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`.
     public func load(
-        _ tensors: [TensorUpload], progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
+        _ tensors: [TensorUpload], apart: Set<Int> = [], progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
     ) throws(BackendError) -> [LoadedTensor] {
         let records = try tensors.map { tensor throws(BackendError) in try RPCBackend.record(of: tensor) }
-        let places = try layOut(records, tensors)
+        let places = try layOut(records, tensors, apart)
         var placed: [(record: TensorRecord, upload: TensorUpload)] = []
         for index in tensors.indices {
             var record = records[index]
@@ -36,7 +38,7 @@ extension RPCBackend {
             try send(upload.content.bytes, record, isCacheable: isAsked, &report)
         }
         // What was sent is there only when the server has come to a question behind it.
-        try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+        try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
             pipeline.ask(.getAlignment(device: state.number))
             try pipeline.flush()
             _ = try pipeline.number(answering: .getAlignment)
@@ -60,7 +62,7 @@ extension RPCBackend {
     // MARK: Places
 
     private func layOut(
-        _ records: [TensorRecord], _ tensors: [TensorUpload]
+        _ records: [TensorRecord], _ tensors: [TensorUpload], _ apart: Set<Int>
     ) throws(BackendError) -> [(buffer: RPCBuffer, byteOffset: Int)] {
         let sizes = try allocationSizes(records, tensors)
         var offsets: [(buffer: Int, offset: Int)] = []
@@ -72,7 +74,7 @@ extension RPCBackend {
             }
             // Sizes are those of memory that exists, or checked where the server says them.
             let start = ((ends.last ?? 0) + alignment - 1) / alignment * alignment
-            if ends.isEmpty || size > state.largestBuffer - min(start, state.largestBuffer) {
+            if ends.isEmpty || apart.contains(index) || size > state.largestBuffer - min(start, state.largestBuffer) {
                 offsets.append((ends.count, 0))
                 ends.append(size)
             } else {
@@ -111,7 +113,7 @@ extension RPCBackend {
     private func initialize(_ records: [TensorRecord]) throws(BackendError) {
         let padded = records.filter(\.mayBePadded)
         for start in stride(from: 0, to: padded.count, by: RPCBackend.window) {
-            try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+            try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
                 for record in padded[start..<min(padded.count, start + RPCBackend.window)] { pipeline.ask(.initTensor(record)) }
             }
         }
@@ -137,7 +139,8 @@ extension RPCBackend {
         for start in stride(from: 0, to: asked.count, by: RPCBackend.window) {
             let part = asked[start..<min(asked.count, start + RPCBackend.window)]
             var seen = report
-            let found: [Bool] = try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+            let largest = part.map(\.upload.content.bytes.count).max() ?? 0
+            let found: [Bool] = try connection.exchange(within: connection.limits.transfer(of: largest)) { pipeline throws(BackendError) in
                 for (record, _, hash) in part { pipeline.ask(.setTensorHash(record, offset: 0, hash: hash)) }
                 try pipeline.flush()
                 var found: [Bool] = []
@@ -146,7 +149,7 @@ extension RPCBackend {
                         throw pipeline.failure(.setTensorHash, "the answer is neither yes nor no")
                     }
                     // Each may have taken the server as long as it takes to read it.
-                    pipeline.renew()
+                    pipeline.renew(forTransferOf: largest)
                     found.append(isThere)
                     if isThere { seen.add(done: upload.content.bytes.count, sent: 0) }
                 }
@@ -163,7 +166,7 @@ extension RPCBackend {
     ) throws(BackendError) {
         if content.isEmpty { return }
         var seen = report
-        try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+        try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
             pipeline.ask(.setTensor(record, isCacheable: isCacheable, offset: 0), tailByteCount: content.count)
             for start in stride(from: 0, to: content.count, by: RPCBackend.sliceByteCount) {
                 let slice = UnsafeRawBufferPointer(rebasing: content[start..<min(content.count, start + RPCBackend.sliceByteCount)])

@@ -30,6 +30,11 @@ public final class RPCBackend: Backend {
         }
     }
 
+    /// Bytes of the memory that steps use in turn; whatever is prepared next takes it over.
+    package func computeByteCount() throws(BackendError) -> Int {
+        try connection.exchange(within: connection.limits.answer) { _ throws(BackendError) in state.computeByteCount }
+    }
+
     /// Closes the connection, which is what stops a server's computation, if anything does; for all of its devices.
     public func cancel() {
         connection.breakOff(BackendError(.cancelled, "\(connection.endpoint): the connection was closed to stop what it computed"))
@@ -43,7 +48,7 @@ public final class RPCBackend: Backend {
 
     private func memory(of byteCount: Int, zeroed: Bool) throws(BackendError) -> RemoteDevice.Memory {
         // Servers that confirm the zeroing have done it by then, which takes its time for what is large.
-        try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+        try connection.exchange(within: connection.limits.transfer(of: byteCount)) { pipeline throws(BackendError) in
             try state.allocate(byteCount, zeroed: zeroed, pipeline)
         }
     }
@@ -83,7 +88,7 @@ public final class RPCBackend: Backend {
         for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
             let part = UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + pieceByteCount)])
             let record = TensorRecord(bytes: part.count, buffer: buffer.handle, address: buffer.base &+ UInt64(byteOffset + start))
-            try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+            try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
                 pipeline.ask(.setTensor(record, isCacheable: false, offset: 0), tailByteCount: part.count)
                 pipeline.add(part)
                 try pipeline.flush()
@@ -97,7 +102,7 @@ public final class RPCBackend: Backend {
         for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
             let part = UnsafeMutableRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + pieceByteCount)])
             let record = TensorRecord(bytes: part.count, buffer: source.handle, address: source.base &+ UInt64(byteOffset + start))
-            try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+            try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
                 pipeline.ask(.getTensor(record, offset: 0, byteCount: UInt64(part.count)))
                 try pipeline.flush()
                 try pipeline.beginAnswer(to: .getTensor, byteCount: part.count)
@@ -120,7 +125,10 @@ public final class RPCBackend: Backend {
         guard let plan = step.plan as? RPCPlan, plan.device === state else {
             throw BackendError(.invalidArgument, "the plan belongs to another backend")
         }
-        try connection.exchange(within: connection.limits.step) { pipeline throws(BackendError) in
+        let limits = connection.limits
+        try connection.exchange(within: limits.step) { pipeline throws(BackendError) in
+            let start = MonotonicClock.nanoseconds()
+            if limits.foresees { pipeline.allow(min(limits.step, state.forecast.limit(work: plan.work))) }
             if plan.computeByteCount > 0 {
                 plan.settle(in: try state.computeMemory(atLeast: plan.computeByteCount, pipeline))
             }
@@ -137,6 +145,7 @@ public final class RPCBackend: Backend {
                 try pipeline.beginAnswer(to: .getTensor, byteCount: 1)
                 try pipeline.skip(1, of: .getTensor)
             }
+            state.forecast.note(work: plan.work, seconds: Double(MonotonicClock.nanoseconds() &- start) / 1e9)
         }
     }
 }

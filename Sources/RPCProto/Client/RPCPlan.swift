@@ -9,6 +9,8 @@ final class RPCPlan: Plan, @unchecked Sendable {
     /// Distinguishes plans of a connection.
     let serial: UInt64
     let hasNodes: Bool
+    /// Multiplications in one run.
+    let work: Double
     /// GRAPH_COMPUTE, whole.
     let message: MemoryBlock
     /// GRAPH_RECOMPUTE with the graph's number.
@@ -47,6 +49,7 @@ final class RPCPlan: Plan, @unchecked Sendable {
         let device = backend.state
         self.device = device
         hasNodes = !graph.nodes.isEmpty
+        work = graph.work
         hasGraphNumbers = backend.connection.dialect.hasGraphNumbers
         let (bytes, open) = try writer.request(device: device.number)
         message = MemoryBlock(bytes)

@@ -24,6 +24,8 @@ final class RemoteDevice: @unchecked Sendable {
     /// Where the plans' own tensors lie: all share it, since one plan runs at a time.
     private var compute: (memory: Memory, generation: UInt64)?
     private var generations: UInt64 = 0
+    /// What steps take.
+    var forecast = StepForecast()
     private var kept = KeptGraphs()
     private var allocationSizes: [AllocationQuestion: Int] = [:]
 
@@ -78,6 +80,9 @@ final class RemoteDevice: @unchecked Sendable {
         compute = (memory, generations)
         return (memory, generations)
     }
+
+    /// Bytes of the compute memory, which the next plans take over.
+    var computeByteCount: Int { compute?.memory.byteCount ?? 0 }
 
     // MARK: Graphs
 

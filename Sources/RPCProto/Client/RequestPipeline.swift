@@ -49,7 +49,7 @@ final class RequestPipeline: @unchecked Sendable {
 
     /// - Parameter seconds: for all of it, or as long as the server is still busy with what was asked before.
     func begin(within seconds: Double) {
-        stream.begin(within: owesWork ? max(seconds, limits.step) : seconds)
+        stream.begin(within: owesWork ? max(seconds, limits.transfer()) : seconds)
         own.removeAll(keepingCapacity: true)
         segments.removeAll(keepingCapacity: true)
         awaited.removeAll(keepingCapacity: true)
@@ -57,8 +57,11 @@ final class RequestPipeline: @unchecked Sendable {
         if !owesWork { lastWork = nil }
     }
 
+    /// Gives the exchange so many seconds from now on.
+    func allow(_ seconds: Double) { stream.begin(within: seconds) }
+
     /// Gives the exchange its time anew, after an answer that may have taken long.
-    func renew() { stream.begin(within: limits.step) }
+    func renew(forTransferOf byteCount: Int = 0) { stream.begin(within: limits.transfer(of: byteCount)) }
 
     /// Sends what is left and takes what is only to be confirmed.
     func finish() throws(BackendError) {
@@ -259,7 +262,7 @@ final class RequestPipeline: @unchecked Sendable {
         case .closed: return self.failure(command, "the server closed the connection instead of \(what)\(behind)")
         case .silent(let seconds):
             wasSilent = true
-            return self.failure(command, "the server made no progress in \(seconds) s of \(what)\(behind)")
+            return self.failure(command, "the server made no progress in \((seconds * 10).rounded() / 10) s of \(what)\(behind)")
         case .failed(let message): return self.failure(command, "the connection broke: \(message)\(behind)")
         }
     }

@@ -16,8 +16,13 @@ struct HealthRoute: Sendable {
             return APIError(.serviceUnavailable, .unavailable, "The model does not work any more\(reason).", code: "failed")
                 .response(from: request, context: context)
         }
+        if status.phase == .unavailable {
+            return APIError(EngineError.unavailable(status.reason ?? "there is no room for it")).response(from: request, context: context)
+        }
+        let isWhole = engine.nodes.allSatisfy { $0.state != .absent && $0.state != .failed }
         return Response(json: [
             "status": "ok",
+            "state": status.phase == .recovering ? "recovering" : isWhole ? "ready" : "degraded",
             "slots_idle": .integer(status.slotCount - status.slotsBusy),
             "slots_processing": .integer(status.slotsBusy),
             "queued": .integer(status.queued),

@@ -11,10 +11,16 @@ public enum Serving {
     ) async throws {
         let log = LogFormat.text.logger(level: logLevel)
 
+        let feed = EventFeed { log.log(level: $0.level, "\($0.line)") }
         let report = ProgressReport(loading: engineOptions.modelPath, isQuiet: isQuiet)
         let engine: any TextEngine
         do {
-            engine = try await Engines.text(engineOptions) { report.show($0) }
+            if engineOptions.head.workers.isEmpty {
+                engine = try await Engines.text(engineOptions) { report.show($0) }
+            } else {
+                let pool = try NodePool(engineOptions.head, events: feed)
+                engine = try await Engines.text(engineOptions, over: pool, user: 0) { report.show($0) }
+            }
         } catch {
             report.abort()
             throw error

@@ -1,0 +1,288 @@
+internal import Foundation
+internal import Model
+internal import RPCProto
+internal import Synchronization
+internal import Tensor
+
+/// Keeps a model that is spread over machines running: finds new places for it when one is lost, uses those that come,
+/// empties those that are about to go.
+///
+/// It does so on a thread of its own, with the engine's thread only letting go of the model and taking it up again.
+final class ModelKeeper: Sendable {
+    /// What the keeper has the engine do.
+    struct Engine: Sendable {
+        var resume: @Sendable (PassHandover) -> Void
+        var suspend: @Sendable (_ reason: String) -> Void
+        var turnAway: @Sendable (_ reason: String, _ endsAll: Bool) -> Void
+        /// Whether requests are being worked on.
+        var isBusy: @Sendable () -> Bool
+    }
+
+    private struct State {
+        var roster = NodeRoster(nodes: [])
+        /// Why the engine has let go of the model, when it has.
+        var suspension: String?
+        var isStopped = false
+    }
+
+    let name: String
+    private let user: Int
+    private let pool: NodePool
+    private let state = Mutex(State())
+    private let wakeUp = DispatchSemaphore(value: 0)
+    private let ended = DispatchSemaphore(value: 0)
+
+    init(name: String, user: Int, pool: NodePool) {
+        self.name = name
+        self.user = user
+        self.pool = pool
+        pool.observe(as: user) { [weak self] in self?.wake() }
+    }
+
+    deinit { pool.forget(user) }
+
+    // MARK: For any thread
+
+    /// All machines that could have something of the model, with what each has.
+    var nodes: [NodeStatus] {
+        let roster = state.withLock { $0.roster }
+        let used = Dictionary(roster.statuses.map { ($0.address, $0) }, uniquingKeysWith: { first, _ in first })
+        var nodes = pool.entries.map { entry -> NodeStatus in
+            let status = entry.status
+            guard status.state != .absent, var own = used[status.address], own.state != .unused else { return status }
+            if status.state == .leaving || status.state == .drained { own.state = .leaving }
+            return own
+        }
+        if let local = used[NodeRoster.localAddress] { nodes.append(local) }
+        return nodes
+    }
+
+    /// To be called when the engine has let go of the model.
+    func suspended(_ reason: String) {
+        state.withLock { $0.suspension = reason }
+        wake()
+    }
+
+    /// Returns when the thread has ended and has let go of all that is on workers.
+    func stop() {
+        state.withLock { $0.isStopped = true }
+        wake()
+        ended.wait()
+        ended.signal()
+        pool.forget(user)
+    }
+
+    private func wake() { wakeUp.signal() }
+    private var isStopped: Bool { state.withLock { $0.isStopped } }
+
+    // MARK: Running
+
+    /// Starts the thread.
+    ///
+    /// - Parameter first: what ``Work/findPlaces(_:)`` found; nil if it found no room.
+    func start(_ work: Work, _ engine: Engine) {
+        // Handed over whole.
+        nonisolated(unsafe) let work = work
+        let thread = Thread { [self] in
+            run(work, engine)
+            work.spread.forgetAll()
+            state.withLock { $0.roster = NodeRoster(nodes: []) }
+            ended.signal()
+        }
+        thread.name = "swiftlet keeper"
+        thread.stackSize = 8 << 20
+        thread.start()
+    }
+
+    /// What the keeper's thread alone has.
+    final class Work {
+        let spread: SpreadModel
+        /// Where the model is; nil while it is nowhere.
+        var placed: PlacedModel?
+        /// The pool's version that the places were found by.
+        var version = 0
+        /// When the model was last in its places.
+        var outage: ContinuousClock.Instant?
+
+        init(_ spread: SpreadModel) { self.spread = spread }
+    }
+
+    private static let period = Duration.milliseconds(250)
+    /// Between two attempts to find places, where the first found none.
+    private static let retryTime = Duration.seconds(2)
+    /// For so long requests under way wait for a place to be found.
+    private static let patience = Duration.seconds(60)
+    /// For so long a model is not moved for gain while requests are under way.
+    private static let quietTime = Duration.seconds(3)
+
+    private func run(_ work: Work, _ engine: Engine) {
+        var nextAttempt = ContinuousClock.now
+        // An engine that begins without a place has been told so.
+        if work.placed == nil {
+            work.outage = .now
+            suspended("it has no place yet")
+        }
+        while true {
+            _ = wakeUp.wait(timeout: .now() + ModelKeeper.period / .seconds(1))
+            if isStopped { return }
+            guard let reason = state.withLock({ $0.suspension }) else {
+                look(work, engine)
+                continue
+            }
+            if work.placed != nil {
+                work.placed = nil
+                work.outage = .now
+                pool.events.tell(NodeEvent(.recovering, model: name, reason))
+                nextAttempt = .now
+            }
+            if ContinuousClock.now < nextAttempt, pool.version == work.version { continue }
+            recover(work, engine)
+            nextAttempt = .now + ModelKeeper.retryTime
+        }
+    }
+
+    /// Finds places and has the engine go on; or tells it that there are none.
+    private func recover(_ work: Work, _ engine: Engine) {
+        while !isStopped {
+            do {
+                let pass = try findPlaces(work)
+                state.withLock { $0.suspension = nil }
+                engine.resume(PassHandover(pass))
+                let seconds = work.outage.map { ($0.duration(to: .now) / .seconds(1)) } ?? 0
+                let places = NodeStatus.summary(nodes) ?? "this machine"
+                pool.events.tell(NodeEvent(.placed, model: name, "is on \(places), after \(String(format: "%.1f", seconds)) s"))
+                work.outage = nil
+                return
+            } catch let error as BackendError where error.code == .connection {
+                // Another one was lost meanwhile: on with the rest.
+                Thread.sleep(forTimeInterval: 0.05)
+            } catch HeadError.workers {
+                Thread.sleep(forTimeInterval: 0.05)
+            } catch {
+                let isLong = work.outage.map { $0.duration(to: .now) > ModelKeeper.patience } ?? false
+                engine.turnAway("\(error)", isLong)
+                pool.events.tell(NodeEvent(.unavailable, model: name, "\(error)"))
+                return
+            }
+        }
+    }
+
+    /// Places the model on the workers that are there, brings what is missing, and makes it ready to take steps.
+    ///
+    /// - Throws: ``HeadError/noRoom(_:)`` where it fits nowhere; `BackendError` and ``HeadError/workers(_:)`` for a worker that was
+    ///   lost, or could not do what was asked, which the pool knows then.
+    func findPlaces(_ work: Work, _ progress: @escaping Engines.Progress = { _ in }) throws -> LoadedPass {
+        let spread = work.spread
+        work.version = pool.version
+        spread.forgetLost()
+        var placed: PlacedModel
+        do {
+            placed = try spread.place(pool.gather(for: user, includesIdle: false))
+        } catch HeadError.noRoom {
+            placed = try spread.place(pool.gather(for: user, includesIdle: true))
+        }
+        spread.keepOnly(placed)
+        try bring(&placed, spread, isAhead: false, progress)
+        let loaded = try spread.loaded(placed)
+        let pass = try loaded.pass(slotCount: spread.slotCount, contextLength: spread.contextSize) { [pool] connection, error in
+            pool.giveUp(connection, "\(error)")
+        }
+        try GenerationEngine.warmUp(pass)
+        work.placed = placed
+        state.withLock { $0.roster = pass.roster }
+        pool.settle(user, on: placed.usedEndpoints)
+        return pass
+    }
+
+    /// As ``findPlaces(_:_:)``, for as long as workers are lost meanwhile.
+    ///
+    /// - Returns: nil where there is no room at present.
+    func findFirstPlaces(_ work: Work, _ progress: @escaping Engines.Progress) throws -> LoadedPass? {
+        while true {
+            do {
+                return try findPlaces(work, progress)
+            } catch let error as BackendError where error.code == .connection {
+                continue
+            } catch HeadError.workers {
+                continue
+            } catch HeadError.noRoom(let reason) {
+                pool.events.tell(NodeEvent(.unavailable, model: name, reason))
+                return nil
+            }
+        }
+    }
+
+    private func bring(
+        _ placed: inout PlacedModel, _ spread: SpreadModel, isAhead: Bool, _ progress: @escaping Engines.Progress
+    ) throws {
+        let failures = spread.bring(&placed, isPatient: false, isAhead: isAhead, progress)
+        for (connection, error) in failures { pool.giveUp(connection, "\(error)") }
+        if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
+    }
+
+    // MARK: Moving
+
+    /// While the engine takes steps: is everything still there, and is there anything better?
+    private func look(_ work: Work, _ engine: Engine) {
+        guard let placed = work.placed else { return }
+        if let loss = state.withLock({ $0.roster.loss ?? $0.roster.closure }) { return engine.suspend(loss) }
+        let version = pool.version
+        guard version != work.version else { return }
+        work.version = version
+        let welcome = Set(pool.entries.filter(\.isWelcome).map(\.endpoint))
+        let mustMove = !placed.usedEndpoints.isSubset(of: welcome)
+        do {
+            var better = try spread(work, over: placed)
+            guard mustMove || better.isWorthMoving(from: placed) else { return pool.settle(user, on: placed.usedEndpoints) }
+            try bring(&better, work.spread, isAhead: true) { _ in }
+            let end = ContinuousClock.now + ModelKeeper.quietTime
+            while engine.isBusy(), ContinuousClock.now < end, !isStopped {
+                Thread.sleep(forTimeInterval: 0.05)
+                if state.withLock({ $0.suspension != nil }) { return }
+            }
+            engine.suspend(mustMove ? "a worker is emptied" : "layers move to where they are better off")
+        } catch HeadError.noRoom(let reason) {
+            pool.settle(user, on: placed.usedEndpoints)
+            if mustMove {
+                pool.events.tell(NodeEvent(.unavailable, model: name, "cannot leave a worker that is to be emptied: \(reason)"))
+            }
+        } catch {
+            // Whoever was lost is known to the pool; the next look begins anew.
+            work.version = -1
+        }
+    }
+
+    /// The places that would be found now, what the model has itself counting as free.
+    private func spread(_ work: Work, over placed: PlacedModel) throws -> PlacedModel {
+        try work.spread.place(pool.gather(for: user, includesIdle: true)) { connection, device in
+            placed.placement.stages.reduce(0) { sum, stage in
+                guard let source = placed.sources[stage.device], source.device == device,
+                    placed.servers.servers[source.server].connection === connection
+                else { return sum }
+                return sum + stage.cacheByteCount
+            }
+        }
+    }
+}
+
+extension PlacedModel {
+    /// The workers that have something of the model.
+    var usedEndpoints: Set<Endpoint> {
+        Set(placement.stages.compactMap { sources[$0.device].map { servers.servers[$0.server].connection.endpoint } })
+    }
+
+    /// Whether these places are better enough to pay for moving: more machines share the work, or the one that has most has less.
+    func isWorthMoving(from other: PlacedModel) -> Bool {
+        if usedEndpoints == other.usedEndpoints, placement.stages.count == other.placement.stages.count {
+            // The same machines: memory that came or went elsewhere is no reason to move.
+            return false
+        }
+        if placement.stages.count > other.placement.stages.count { return true }
+        return Double(placement.largestByteCount) < 0.9 * Double(other.placement.largestByteCount)
+    }
+}
+
+extension Placement {
+    /// Bytes of the stage that has most.
+    fileprivate var largestByteCount: Int { stages.map { $0.weightByteCount + $0.cacheByteCount }.max() ?? 0 }
+}

@@ -1,0 +1,294 @@
+internal import GGUF
+internal import Kernels
+internal import Model
+internal import RPCProto
+internal import Tensor
+
+/// A model's file, and what of it is on which worker: placed once, or again and again as workers come and go.
+///
+/// Weights that are where they are wanted again stay there; only the others are brought. One thread at a time.
+final class SpreadModel {
+    let outline: ModelOutline
+    let options: EngineOptions
+    let slotCount: Int
+    let contextSize: Int
+    /// The file's of before it was opened, so that another file put in its place gets no hashes of this one.
+    private let stamp: FileStamp?
+    private var hashes: [String: UInt64]?
+
+    /// A device of a connection.
+    private struct Place: Hashable {
+        var connection: ObjectIdentifier
+        var device: Int
+    }
+
+    private struct Kept {
+        var backend: RPCBackend
+        /// The tensors of each part, in the outline's order.
+        var parts: [ModelPart: [LoadedTensor]] = [:]
+        var byteCount = 0
+    }
+
+    private var kept: [Place: Kept] = [:]
+    /// Bytes that devices had free when the model was last placed, beside what it has of them.
+    private var spare: [Place: Int] = [:]
+
+    /// Opens the file.
+    ///
+    /// - Throws: `GGUFError`, `ModelError`.
+    init(_ options: EngineOptions) throws {
+        stamp = FileStamp(path: options.modelPath)
+        self.options = options
+        outline = try ModelOutline(GGUFFile(path: options.modelPath))
+        slotCount = max(1, options.slotCount)
+        contextSize = LoadedModel.contextSize(options, outline.hyperparameters)
+    }
+
+    // MARK: Placing
+
+    /// Decides what goes where, what is there already counting as free.
+    ///
+    /// - Parameter passByteCount: what else the model has on a stage's device, and gives up when it moves.
+    /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
+    func place(_ servers: ConnectedServers, passByteCount: (ServerConnection, Int) -> Int = { _, _ in 0 }) throws -> PlacedModel {
+        var servers = servers
+        spare = [:]
+        for index in servers.servers.indices {
+            let connection = servers.servers[index].connection
+            for device in servers.servers[index].memory.indices {
+                let place = Place(connection: ObjectIdentifier(connection), device: device)
+                let own = kept[place]
+                let compute = try own?.backend.computeByteCount() ?? 0
+                let memory = servers.servers[index].memory[device]
+                if memory.free == 0, memory.total == 0 { continue }
+                spare[place] = memory.free
+                let bytes = (own?.byteCount ?? 0) + compute + passByteCount(connection, device)
+                // Servers that report the whole system's memory may count what was freed a moment ago already.
+                servers.servers[index].memory[device].free = memory.total > 0 ? min(memory.total, memory.free + bytes) : memory.free + bytes
+            }
+        }
+        return try PlacedModel(outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
+    }
+
+    /// The shares of the devices that are there; nil where none of them has any.
+    private func split(for servers: ConnectedServers) throws(HeadError) -> [Double]? {
+        guard let shares = options.head.split else { return nil }
+        let names = options.head.workers.map { (try? Endpoint(parsing: $0)).map { "\($0)" } ?? $0 }
+        if servers.servers.count == names.count { return shares }
+        // Which shares belong to one that is not there can only be told where each has one device.
+        guard shares.count == names.count + (options.head.usesLocal ? 1 : 0) else { return nil }
+        let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.connection.endpoint)") }
+        guard present.count == servers.servers.count, servers.servers.allSatisfy({ $0.memory.count == 1 }) else { return nil }
+        let left = present.map { shares[$0] } + (options.head.usesLocal ? [shares[shares.count - 1]] : [])
+        return left.contains { $0 > 0 } ? left : nil
+    }
+
+    // MARK: Bringing
+
+    /// The parts that a placement puts on workers and that are not there, by the worker's number and its device.
+    private func missing(_ placed: PlacedModel) -> [Int: [(device: Int, parts: [ModelPart])]] {
+        var missing: [Int: [(device: Int, parts: [ModelPart])]] = [:]
+        for stage in placed.placement.stages {
+            guard let source = placed.sources[stage.device] else { continue }
+            let connection = placed.servers.servers[source.server].connection
+            let there = kept[Place(connection: ObjectIdentifier(connection), device: source.device)]?.parts ?? [:]
+            let parts = SpreadModel.extent(stage).parts.filter { there[$0] == nil }
+            if !parts.isEmpty { missing[source.server, default: []].append((source.device, parts)) }
+        }
+        return missing
+    }
+
+    /// Brings the workers what a placement puts there and is not there yet.
+    ///
+    /// - Parameters:
+    ///   - placed: where to. Connections that were lost on the way and made again are changed in it.
+    ///   - isPatient: connect again to a worker that is lost meanwhile, and let all fail with one; else what arrived stays there.
+    ///   - isAhead: bring only what fits beside what is used at present.
+    /// - Returns: the workers that could not be served, and why.
+    func bring(
+        _ placed: inout PlacedModel, isPatient: Bool, isAhead: Bool = false, _ progress: @escaping Engines.Progress
+    ) -> [(connection: ServerConnection, error: BackendError)] {
+        var missing = missing(placed)
+        if isAhead {
+            missing = missing.filter { number, stages in
+                let connection = ObjectIdentifier(placed.servers.servers[number].connection)
+                return stages.allSatisfy { device, parts in
+                    let bytes = parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
+                    let free = spare[Place(connection: connection, device: device)] ?? 0
+                    return bytes < free - DeviceSupply.reserve(free: free)
+                }
+            }
+        }
+        let numbers = missing.keys.sorted()
+        if numbers.isEmpty { return [] }
+        let hashes = hashes(of: placed, progress)
+        let file = outline.file
+        let servers = numbers.map { number in
+            let consignments = (missing[number] ?? []).map { device, parts in
+                var consignment = WeightTransfer.Consignment(device: device, tensors: [])
+                for part in parts {
+                    consignment.apart.insert(consignment.tensors.count)
+                    consignment.tensors += outline.tensors(of: part).map {
+                        TensorUpload(name: $0.name, type: $0.type, shape: $0.shape, content: file.region(of: $0), hash: hashes[$0.name])
+                    }
+                }
+                return consignment
+            }
+            return (connection: placed.servers.servers[number].connection, consignments: consignments)
+        }
+        let outcomes = WeightTransfer(progress, from: 0.1, to: 0.95, isPatient: isPatient).deliver(servers)
+        var failures: [(connection: ServerConnection, error: BackendError)] = []
+        for (index, outcome) in outcomes.enumerated() {
+            let number = numbers[index]
+            switch outcome {
+            case .success(let delivery):
+                placed.replace(number, with: delivery.connection)
+                for ((device, parts), tensors) in zip(missing[number] ?? [], delivery.places) {
+                    keep(parts, of: tensors, on: delivery.connection, device)
+                }
+            case .failure(let error):
+                failures.append((servers[index].connection, error))
+                forget(servers[index].connection)
+            case nil: break
+            }
+        }
+        return failures
+    }
+
+    private func keep(_ parts: [ModelPart], of tensors: [LoadedTensor], on connection: ServerConnection, _ device: Int) {
+        var entry = kept[Place(connection: ObjectIdentifier(connection), device: device)] ?? Kept(backend: connection.devices[device])
+        var rest = tensors[...]
+        for part in parts {
+            let count = outline.tensors(of: part).count
+            entry.parts[part] = Array(rest.prefix(count))
+            entry.byteCount += outline.weightByteCount(of: part)
+            rest = rest.dropFirst(count)
+        }
+        kept[Place(connection: ObjectIdentifier(connection), device: device)] = entry
+    }
+
+    /// Lets go of everything that a placement does not put where it is.
+    func keepOnly(_ placed: PlacedModel) {
+        var wanted: [Place: Set<ModelPart>] = [:]
+        for stage in placed.placement.stages {
+            guard let source = placed.sources[stage.device] else { continue }
+            let connection = placed.servers.servers[source.server].connection
+            wanted[Place(connection: ObjectIdentifier(connection), device: source.device), default: []].formUnion(SpreadModel.extent(stage).parts)
+        }
+        for (place, entry) in kept {
+            let left = entry.parts.filter { wanted[place]?.contains($0.key) ?? false }
+            if left.isEmpty {
+                kept[place] = nil
+            } else {
+                kept[place]?.parts = left
+                kept[place]?.byteCount = left.keys.reduce(0) { $0 + outline.weightByteCount(of: $1) }
+            }
+        }
+    }
+
+    /// Lets go of what was on connections that are no more.
+    func forgetLost() { kept = kept.filter { $0.value.backend.connection.failure == nil } }
+
+    /// Lets go of everything.
+    func forgetAll() { kept = [:] }
+
+    private func forget(_ connection: ServerConnection) {
+        kept = kept.filter { $0.key.connection != ObjectIdentifier(connection) }
+    }
+
+    /// By the tensors' names, for what workers may have in their caches: found once.
+    private func hashes(of placed: PlacedModel, _ progress: @escaping Engines.Progress) -> [String: UInt64] {
+        let tensors = outline.tensors(ofAll: outline.parts.filter { $0 != .input })
+        if let hashes { return hashes }
+        let file = outline.file
+        let sources = tensors.map {
+            TensorHashes.Source(name: $0.name, part: $0.part, byteOffset: $0.byteOffset, bytes: file.region(of: $0).bytes)
+        }
+        let paths = file.parts.map(\.path)
+        let others = FileStamp.all(Array(paths.dropFirst()))
+        let stamps = stamp.flatMap { first in others.map { [first] + $0 } }
+        let found = TensorHashes.load(
+            modelPaths: paths, stamps: stamps, tensors: sources, threads: options.threads ?? DeviceDescription.availableCoreCount()
+        ) { done, total in
+            progress(LoadProgress(stage: "hashing weights", fraction: 0.02 + 0.08 * Double(done) / Double(max(1, total))))
+        }.byName
+        hashes = found
+        return found
+    }
+
+    // MARK: Loaded
+
+    /// The model as it is placed, everything being there.
+    ///
+    /// Embeddings are looked up here whatever else is: a row of the file for each token is less than its matrix elsewhere.
+    func loaded(_ placed: PlacedModel) throws -> LoadedModel {
+        let stages = placed.placement.stages
+        var weights = PlacedWeights()
+        var seats: [LoadedModel.Seat] = []
+        let startsHere = stages.first.map { placed.sources[$0.device] == nil } ?? false
+        if !startsHere {
+            let extent = StageExtent(embeds: true, layers: 0..<0, hasOutput: false)
+            let backend = try CPUBackend(options, threads: 1)
+            try weights.adopt(outline, extent.parts, on: backend)
+            seats.append(LoadedModel.Seat(extent: extent, backend: backend))
+        }
+        let roster = placed.roster(firstSeat: seats.count)
+        for (index, stage) in stages.enumerated() {
+            var extent = SpreadModel.extent(stage)
+            guard let source = placed.sources[stage.device] else {
+                extent.embeds = index == 0
+                let backend = try CPUBackend(options)
+                try weights.adopt(outline, extent.parts, on: backend)
+                seats.append(LoadedModel.Seat(extent: extent, backend: backend, computeByteCount: stage.computeByteCount))
+                continue
+            }
+            let connection = placed.servers.servers[source.server].connection
+            let there = kept[Place(connection: ObjectIdentifier(connection), device: source.device)]
+            for part in extent.parts {
+                guard let there, let places = there.parts[part] else {
+                    throw BackendError(.connection, "\(connection.endpoint): what was sent is not there any more")
+                }
+                for (tensor, place) in zip(outline.tensors(of: part), places) {
+                    weights.place(
+                        Weight(
+                            name: tensor.name, type: tensor.type, shape: tensor.shape, buffer: place.buffer, byteOffset: place.byteOffset),
+                        in: part)
+                }
+            }
+            seats.append(
+                LoadedModel.Seat(extent: extent, backend: connection.devices[source.device], computeByteCount: stage.computeByteCount))
+        }
+        return try LoadedModel(outline, weights, options, seats, roster)
+    }
+
+    /// A stage that does not look up embeddings.
+    private static func extent(_ stage: Placement.Stage) -> StageExtent {
+        StageExtent(embeds: false, layers: stage.layers, hasOutput: stage.hasOutput)
+    }
+}
+
+extension LoadedModel {
+    /// Spread over this machine and the options' workers, all of which must be there, by the memory that they report.
+    ///
+    /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
+    init(spread options: EngineOptions, _ progress: @escaping Engines.Progress) throws {
+        progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
+        let spread = try SpreadModel(options)
+        let servers = try ConnectedServers.connect(options.head.workers, options.head)
+        var placed = try spread.place(servers)
+        // A stock server that has nothing of the model is free for others.
+        let used = Set(placed.placement.stages.compactMap { placed.sources[$0.device]?.server })
+        for (number, server) in servers.servers.enumerated() where !used.contains(number) { server.connection.close() }
+        let failures = spread.bring(&placed, isPatient: true, progress)
+        if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
+        self = try spread.loaded(placed)
+    }
+}
+
+extension ModelOutline {
+    /// The tensors that some parts need together, each once.
+    func tensors(ofAll parts: [ModelPart]) -> [GGUFTensor] {
+        var seen = Set<String>()
+        return parts.flatMap { tensors(of: $0) }.filter { seen.insert($0.name).inserted }
+    }
+}
