@@ -33,6 +33,25 @@ struct ModelOptions: ParsableArguments {
     }
 }
 
+/// What `serve` takes: one model or several.
+struct ServedModelsOptions: ParsableArguments {
+    @Option(
+        name: [.customShort("m"), .customLong("model")],
+        help: ArgumentHelp(
+            """
+            A GGUF file (of a split one, the first part), or a folder of them; may be given more than once. One model is loaded at \
+            once and kept. Of several, each is loaded when a request names it, and unloaded when another wants its memory.
+            """, valueName: "file"))
+    var models: [String]
+
+    @Option(
+        help: ArgumentHelp("The kernels to use: baseline, avx2 or avx512. Default: the best that the processor has.", valueName: "name"))
+    var variant: String?
+
+    @Flag(name: .customLong("no-progress"), help: "Say nothing while loading.")
+    var noProgress = false
+}
+
 /// How many threads compute.
 struct ThreadOptions: ParsableArguments {
     @Option(name: [.customShort("t"), .long], help: ArgumentHelp("Threads that compute. Default: one for each core.", valueName: "n"))

@@ -6,8 +6,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves a model over HTTP as OpenAI's API.",
         discussion: """
-            Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /v1/nodes, /metrics, /tokenize, \
-            /detokenize, /health.
+            Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /v1/nodes, /v1/events, /metrics, \
+            /tokenize, /detokenize, /health.
 
             Try it:
               curl http://127.0.0.1:8080/v1/chat/completions \\
@@ -17,7 +17,7 @@ struct Serve: AsyncParsableCommand {
             those under way finish (--grace) and end the server.
             """)
 
-    @OptionGroup var model: ModelOptions
+    @OptionGroup var served: ServedModelsOptions
     @OptionGroup var threads: ThreadOptions
     @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
@@ -102,12 +102,19 @@ struct Serve: AsyncParsableCommand {
     }
 
     func run() async throws {
-        var engine = EngineOptions(
-            modelPath: model.model, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
-            threads: threads.threads,
-            batchSize: batchSize, variant: model.variant, head: workers.options)
+        let files = try ModelFiles.expand(served.models)
+        if files.count > 1 {
+            if alias != nil { throw ValidationError("--alias names one model, and there are \(files.count).") }
+            if chatTemplateFile != nil { throw ValidationError("--chat-template-file is for one model, and there are \(files.count).") }
+        }
+        var template: String?
         if let chatTemplateFile {
-            engine.chatTemplate = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self)
+            template = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self)
+        }
+        let models = files.map { file in
+            EngineOptions(
+                modelPath: file, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
+                threads: threads.threads, batchSize: batchSize, variant: served.variant, chatTemplate: template, head: workers.options)
         }
         var limits = ServerOptions.Limits()
         limits.bodySize = bodyLimit
@@ -115,6 +122,6 @@ struct Serve: AsyncParsableCommand {
         limits.gracePeriod = .seconds(grace)
         limits.requests = parallel + queueLimit + 64
         let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), limits: limits)
-        try await Serving.run(engine, server, logLevel: logLevel, isQuiet: model.noProgress)
+        try await Serving.run(models, server, logLevel: logLevel, isQuiet: served.noProgress)
     }
 }

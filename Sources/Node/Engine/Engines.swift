@@ -12,9 +12,16 @@ public enum Engines {
 
     /// As ``text(_:progress:)``, over the workers of a pool as they come and go.
     ///
-    /// - Parameter user: tells the models of a pool apart.
-    static func text(_ options: EngineOptions, over pool: NodePool, user: Int, progress: @escaping Progress) async throws -> any TextEngine {
-        try await BlockingWork.run { try GenerationEngine(options, over: pool, user: user, progress: progress) }
+    /// - Parameters:
+    ///   - user: tells the models of a pool apart.
+    ///   - makeRoom: called where there is no room, on a thread that may wait; returns whether there is more now. Without it, the
+    ///     engine waits for room, turning requests away.
+    static func text(
+        _ options: EngineOptions, over pool: NodePool, user: Int = 0, makeRoom: (@Sendable () -> Bool)? = nil, progress: @escaping Progress
+    ) async throws -> any TextEngine {
+        try await BlockingWork.run {
+            try GenerationEngine(options, over: pool, user: user, makeRoom: makeRoom, progress: progress)
+        }
     }
 
     /// As ``text(_:progress:)``, with the model cut after the given layers into stages that work side by side.

@@ -34,14 +34,18 @@ final class GenerationEngine: TextEngine {
 
     /// Over the workers of a pool, whichever are there, for as long as it runs. Blocks until it is in its first places, or there
     /// turns out to be no room: then it waits for more.
-    convenience init(_ options: EngineOptions, over pool: NodePool, user: Int, progress: @escaping Engines.Progress) throws {
+    ///
+    /// - Parameter makeRoom: called where there is no room; returns whether there is more now. With nil, it waits.
+    convenience init(
+        _ options: EngineOptions, over pool: NodePool, user: Int, makeRoom: (@Sendable () -> Bool)?, progress: @escaping Engines.Progress
+    ) throws {
         progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
         let spread = try SpreadModel(options)
         let parts = try Parts(options, spread.outline) { _ in }
-        let keeper = ModelKeeper(name: parts.card.id, user: user, pool: pool)
+        let keeper = ModelKeeper(name: parts.card.id, user: user, pool: pool, makeRoom: makeRoom ?? { false })
         let work = ModelKeeper.Work(spread)
         pool.waitUntilKnown(atMost: .seconds(10))
-        let pass = try keeper.findFirstPlaces(work, progress)
+        let pass = try keeper.findFirstPlaces(work, waits: makeRoom == nil, progress)
         self.init(options, parts, keeper: keeper, roster: NodeRoster(nodes: []))
         if let pass { thread.send(.resume(PassHandover(pass))) }
         let (thread, counters) = (thread, counters)

@@ -139,6 +139,8 @@ public enum EngineError: Error, Hashable, Sendable {
     case unsupported(String)
     /// The queue is full. Worth trying again later.
     case overloaded(queued: Int)
+    /// There is no model of that name; with the names there are.
+    case unknownModel(String, known: [String])
     /// The engine is shut down.
     case stopped
     /// A machine that the model needs is gone; says which, and why.
@@ -157,6 +159,8 @@ extension EngineError: CustomStringConvertible {
         case .template(let message): "the chat template cannot be used: \(message)"
         case .unsupported(let message): message
         case .overloaded(let queued): "\(queued) requests are waiting already"
+        case .unknownModel(let name, let known):
+            "there is no model '\(name.prefix(200))' here; there is: \(known.joined(separator: ", "))"
         case .stopped: "the engine is stopped"
         case .unavailable(let message): "the model cannot be used: \(message)"
         case .failed(let message): message

@@ -28,12 +28,17 @@ final class ModelKeeper: Sendable {
     let name: String
     private let user: Int
     private let pool: NodePool
+    private let makeRoom: @Sendable () -> Bool
     private let state = Mutex(State())
     private let wakeUp = DispatchSemaphore(value: 0)
     private let ended = DispatchSemaphore(value: 0)
 
-    init(name: String, user: Int, pool: NodePool) {
+    /// - Parameters:
+    ///   - name: the model's.
+    ///   - makeRoom: called where there is no room, from threads that may wait; returns whether there is more now.
+    init(name: String, user: Int, pool: NodePool, makeRoom: @escaping @Sendable () -> Bool) {
         self.name = name
+        self.makeRoom = makeRoom
         self.user = user
         self.pool = pool
         pool.observe(as: user) { [weak self] in self?.wake() }
@@ -51,9 +56,13 @@ final class ModelKeeper: Sendable {
             let status = entry.status
             guard status.state != .absent, var own = used[status.address], own.state != .unused else { return status }
             if status.state == .leaving || status.state == .drained { own.state = .leaving }
+            own.models = [name]
             return own
         }
-        if let local = used[NodeRoster.localAddress] { nodes.append(local) }
+        if var local = used[NodeRoster.localAddress] {
+            if local.state == .ready { local.models = [name] }
+            nodes.append(local)
+        }
         return nodes
     }
 
@@ -158,6 +167,8 @@ final class ModelKeeper: Sendable {
                 Thread.sleep(forTimeInterval: 0.05)
             } catch HeadError.workers {
                 Thread.sleep(forTimeInterval: 0.05)
+            } catch HeadError.noRoom where makeRoom() {
+                continue
             } catch {
                 let isLong = work.outage.map { $0.duration(to: .now) > ModelKeeper.patience } ?? false
                 engine.turnAway("\(error)", isLong)
@@ -172,6 +183,11 @@ final class ModelKeeper: Sendable {
     /// - Throws: ``HeadError/noRoom(_:)`` where it fits nowhere; `BackendError` and ``HeadError/workers(_:)`` for a worker that was
     ///   lost, or could not do what was asked, which the pool knows then.
     func findPlaces(_ work: Work, _ progress: @escaping Engines.Progress = { _ in }) throws -> LoadedPass {
+        // One model at a time: two that count on the same free memory would both be wrong.
+        try pool.alone { try findPlacesAlone(work, progress) }
+    }
+
+    private func findPlacesAlone(_ work: Work, _ progress: @escaping Engines.Progress) throws -> LoadedPass {
         let spread = work.spread
         work.version = pool.version
         spread.forgetLost()
@@ -196,8 +212,9 @@ final class ModelKeeper: Sendable {
 
     /// As ``findPlaces(_:_:)``, for as long as workers are lost meanwhile.
     ///
-    /// - Returns: nil where there is no room at present.
-    func findFirstPlaces(_ work: Work, _ progress: @escaping Engines.Progress) throws -> LoadedPass? {
+    /// - Parameter waits: whether it is no failure that there is no room at present.
+    /// - Returns: nil where there is none.
+    func findFirstPlaces(_ work: Work, waits: Bool, _ progress: @escaping Engines.Progress) throws -> LoadedPass? {
         while true {
             do {
                 return try findPlaces(work, progress)
@@ -205,7 +222,9 @@ final class ModelKeeper: Sendable {
                 continue
             } catch HeadError.workers {
                 continue
-            } catch HeadError.noRoom(let reason) {
+            } catch HeadError.noRoom where makeRoom() {
+                continue
+            } catch HeadError.noRoom(let reason) where waits {
                 pool.events.tell(NodeEvent(.unavailable, model: name, reason))
                 return nil
             }
@@ -232,9 +251,13 @@ final class ModelKeeper: Sendable {
         let welcome = Set(pool.entries.filter(\.isWelcome).map(\.endpoint))
         let mustMove = !placed.usedEndpoints.isSubset(of: welcome)
         do {
-            var better = try spread(work, over: placed)
-            guard mustMove || better.isWorthMoving(from: placed) else { return pool.settle(user, on: placed.usedEndpoints) }
-            try bring(&better, work.spread, isAhead: true) { _ in }
+            let isBetter = try pool.alone {
+                var better = try spread(work, over: placed)
+                guard mustMove || better.isWorthMoving(from: placed) else { return false }
+                try bring(&better, work.spread, isAhead: true) { _ in }
+                return true
+            }
+            guard isBetter else { return pool.settle(user, on: placed.usedEndpoints) }
             let end = ContinuousClock.now + ModelKeeper.quietTime
             while engine.isBusy(), ContinuousClock.now < end, !isStopped {
                 Thread.sleep(forTimeInterval: 0.05)

@@ -47,6 +47,7 @@ final class NodePool: Sendable {
     }
 
     private let state: Mutex<State>
+    private let placing = NSLock()
     private let wakeUps: [DispatchSemaphore]
     let limits: ClientLimits
     let events: EventFeed
@@ -137,6 +138,13 @@ final class NodePool: Sendable {
         return ConnectedServers(servers: found.compactMap { $0 })
     }
 
+    /// Runs `body` while no other model finds places.
+    func alone<Value>(_ body: () throws -> Value) rethrows -> Value {
+        placing.lock()
+        defer { placing.unlock() }
+        return try body()
+    }
+
     /// Notes where a model is now, and lets go of workers that nothing is on.
     func settle(_ user: Int, on endpoints: Set<Endpoint>) {
         let released = state.withLock { state in
@@ -215,10 +223,12 @@ final class NodePool: Sendable {
         // Ours says so when it is told to stop.
         let isLeaving = memory.allSatisfy { $0.total == 0 && $0.free == 0 } && server.memory.contains { $0.total > 0 }
         let isNew = state.withLock { state in
-            defer { if isLeaving { state.entries[index].isLeaving = true } }
-            return isLeaving && !state.entries[index].isLeaving
+            defer { state.entries[index].isLeaving = isLeaving }
+            return isLeaving != state.entries[index].isLeaving
         }
-        if isNew { change(.leaving, "\(server.connection.endpoint)", "is about to stop, and is emptied") }
+        guard isNew else { return }
+        let message = isLeaving ? "is about to stop, and is emptied" : "stays after all"
+        change(isLeaving ? .leaving : .joined, "\(server.connection.endpoint)", message)
     }
 
     /// Connects; what came of it is noted, but nobody is told.

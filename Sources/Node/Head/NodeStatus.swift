@@ -60,6 +60,8 @@ public struct NodeStatus: Hashable, Sendable {
     public var roundTripNanoseconds: Int?
     public var sentBytes: Int
     public var receivedBytes: Int
+    /// The models that have something on it.
+    public var models: [String] = []
 
     public init(
         address: String, state: State = .ready, reason: String? = nil, version: String? = nil, devices: [Device],
@@ -102,6 +104,7 @@ extension NodeStatus {
             "round_trip_ms": roundTripNanoseconds.map { .number(Double($0) / 1e6) } ?? .null,
             "bytes_sent": .integer(sentBytes),
             "bytes_received": .integer(receivedBytes),
+            "models": .array(models.map(JSONValue.string)),
             "devices": .array(devices.map(\.json)),
         ]
     }

@@ -66,8 +66,10 @@ public final class Worker: Service {
         sessionOptions.bufferCount = options.limits.buffers
         sessionOptions.cache = cache
         sessionOptions.collectives = options.collectives(port: port)
+        let connections = WorkerConnections(options.limits)
+        sessionOptions.isLeaving = { connections.isDraining }
         self.sessionOptions = sessionOptions
-        connections = WorkerConnections(options.limits)
+        self.connections = connections
         watch = WorkerWatch(connections, options.limits)
         statusLine = WorkerStatusLine(period: options.statusSeconds, logger: logger)
         complaints = ComplaintLog(logger)
@@ -132,7 +134,7 @@ public final class Worker: Service {
         await stop()
     }
 
-    /// Takes no more clients, lets requests under way finish for the grace period, and ends what is left.
+    /// Takes no more clients, lets requests under way finish and heads move away for the grace period, and ends what is left.
     public func stop() async {
         for door in doors { door.listener.stop() }
         connections.drain()

@@ -70,6 +70,9 @@ final class WorkerConnections: Sendable {
     private let state = Mutex(State())
     private let limits: WorkerOptions.Limits
 
+    /// A head that watches over its workers asks at least as often, in seconds.
+    private static let watchingTime = 5.0
+
     init(_ limits: WorkerOptions.Limits) {
         self.limits = limits
     }
@@ -134,13 +137,16 @@ final class WorkerConnections: Sendable {
         }
     }
 
-    /// Takes no more connections; the ones there are may finish what has arrived from them.
+    /// Takes no more connections. Heads that watch over their workers see that this one leaves and go by themselves; the others
+    /// may finish what has arrived from them.
     func drain() {
         let live = state.withLock { state in
             state.isStopped = true
             return state.live
         }
-        for connection in live.values { connection.stream.stopReceiving() }
+        for connection in live.values where !connection.activity.hasAskedForMemory(within: WorkerConnections.watchingTime) {
+            connection.stream.stopReceiving()
+        }
     }
 
     /// Ends all that are left.

@@ -26,8 +26,8 @@ public struct WorkerOptions: Sendable {
     /// between addresses that may connect here. The port for that is ``port`` + 1000, as the head says.
     public var allowsCollectives = false
     public var limits = Limits()
-    /// Seconds that requests under way may take once the worker is told to stop.
-    public var graceSeconds = 10.0
+    /// Seconds that requests under way may take, and heads to move elsewhere, once the worker is told to stop.
+    public var graceSeconds = 30.0
     /// Seconds between lines in the log that say what the worker does, while it does anything; 0 for none.
     public var statusSeconds = 60.0
     /// Where figures for Prometheus are served; nil for nowhere.

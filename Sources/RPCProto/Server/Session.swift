@@ -113,7 +113,8 @@ public final class Session {
             try stream.send(.number(UInt64(Int.max)))
         case .getDeviceMemory(let number):
             let backend = try device(number)
-            let memory = try backendCall { try backend.memory() }
+            activity.noteMemoryQuestion()
+            let memory = options.isLeaving?() == true ? DeviceMemory(free: 0, total: 0) : try backendCall { try backend.memory() }
             try stream.send(.memory(free: UInt64(max(0, memory.free)), total: UInt64(max(0, memory.total))))
         case .allocateBuffer(let number, let byteCount): try stream.send(try allocate(number, byteCount))
         case .getBase(let handle): try stream.send(.number(try entry(handle).base))

@@ -20,6 +20,7 @@ public final class SessionActivity: Sendable {
     private let phaseStart = Atomic<UInt64>(MonotonicClock.nanoseconds())
     private let requests = Atomic<Int>(0)
     private let graphs = Atomic<Int>(0)
+    private let memoryQuestion = Atomic<UInt64>(0)
     private let computeTime = Atomic<UInt64>(0)
 
     public init() {}
@@ -33,6 +34,12 @@ public final class SessionActivity: Sendable {
         return now > start ? Double(now - start) / 1e9 : 0
     }
 
+    /// Whether the client asked for the memory within so many seconds, as one does that watches over its workers.
+    public func hasAskedForMemory(within seconds: Double) -> Bool {
+        let last = memoryQuestion.load(ordering: .relaxed)
+        return last > 0 && Double(MonotonicClock.nanoseconds() &- last) / 1e9 < seconds
+    }
+
     public var requestCount: Int { requests.load(ordering: .relaxed) }
     public var graphCount: Int { graphs.load(ordering: .relaxed) }
     /// Seconds from the wish for a graph to its end, waiting for turns included.
@@ -44,6 +51,8 @@ public final class SessionActivity: Sendable {
         phaseStart.store(MonotonicClock.nanoseconds(), ordering: .relaxed)
         currentPhase.store(phase.rawValue, ordering: .releasing)
     }
+
+    func noteMemoryQuestion() { memoryQuestion.store(MonotonicClock.nanoseconds(), ordering: .relaxed) }
 
     func countRequest() { requests.wrappingAdd(1, ordering: .relaxed) }
 

@@ -17,6 +17,8 @@ public struct SessionOptions: Sendable {
     /// Who this session's contents in the cache belong to: sessions of one scope are served what any of them stored, and
     /// nothing else. A client's address without its port, for example.
     public var cacheScope = ""
+    /// Whether the worker is about to stop. Devices have no memory then, which tells clients that ask now and then to move away.
+    public var isLeaving: (@Sendable () -> Bool)?
     /// How clients may link this worker with another; nil for not at all.
     public var collectives: CollectiveOptions?
 

@@ -8,6 +8,8 @@ internal import Synchronization
 ///
 /// They are abandoned when the client goes or the time is up.
 struct AnswerBatch: Sendable {
+    /// Keeps the model until the answers are through.
+    let lease: ModelLease
     let streams: [GenerationStream]
     let options: AnswerOptions
     let format: AnswerFormat

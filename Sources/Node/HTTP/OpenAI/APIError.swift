@@ -66,13 +66,15 @@ extension APIError {
             self = .invalid(message, parameter: parameter, code: "invalid_value")
         case .unsupported:
             self = .invalid(message, code: "unsupported")
+        case .unknownModel:
+            self = APIError(.notFound, .notFound, message, parameter: "model", code: "model_not_found")
         case .overloaded:
             self = APIError(
                 .serviceUnavailable, .unavailable, message + " Try again later.", code: "overloaded", headers: [.retryAfter: "2"])
         case .stopped:
             self = .stopping
         case .unavailable:
-            self = APIError(.serviceUnavailable, .unavailable, message, code: "node_lost", headers: [.retryAfter: "30"])
+            self = APIError(.serviceUnavailable, .unavailable, message, code: "unavailable", headers: [.retryAfter: "5"])
         case .failed:
             // What broke is the operator's business and stands in the log.
             self = APIError(

@@ -3,11 +3,11 @@ internal import Hummingbird
 
 /// `/health`: whether requests are welcome.
 struct HealthRoute: Sendable {
-    let engine: any TextEngine
+    let models: any ModelDirectory
     let gate: RequestGate
 
     func check(_ request: Request, _ context: ServerContext) -> Response {
-        let status = engine.status
+        let status = models.status
         if gate.isClosed || status.phase == .stopped {
             return APIError.stopping.response(from: request, context: context)
         }
@@ -19,7 +19,7 @@ struct HealthRoute: Sendable {
         if status.phase == .unavailable {
             return APIError(EngineError.unavailable(status.reason ?? "there is no room for it")).response(from: request, context: context)
         }
-        let isWhole = engine.nodes.allSatisfy { $0.state != .absent && $0.state != .failed }
+        let isWhole = models.nodes.allSatisfy { $0.state != .absent && $0.state != .failed }
         return Response(json: [
             "status": "ok",
             "state": status.phase == .recovering ? "recovering" : isWhole ? "ready" : "degraded",

@@ -3,15 +3,36 @@ internal import Hummingbird
 
 /// `/v1/models`: what can be asked for.
 struct ModelRoutes: Sendable {
-    let engine: any TextEngine
+    let models: any ModelDirectory
 
-    private var listing: JSONValue {
-        let card = engine.card
-        return [
+    func list(_ request: Request, _ context: ServerContext) -> Response {
+        Response(json: ["object": "list", "data": .array(models.models.map(\.json))])
+    }
+
+    /// A model's id may hold slashes, so it is the whole rest of the path.
+    func retrieve(_ request: Request, _ context: ServerContext) throws -> Response {
+        let rest = request.uri.path.dropFirst("/v1/models/".count)
+        let id = rest.removingPercentEncoding ?? String(rest)
+        let listings = models.models
+        guard let listing = listings.first(where: { $0.card.id == id }) else {
+            throw APIError(EngineError.unknownModel(id, known: listings.map(\.card.id)))
+        }
+        return Response(json: listing.json)
+    }
+}
+
+extension ModelListing {
+    var json: JSONValue {
+        [
             "id": .string(card.id),
             "object": "model",
             "created": .integer(card.created),
             "owned_by": "swiftlet",
+            "state": .string(state.rawValue),
+            "reason": reason.map(JSONValue.string) ?? .null,
+            "places": places.map(JSONValue.string) ?? .null,
+            "loads": .integer(loadCount),
+            "load_seconds": loadSeconds.map { .number($0) } ?? .null,
             "meta": [
                 "architecture": .string(card.architecture),
                 "name": card.name.map(JSONValue.string) ?? .null,
@@ -27,20 +48,16 @@ struct ModelRoutes: Sendable {
             ],
         ]
     }
+}
 
-    func list(_ request: Request, _ context: ServerContext) -> Response {
-        Response(json: ["object": "list", "data": [listing]])
-    }
-
-    /// A model's id may hold slashes, so it is the whole rest of the path.
-    func retrieve(_ request: Request, _ context: ServerContext) throws -> Response {
-        let rest = request.uri.path.dropFirst("/v1/models/".count)
-        let id = rest.removingPercentEncoding ?? String(rest)
-        guard id == engine.card.id else {
-            throw APIError(
-                .notFound, .notFound, "There is no model '\(id.prefix(200))' here; the one that is here is '\(engine.card.id)'.",
-                parameter: "model", code: "model_not_found")
+extension ModelDirectory {
+    /// The engine of the model that a body names.
+    func lease(for fields: RequestFields) async throws -> ModelLease {
+        let name = try fields.string("model")
+        do throws(EngineError) {
+            return try await lease(name)
+        } catch {
+            throw APIError(error)
         }
-        return Response(json: listing)
     }
 }

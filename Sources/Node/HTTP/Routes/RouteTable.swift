@@ -16,7 +16,7 @@ struct RouteTable: Sendable {
     static let openPaths: Set<String> = ["/health", "/v1/health"]
 
     /// Paths that are answered however busy the server is, and while it is stopping.
-    static let uncountedPaths = openPaths.union(["/v1/nodes", "/metrics"])
+    static let uncountedPaths = openPaths.union(["/v1/nodes", "/v1/events", "/metrics"])
 
     let routes: [Route]
 

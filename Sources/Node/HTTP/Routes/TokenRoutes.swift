@@ -3,13 +3,14 @@ internal import Hummingbird
 
 /// `/tokenize` and `/detokenize`, as llama.cpp's server has them.
 struct TokenRoutes: Sendable {
-    let engine: any TextEngine
+    let models: any ModelDirectory
     let limits: ServerOptions.Limits
 
     /// `{"content": "text", "add_special": false, "parse_special": true, "with_pieces": false}` → `{"tokens": […]}`.
     func tokenize(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
         guard let content = try fields.string("content") else { throw fields.missing("content") }
+        let engine = try await models.lease(for: fields).engine
         let tokens = try await engine.tokenize(
             Array(content.utf8), addSpecial: try fields.bool("add_special") ?? false, parseSpecial: try fields.bool("parse_special") ?? true
         )
@@ -35,6 +36,7 @@ struct TokenRoutes: Sendable {
     func detokenize(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
         guard let values = try fields.array("tokens") else { throw fields.missing("tokens") }
+        let engine = try await models.lease(for: fields).engine
         let tokens = try CompletionRequest.tokens(values, named: "tokens", vocabularySize: engine.card.vocabularySize)
         let bytes = try await engine.detokenize(tokens)
         return Response(json: ["content": .string(String(decoding: bytes, as: UTF8.self))])

@@ -8,18 +8,28 @@ internal import UnixSignals
 
 /// Serves a model over HTTP as OpenAI's API, until told to stop.
 public struct HTTPServer: Service {
-    private let engine: any TextEngine
+    private let models: any ModelDirectory
     private let options: ServerOptions
     private let logger: Logger
     private let gate: RequestGate
     private let onRunning: @Sendable (_ port: Int) async -> Void
 
+    /// Serves one model.
+    ///
     /// - Parameter onRunning: called once, when connections are accepted, with the port.
     public init(
         engine: any TextEngine, options: ServerOptions, logger: Logger,
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
-        self.engine = engine
+        self.init(models: SingleModel(engine), options: options, logger: logger, onRunning: onRunning)
+    }
+
+    /// - Parameter onRunning: called once, when connections are accepted, with the port.
+    public init(
+        models: any ModelDirectory, options: ServerOptions, logger: Logger,
+        onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    ) {
+        self.models = models
         self.options = options
         self.logger = logger
         self.onRunning = onRunning
@@ -41,7 +51,7 @@ public struct HTTPServer: Service {
 
     private func run(stopsOn signals: [UnixSignal]) async throws {
         // Services are stopped from the last to the first, each when the one after it is done.
-        let drain = DrainService(gate: gate, engine: engine, gracePeriod: options.limits.gracePeriod, logger: logger)
+        let drain = DrainService(gate: gate, models: models, gracePeriod: options.limits.gracePeriod, logger: logger)
         var configuration = ServiceGroupConfiguration(
             services: [.init(service: application()), .init(service: drain)], gracefulShutdownSignals: signals, logger: quiet(logger))
         configuration.maximumGracefulShutdownDuration = options.limits.gracePeriod + .seconds(10)
@@ -51,12 +61,12 @@ public struct HTTPServer: Service {
         } catch {
             // Stopping by force is still stopping; any other error is news.
             if !gate.isClosed {
-                await engine.shutdown()
+                await models.shutdown()
                 throw error
             }
             logger.debug("stopped by force: \(error)")
         }
-        await engine.shutdown()
+        await models.shutdown()
     }
 
     /// The server's frameworks tell more at `info` than people want to read.
@@ -69,17 +79,19 @@ public struct HTTPServer: Service {
     /// The routes and what stands before them, on a server of their own.
     package func application() -> Application<RouterResponder<ServerContext>> {
         let limits = options.limits
-        let answers = AnswerRoutes(engine: engine, limits: limits)
-        let models = ModelRoutes(engine: engine)
-        let tokens = TokenRoutes(engine: engine, limits: limits)
-        let nodes = NodeRoutes(engine: engine)
-        let health = HealthRoute(engine: engine, gate: gate)
+        let answers = AnswerRoutes(models: models, limits: limits)
+        let listings = ModelRoutes(models: models)
+        let tokens = TokenRoutes(models: models, limits: limits)
+        let nodes = NodeRoutes(models: models, gate: gate)
+        let health = HealthRoute(models: models, gate: gate)
         let table = RouteTable(routes: [
             .init(method: .post, path: "/v1/completions", handler: answers.complete),
             .init(method: .post, path: "/v1/chat/completions", handler: answers.chat),
-            .init(method: .get, path: "/v1/models", handler: models.list),
-            .init(method: .get, path: "/v1/models/**", handler: models.retrieve),
+            .init(method: .get, path: "/v1/models", handler: listings.list),
+            .init(method: .get, path: "/v1/models/**", handler: listings.retrieve),
             .init(method: .get, path: "/v1/nodes", handler: nodes.list),
+            .init(method: .post, path: "/v1/nodes/**", handler: nodes.command),
+            .init(method: .get, path: "/v1/events", handler: nodes.events),
             .init(method: .get, path: "/metrics", handler: nodes.metrics),
             .init(method: .post, path: "/tokenize", handler: tokens.tokenize),
             .init(method: .post, path: "/detokenize", handler: tokens.detokenize),

@@ -5,34 +5,22 @@ public enum Serving {
     /// What log lines there can be, from the most to the fewest.
     public static let logLevels = Logger.Level.allCases.map(\.rawValue)
 
+    /// - Parameter models: one is loaded at once; several are when they are asked for.
     /// - Throws: what loading the model or listening at the address throws.
     public static func run(
-        _ engineOptions: EngineOptions, _ serverOptions: ServerOptions, logLevel: String, isQuiet: Bool
+        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, isQuiet: Bool
     ) async throws {
         let log = LogFormat.text.logger(level: logLevel)
-
-        let feed = EventFeed { log.log(level: $0.level, "\($0.line)") }
-        let report = ProgressReport(loading: engineOptions.modelPath, isQuiet: isQuiet)
-        let engine: any TextEngine
-        do {
-            if engineOptions.head.workers.isEmpty {
-                engine = try await Engines.text(engineOptions) { report.show($0) }
-            } else {
-                let pool = try NodePool(engineOptions.head, events: feed)
-                engine = try await Engines.text(engineOptions, over: pool, user: 0) { report.show($0) }
-            }
-        } catch {
-            report.abort()
-            throw error
-        }
-        let card = engine.card
-        report.finish("\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)")
-        if let summary = NodeStatus.summary(engine.nodes) {
-            let sent = engine.nodes.reduce(0) { $0 + $1.sentBytes }
-            log.notice("\(card.id) is on \(summary); \(sent >> 20) MiB sent")
+        let events = EventFeed { log.log(level: $0.level, "\($0.line)") }
+        let directory: any ModelDirectory
+        if models.count == 1 {
+            directory = try await single(models[0], events, log, isQuiet: isQuiet)
+        } else {
+            directory = try await BlockingWork.run { try ModelLibrary(models, events: events) }
+            log.notice("\(models.count) models, loaded as they are asked for: \(directory.models.map(\.card.id).joined(separator: ", "))")
         }
         if let warning = serverOptions.exposureWarning { log.warning("\(warning)") }
-        let server = HTTPServer(engine: engine, options: serverOptions, logger: log) { port in
+        let server = HTTPServer(models: directory, options: serverOptions, logger: log) { port in
             log.notice("listening on http://\(serverOptions.urlHost):\(port)")
         }
         do {
@@ -41,6 +29,33 @@ public enum Serving {
             throw ListeningError(host: serverOptions.host, port: serverOptions.port, reason: "\(error)")
         }
         log.notice("stopped")
+    }
+
+    private static func single(
+        _ options: EngineOptions, _ events: EventFeed, _ log: Logger, isQuiet: Bool
+    ) async throws -> SingleModel {
+        let report = ProgressReport(loading: options.modelPath, isQuiet: isQuiet)
+        let engine: any TextEngine
+        var pool: NodePool?
+        do {
+            if options.head.workers.isEmpty {
+                engine = try await Engines.text(options) { report.show($0) }
+            } else {
+                let workers = try NodePool(options.head, events: events)
+                engine = try await Engines.text(options, over: workers) { report.show($0) }
+                pool = workers
+            }
+        } catch {
+            report.abort()
+            throw error
+        }
+        let card = engine.card
+        report.finish("\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)")
+        if let summary = NodeStatus.summary(engine.nodes), !summary.isEmpty {
+            let sent = engine.nodes.reduce(0) { $0 + $1.sentBytes }
+            log.notice("\(card.id) is on \(summary); \(sent >> 20) MiB sent")
+        }
+        return SingleModel(engine, pool: pool, events: events)
     }
 }
 

@@ -1,0 +1,274 @@
+internal import Foundation
+internal import GGUF
+internal import Model
+internal import Synchronization
+
+/// Several models over the same machines: each is loaded when a request asks for it, and unloaded when another wants its memory and
+/// nobody uses it, the one unused for longest first.
+final class ModelLibrary: ModelDirectory {
+    private struct Entry {
+        let options: EngineOptions
+        let card: ModelCard
+        var engine: (any TextEngine)?
+        /// Under way for all who wait for it.
+        var loading: Task<any TextEngine, any Error>?
+        var leases = 0
+        var lastUse = ContinuousClock.now
+        /// Why the last attempt to load it failed.
+        var failure: String?
+        var isFailureFinal = false
+        var loadCount = 0
+        var loadSeconds: Double?
+    }
+
+    private struct State {
+        var entries: [Entry]
+        var isStopped = false
+    }
+
+    private let state: Mutex<State>
+    private let pool: NodePool
+    let events: EventFeed
+
+    /// Reads what the files say of their models, so that those which cannot be used are known at once.
+    ///
+    /// - Throws: `GGUFError`, `ModelError`; ``EngineError/unsupported(_:)`` for two models of one name; ``HeadError``.
+    init(_ models: [EngineOptions], events: EventFeed) throws {
+        var entries: [Entry] = []
+        for options in models {
+            let outline = try ModelOutline(GGUFFile(path: options.modelPath))
+            let source = options.chatTemplate ?? outline.file.chatTemplate
+            let card = ModelCard(options, outline, hasChatTemplate: source != nil)
+            if let other = entries.first(where: { $0.card.id == card.id }) {
+                throw EngineError.unsupported("\(other.options.modelPath) and \(options.modelPath) are both named \(card.id)")
+            }
+            entries.append(Entry(options: options, card: card))
+        }
+        pool = try NodePool(models.first?.head ?? HeadOptions(), events: events)
+        self.events = events
+        state = Mutex(State(entries: entries))
+    }
+
+    // MARK: Seeing
+
+    var models: [ModelListing] {
+        state.withLock { $0.entries }.map { entry in
+            var listing = ModelListing(card: entry.card, state: .unloaded, reason: entry.failure)
+            if let engine = entry.engine {
+                let status = engine.status
+                listing.state = ModelListing.State(status.phase)
+                listing.reason = status.reason
+                listing.places = NodeStatus.summary(engine.nodes)
+            } else if entry.loading != nil {
+                listing.state = .loading
+            } else if entry.failure != nil {
+                listing.state = entry.isFailureFinal ? .failed : .unavailable
+            }
+            listing.loadCount = entry.loadCount
+            listing.loadSeconds = entry.loadSeconds
+            return listing
+        }
+    }
+
+    var nodes: [NodeStatus] {
+        var nodes = pool.entries.map(\.status)
+        for engine in state.withLock({ $0.entries.compactMap(\.engine) }) {
+            for node in engine.nodes {
+                guard let index = nodes.firstIndex(where: { $0.address == node.address }) else {
+                    nodes.append(node)
+                    continue
+                }
+                nodes[index].add(node)
+            }
+        }
+        return nodes
+    }
+
+    var status: EngineStatus {
+        var sum = EngineStatus(phase: .ready, slotsBusy: 0, slotCount: 0, queued: 0)
+        let (engines, isStopped) = state.withLock { ($0.entries.compactMap(\.engine), $0.isStopped) }
+        for status in engines.map(\.status) {
+            sum.slotsBusy += status.slotsBusy
+            sum.slotCount += status.slotCount
+            sum.queued += status.queued
+            // One model that waits for a place is no reason to call the server unusable.
+            if sum.phase == .ready, status.phase == .recovering || status.phase == .unavailable {
+                sum.phase = .recovering
+                sum.reason = status.reason
+            }
+        }
+        if isStopped { sum.phase = .stopped }
+        return sum
+    }
+
+    func setDrained(_ address: String, _ isDrained: Bool) -> Bool { pool.setDrained(address, isDrained) }
+
+    // MARK: Using
+
+    func lease(_ name: String?) async throws(EngineError) -> ModelLease {
+        let index = try index(of: name)
+        while true {
+            if let lease = try take(index) { return lease }
+            let loading = state.withLock { state -> Task<any TextEngine, any Error> in
+                if let loading = state.entries[index].loading { return loading }
+                let loading = Task { try await self.load(index) }
+                state.entries[index].loading = loading
+                return loading
+            }
+            do {
+                _ = try await loading.value
+            } catch let error as EngineError {
+                throw error
+            } catch HeadError.noRoom(let reason) {
+                throw .unavailable(reason)
+            } catch {
+                throw .failed("\(error)")
+            }
+        }
+    }
+
+    private func index(of name: String?) throws(EngineError) -> Int {
+        guard let name else { return 0 }
+        let ids = state.withLock { $0.entries.map(\.card.id) }
+        guard let index = ids.firstIndex(of: name) else { throw .unknownModel(name, known: ids) }
+        return index
+    }
+
+    /// A lease of a model that is loaded; nil if it is not.
+    private func take(_ index: Int) throws(EngineError) -> ModelLease? {
+        let (engine, isStopped) = state.withLock { state -> ((any TextEngine)?, Bool) in
+            state.entries[index].lastUse = .now
+            if state.entries[index].engine != nil { state.entries[index].leases += 1 }
+            return (state.entries[index].engine, state.isStopped)
+        }
+        if isStopped { throw .stopped }
+        guard let engine else { return nil }
+        return ModelLease(engine) { [weak self] in
+            self?.state.withLock { state in
+                state.entries[index].leases -= 1
+                state.entries[index].lastUse = .now
+            }
+        }
+    }
+
+    // MARK: Loading
+
+    private func load(_ index: Int) async throws -> any TextEngine {
+        let entry = state.withLock { $0.entries[index] }
+        let start = ContinuousClock.now
+        do {
+            let engine = try await Engines.text(
+                entry.options, over: pool, user: index, makeRoom: { [weak self] in self?.makeRoom(for: index) ?? false }
+            ) { _ in }
+            let seconds = start.duration(to: .now) / .seconds(1)
+            let isStopped = state.withLock { state in
+                state.entries[index].engine = engine
+                state.entries[index].loading = nil
+                state.entries[index].failure = nil
+                state.entries[index].loadCount += 1
+                state.entries[index].loadSeconds = seconds
+                return state.isStopped
+            }
+            if isStopped { await engine.shutdown() }
+            events.tell(NodeEvent(.loaded, model: entry.card.id, "loaded in \(String(format: "%.1f", seconds)) s"))
+            return engine
+        } catch {
+            var isFinal = true
+            if case HeadError.noRoom = error { isFinal = false }
+            state.withLock { state in
+                state.entries[index].loading = nil
+                state.entries[index].failure = "\(error)"
+                state.entries[index].isFailureFinal = isFinal
+            }
+            throw error
+        }
+    }
+
+    /// Unloads the model that was unused for longest, of those that nobody uses. Blocks; for the threads of those who load.
+    ///
+    /// - Returns: false if all are used.
+    private func makeRoom(for wanting: Int) -> Bool {
+        let evicted = state.withLock { state -> (engine: any TextEngine, name: String)? in
+            let idle = state.entries.indices.filter { index in
+                index != wanting && state.entries[index].engine != nil && state.entries[index].leases == 0
+            }
+            guard let index = idle.min(by: { state.entries[$0].lastUse < state.entries[$1].lastUse }),
+                let engine = state.entries[index].engine
+            else { return nil }
+            state.entries[index].engine = nil
+            return (engine, state.entries[index].card.id)
+        }
+        guard let evicted else { return false }
+        let done = DispatchSemaphore(value: 0)
+        Task {
+            await evicted.engine.shutdown()
+            done.signal()
+        }
+        done.wait()
+        events.tell(NodeEvent(.unloaded, model: evicted.name, "unloaded, since another model wants its memory"))
+        return true
+    }
+
+    func shutdown() async {
+        let (engines, loading) = state.withLock { state in
+            state.isStopped = true
+            return (state.entries.compactMap(\.engine), state.entries.compactMap(\.loading))
+        }
+        for engine in engines { await engine.shutdown() }
+        // What is being loaded fails with its connections, or is shut down by whoever loads it.
+        pool.stop()
+        for task in loading { _ = await task.result }
+    }
+}
+
+extension NodeStatus {
+    /// Adds what another model has on the node.
+    fileprivate mutating func add(_ other: NodeStatus) {
+        models += other.models
+        if other.state == .failed || other.state == .leaving { (state, reason) = (other.state, other.reason) }
+        if state == .unused { state = other.state }
+        for (index, device) in other.devices.enumerated() {
+            guard index < devices.count else {
+                devices.append(device)
+                continue
+            }
+            // Layers of different models do not add up: each model's are told with it.
+            devices[index].layers = devices[index].layers ?? device.layers
+            devices[index].hasOutput = devices[index].hasOutput || device.hasOutput
+            devices[index].weightBytes += device.weightBytes
+            devices[index].cacheBytes += device.cacheBytes
+            devices[index].computeBytes = max(devices[index].computeBytes, device.computeBytes)
+            devices[index].steps += device.steps
+            devices[index].busyNanoseconds += device.busyNanoseconds
+        }
+    }
+}
+
+/// The model files that a command line names.
+public enum ModelFiles {
+    /// The files of a list, and of the folders in it: every GGUF file, of split ones the first part.
+    ///
+    /// - Throws: ``EngineError/unsupported(_:)`` for a folder without any.
+    public static func expand(_ paths: [String]) throws -> [String] {
+        var files: [String] = []
+        for path in paths {
+            var isFolder: ObjCBool = false
+            guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
+                files.append(path)
+                continue
+            }
+            let found = try FileManager.default.contentsOfDirectory(atPath: path).filter(isFirstPart).sorted()
+            if found.isEmpty { throw EngineError.unsupported("the folder \(path) has no file that ends in .gguf") }
+            files += found.map { URL(fileURLWithPath: path).appendingPathComponent($0).path }
+        }
+        return files
+    }
+
+    /// `name.gguf` and `name-00001-of-00003.gguf`, not `name-00002-of-00003.gguf`.
+    private static func isFirstPart(_ name: String) -> Bool {
+        guard name.hasSuffix(".gguf") else { return false }
+        let stem = name.dropLast(5)
+        guard let part = stem.wholeMatch(of: /.*-(\d{5})-of-\d{5}/) else { return true }
+        return part.1 == "00001"
+    }
+}
