@@ -83,6 +83,8 @@ class Lane:
         self.listener.setblocking(False)
         self.endpoint = f"127.0.0.1:{self.listener.getsockname()[1]}"
         self.connections = set()
+        self.silenced = False
+        self.held = []  # accepted while silenced
 
     def room(self, way):
         """Bytes that may wait in a direction of a connection before its sender has to."""
@@ -159,6 +161,9 @@ class Loop:
         try:
             near, _ = lane.listener.accept()
         except OSError:
+            return
+        if lane.silenced:
+            lane.held.append(near)
             return
         try:
             far = socket.create_connection(lane.target, timeout=5)
@@ -271,6 +276,21 @@ class Loop:
             del self.readers[end.fileno()], self.interest[end.fileno()]
             end.close()
 
+    def silence(self, lane):
+        lane.silenced = True
+        for connection in lane.connections:
+            connection.silent = True
+            for end in connection.sockets:
+                self.want(end, select.EPOLLIN, False)
+
+    def heal(self, lane):
+        lane.silenced = False
+        for connection in [each for each in lane.connections if each.silent]:
+            self.close(connection)
+        for near in lane.held:
+            near.close()
+        lane.held = []
+
     # ------------------------------------------------------------ commands
 
     def command(self):
@@ -294,6 +314,11 @@ class Loop:
                 for lane in self.lanes:
                     if asked.get("lane") in (None, lane.endpoint):
                         lane.fault = asked["fault"]
+            for lane in self.lanes:
+                if "silence" in asked and asked["silence"] in (None, lane.endpoint):
+                    self.silence(lane)
+                if "heal" in asked and asked["heal"] in (None, lane.endpoint):
+                    self.heal(lane)
             if asked.get("cut"):
                 for lane in self.lanes:
                     for connection in list(lane.connections):
@@ -362,6 +387,14 @@ class Relay:
         """The next `times` connections that carry so many bytes that way are closed (kind "close") just then, or silent
         from then on with their sockets open ("silent")."""
         return self.ask(fault={"kind": kind, "after": after, "way": way, "times": times}, lane=endpoint)
+
+    def silence(self, endpoint=None):
+        """From now on nothing comes through, and nobody is told: as when a cable is pulled."""
+        return self.ask(silence=endpoint)
+
+    def heal(self, endpoint=None):
+        """Ends the silence; what was connected meanwhile is closed."""
+        return self.ask(heal=endpoint)
 
     def cut(self):
         """Closes all connections now."""

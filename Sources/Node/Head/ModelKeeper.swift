@@ -112,6 +112,8 @@ final class ModelKeeper: Sendable {
         var version = 0
         /// When the model was last in its places.
         var outage: ContinuousClock.Instant?
+        /// What was last said of there being no places.
+        var complaint: String?
 
         init(_ spread: SpreadModel) { self.spread = spread }
     }
@@ -161,6 +163,7 @@ final class ModelKeeper: Sendable {
                 let places = NodeStatus.summary(nodes) ?? "this machine"
                 pool.events.tell(NodeEvent(.placed, model: name, "is on \(places), after \(String(format: "%.1f", seconds)) s"))
                 work.outage = nil
+                work.complaint = nil
                 return
             } catch let error as BackendError where error.code == .connection {
                 // Another one was lost meanwhile: on with the rest.
@@ -171,8 +174,10 @@ final class ModelKeeper: Sendable {
                 continue
             } catch {
                 let isLong = work.outage.map { $0.duration(to: .now) > ModelKeeper.patience } ?? false
-                engine.turnAway("\(error)", isLong)
-                pool.events.tell(NodeEvent(.unavailable, model: name, "\(error)"))
+                let reason = pool.absence.map { "\(error) (\($0))" } ?? "\(error)"
+                engine.turnAway(reason, isLong)
+                if work.complaint != reason { pool.events.tell(NodeEvent(.unavailable, model: name, reason)) }
+                work.complaint = reason
                 return
             }
         }

@@ -57,7 +57,7 @@ final class NodePool: Sendable {
     /// Between two looks at one that is there and has nothing.
     private static let idlePeriod = Duration.seconds(10)
     /// A worker that stayed for less than this is let back in later each time.
-    private static let flappingTime = Duration.seconds(20)
+    private static let flappingTime = Duration.seconds(10)
     private static let longestPenalty = Duration.seconds(60)
 
     /// - Throws: ``HeadError`` for names that are none, or stand twice.
@@ -92,6 +92,15 @@ final class NodePool: Sendable {
 
     var entries: [Entry] { state.withLock { $0.entries } }
     var version: Int { state.withLock { $0.version } }
+
+    /// Why workers cannot be used; nil if all can.
+    var absence: String? {
+        let reasons = entries.compactMap { entry -> String? in
+            if case .absent(let reason) = entry.presence { return reason }
+            return entry.isWelcome ? nil : "\(entry.endpoint) is \(entry.isDrained ? "emptied" : "about to stop")"
+        }
+        return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
+    }
 
     /// Waits until every worker was looked for once.
     func waitUntilKnown(atMost patience: Duration) {
@@ -157,7 +166,7 @@ final class NodePool: Sendable {
                 }
                 guard state.entries[index].users.isEmpty, case .held(let server) = state.entries[index].presence else { continue }
                 state.entries[index].presence = .idle(server)
-                state.entries[index].nextAttempt = .now + NodePool.idlePeriod
+                state.entries[index].nextAttempt = .now + (state.entries[index].isLeaving ? NodePool.period : NodePool.idlePeriod)
                 released.append(server.connection)
             }
             return released
@@ -199,16 +208,23 @@ final class NodePool: Sendable {
             if attempt(index) != nil { change(.joined, "\(entry.endpoint)", "is there") }
         case .idle:
             guard ContinuousClock.now >= entry.nextAttempt else { return NodePool.period }
-            if let server = attempt(index), state.withLock({ $0.entries[index].users.isEmpty }) {
-                state.withLock {
-                    $0.entries[index].presence = .idle(server)
-                    $0.entries[index].nextAttempt = .now + NodePool.idlePeriod
-                }
-                server.connection.close()
-            }
+            guard let server = attempt(index) else { break }
+            // One that was about to stop has come back in the meantime: it is looked at as a new one.
+            if entry.isLeaving { change(.joined, "\(entry.endpoint)", "is there") } else { release(server, index) }
         case .held(let server): check(server, index)
         }
         return NodePool.period
+    }
+
+    /// Lets a worker's connection go that nobody took up.
+    private func release(_ server: ConnectedServers.Server, _ index: Int) {
+        let isReleased = state.withLock { state in
+            guard state.entries[index].users.isEmpty else { return false }
+            state.entries[index].presence = .idle(server)
+            state.entries[index].nextAttempt = .now + NodePool.idlePeriod
+            return true
+        }
+        if isReleased { server.connection.close() }
     }
 
     private func check(_ server: ConnectedServers.Server, _ index: Int) {
