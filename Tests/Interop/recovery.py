@@ -16,8 +16,8 @@ import urllib.request
 
 from clients import Figures
 from interop import GEMMA, GEMMA_F32, NEAR_TIE, SHORT, Report, Server
-from recovery_load import (CONTEXT, STREAMS, Cluster, Stream, expected_texts, has_part, health_of, nodes_of, requests_of, run_streams, serve,
-                           wait_for)
+from recovery_load import (CONTEXT, STREAMS, Breaker, Cluster, Stream, expected_texts, has_part, health_of, nodes_of, requests_of,
+                           run_streams, serve, wait_for)
 from worker import near_tie
 
 report = Report()
@@ -41,36 +41,6 @@ def judge(name, bodies, streams, expected, limit=None, exact=True):
         # Machines that are busy with other things are no reason to fail, unless it was asked for.
         bound = limit if options.strict_times else 3 * limit
         report.check(pause <= bound, f"{name}: a pause of {pause:.2f} s, which is to be {limit} s at most")
-
-
-class Breaker:
-    """Throws a fault at a worker, by its number in the round."""
-
-    def __init__(self, cluster, server, kind, number):
-        self.cluster, self.server, self.kind, self.number = cluster, server, kind, number
-
-    @property
-    def target(self):
-        if self.kind == "cut":
-            return self.cluster.relayed[self.number % len(self.cluster.relayed)]
-        return self.number % len(self.cluster.workers)
-
-    def __call__(self):
-        first = self.cluster.workers[self.target]
-        second = self.cluster.workers[(self.target + 1) % len(self.cluster.workers)]
-        if self.kind == "stop":
-            first.halt()
-        elif self.kind == "cut":
-            self.cluster.cut(self.target)
-        else:
-            first.kill()
-        if self.kind == "restart":
-            first.start()
-        if self.kind == "two":
-            second.kill()
-        if self.kind == "during":
-            wait_for(lambda: health_of(self.server)[1] == "recovering", 0.3)
-            second.kill()
 
 
 def whole_again(cluster, server):

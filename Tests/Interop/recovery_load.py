@@ -192,3 +192,31 @@ def expected_texts(bodies, model=GEMMA):
         return [stream.text for stream in run_streams(server, bodies)]
 
 
+class Breaker:
+    """Throws a fault at a worker, by its number in the round."""
+
+    def __init__(self, cluster, server, kind, number):
+        self.cluster, self.server, self.kind, self.number = cluster, server, kind, number
+
+    @property
+    def target(self):
+        if self.kind == "cut":
+            return self.cluster.relayed[self.number % len(self.cluster.relayed)]
+        return self.number % len(self.cluster.workers)
+
+    def __call__(self):
+        first = self.cluster.workers[self.target]
+        second = self.cluster.workers[(self.target + 1) % len(self.cluster.workers)]
+        if self.kind == "stop":
+            first.halt()
+        elif self.kind == "cut":
+            self.cluster.cut(self.target)
+        else:
+            first.kill()
+        if self.kind == "restart":
+            first.start()
+        if self.kind == "two":
+            second.kill()
+        if self.kind == "during":
+            wait_for(lambda: health_of(self.server)[1] == "recovering", 0.3)
+            second.kill()

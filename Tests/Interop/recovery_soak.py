@@ -9,8 +9,7 @@ import threading
 import time
 
 from interop import Report
-from recovery import Breaker
-from recovery_load import Cluster, Stream, expected_texts, requests_of, serve
+from recovery_load import Breaker, Cluster, Stream, expected_texts, requests_of, serve
 
 report = Report()
 KINDS = ["kill", "stop", "cut", "restart", "two", "during"]
