@@ -12,15 +12,13 @@ public enum Engines {
 
     /// As ``text(_:progress:)``, over the workers of a pool as they come and go.
     ///
-    /// - Parameters:
-    ///   - user: tells the models of a pool apart.
-    ///   - makeRoom: called where there is no room, on a thread that may wait; returns whether there is more now. Without it, the
-    ///     engine waits for room, turning requests away.
-    static func text(
-        _ options: EngineOptions, over pool: NodePool, user: Int = 0, makeRoom: (@Sendable () -> Bool)? = nil, progress: @escaping Progress
+    /// - Parameter makeRoom: called where there is no room, on a thread that may wait; returns whether there is more now. Without it, the
+    ///   engine waits for room, turning requests away.
+    package static func text(
+        _ options: EngineOptions, over pool: NodePool, makeRoom: (@Sendable () -> Bool)? = nil, progress: @escaping Progress
     ) async throws -> any TextEngine {
         try await BlockingWork.run {
-            try GenerationEngine(options, over: pool, user: user, makeRoom: makeRoom, progress: progress)
+            try GenerationEngine(options, over: pool, makeRoom: makeRoom, progress: progress)
         }
     }
 

@@ -37,17 +37,21 @@ final class GenerationEngine: TextEngine {
     ///
     /// - Parameter makeRoom: called where there is no room; returns whether there is more now. With nil, it waits.
     convenience init(
-        _ options: EngineOptions, over pool: NodePool, user: Int, makeRoom: (@Sendable () -> Bool)?, progress: @escaping Engines.Progress
+        _ options: EngineOptions, over pool: NodePool, makeRoom: (@Sendable () -> Bool)?, progress: @escaping Engines.Progress
     ) throws {
         progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
         let spread = try SpreadModel(options)
         let parts = try Parts(options, spread.outline) { _ in }
-        let keeper = ModelKeeper(name: parts.card.id, user: user, pool: pool, makeRoom: makeRoom ?? { false })
+        let keeper = ModelKeeper(name: parts.card.id, pool: pool, makeRoom: makeRoom ?? { false })
         let work = ModelKeeper.Work(spread)
         pool.waitUntilKnown(atMost: .seconds(10))
         let pass = try keeper.findFirstPlaces(work, waits: makeRoom == nil, progress)
         self.init(options, parts, keeper: keeper, roster: NodeRoster(nodes: []))
-        if let pass { thread.send(.resume(PassHandover(pass))) }
+        if let pass {
+            thread.send(.resume(PassHandover(pass)))
+        } else {
+            counters.set(phase: .unavailable, reason: "there is no room for it yet")
+        }
         let (thread, counters) = (thread, counters)
         keeper.start(
             work,
@@ -159,9 +163,10 @@ final class GenerationEngine: TextEngine {
         counters.set(phase: .stopped)
         let roster = roster
         // A worker that does not answer must not keep us from ending.
-        let patience = Task {
+        let patience = Task { [keeper] in
             try await Task.sleep(for: GenerationEngine.endingTime)
             roster.close()
+            keeper?.breakOff()
         }
         try? await BlockingWork.run { [thread, keeper] in
             thread.stop()

@@ -9,7 +9,7 @@ enum HeadMetrics {
         if nodes.isEmpty { return text.text }
 
         let perNode: [(String, String, String, (NodeStatus) -> String?)] = [
-            ("node_up", "gauge", "1 while the node can be used.", { $0.state == .ready ? "1" : "0" }),
+            ("node_up", "gauge", "1 while the node can be used.", { $0.state == .absent || $0.state == .failed ? "0" : "1" }),
             (
                 "node_round_trip_seconds", "gauge", "A short question and its answer, when the connection was new.",
                 { $0.roundTripNanoseconds.map { "\(Double($0) / 1e9)" } }

@@ -36,15 +36,13 @@ final class ModelKeeper: Sendable {
     /// - Parameters:
     ///   - name: the model's.
     ///   - makeRoom: called where there is no room, from threads that may wait; returns whether there is more now.
-    init(name: String, user: Int, pool: NodePool, makeRoom: @escaping @Sendable () -> Bool) {
+    init(name: String, pool: NodePool, makeRoom: @escaping @Sendable () -> Bool) {
         self.name = name
         self.makeRoom = makeRoom
-        self.user = user
+        user = pool.newUser()
         self.pool = pool
         pool.observe(as: user) { [weak self] in self?.wake() }
     }
-
-    deinit { pool.forget(user) }
 
     // MARK: For any thread
 
@@ -81,6 +79,9 @@ final class ModelKeeper: Sendable {
         pool.forget(user)
     }
 
+    /// Ends the connections that the model uses, for when an answer is not worth waiting for any more.
+    func breakOff() { state.withLock { $0.roster }.close() }
+
     private func wake() { wakeUp.signal() }
     private var isStopped: Bool { state.withLock { $0.isStopped } }
 
@@ -88,7 +89,7 @@ final class ModelKeeper: Sendable {
 
     /// Starts the thread.
     ///
-    /// - Parameter first: what ``Work/findPlaces(_:)`` found; nil if it found no room.
+    /// - Parameter work: with the places that ``findFirstPlaces(_:waits:_:)`` found, if it did.
     func start(_ work: Work, _ engine: Engine) {
         // Handed over whole.
         nonisolated(unsafe) let work = work

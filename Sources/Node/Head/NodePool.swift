@@ -7,7 +7,7 @@ internal import Tensor
 ///
 /// A thread for each worker connects to one that is not there, asks one that is how much memory it has, and so sees within
 /// seconds that it is gone, frozen, back or about to leave. What came of that is kept here; who wants to know is told.
-final class NodePool: Sendable {
+package final class NodePool: Sendable {
     /// What the pool knows of a worker.
     struct Entry: Sendable {
         let endpoint: Endpoint
@@ -44,6 +44,7 @@ final class NodePool: Sendable {
         var version = 0
         var observers: [Int: @Sendable () -> Void] = [:]
         var isStopped = false
+        var userCount = 0
     }
 
     private let state: Mutex<State>
@@ -61,7 +62,7 @@ final class NodePool: Sendable {
     private static let longestPenalty = Duration.seconds(60)
 
     /// - Throws: ``HeadError`` for names that are none, or stand twice.
-    init(_ options: HeadOptions, events: EventFeed) throws(HeadError) {
+    package init(_ options: HeadOptions, events: EventFeed) throws(HeadError) {
         let endpoints = try ConnectedServers.endpoints(options.workers)
         state = Mutex(State(entries: endpoints.map { Entry(endpoint: $0) }))
         wakeUps = endpoints.map { _ in DispatchSemaphore(value: 0) }
@@ -106,6 +107,14 @@ final class NodePool: Sendable {
     func waitUntilKnown(atMost patience: Duration) {
         let end = ContinuousClock.now + patience
         while ContinuousClock.now < end, entries.contains(where: { !$0.isKnown }) { Thread.sleep(forTimeInterval: 0.01) }
+    }
+
+    /// A number that tells one user of the pool from all others there ever were.
+    func newUser() -> Int {
+        state.withLock { state in
+            state.userCount += 1
+            return state.userCount
+        }
     }
 
     /// Has `call` called after each change, from threads that must not be kept waiting.
@@ -205,7 +214,11 @@ final class NodePool: Sendable {
         switch entry.presence {
         case .absent:
             guard ContinuousClock.now >= entry.nextAttempt else { return .milliseconds(200) }
-            if attempt(index) != nil { change(.joined, "\(entry.endpoint)", "is there") }
+            if attempt(index) != nil {
+                change(.joined, "\(entry.endpoint)", "is there")
+            } else if !entry.isKnown, case .absent(let reason) = state.withLock({ $0.entries[index].presence }) {
+                change(.lost, "\(entry.endpoint)", reason)
+            }
         case .idle:
             guard ContinuousClock.now >= entry.nextAttempt else { return NodePool.period }
             guard let server = attempt(index) else { break }

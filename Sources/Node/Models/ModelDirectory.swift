@@ -63,7 +63,8 @@ public final class ModelLease: Sendable {
     public let engine: any TextEngine
     private let onEnd: @Sendable () -> Void
 
-    init(_ engine: any TextEngine, onEnd: @escaping @Sendable () -> Void = {}) {
+    /// - Parameter onEnd: called when nobody holds the lease any more.
+    public init(_ engine: any TextEngine, onEnd: @escaping @Sendable () -> Void = {}) {
         self.engine = engine
         self.onEnd = onEnd
     }
@@ -84,18 +85,18 @@ extension ModelListing.State {
 }
 
 /// One model that is always loaded. Requests get it whatever they call it, as with other servers of one model.
-final class SingleModel: ModelDirectory {
+package final class SingleModel: ModelDirectory {
     private let engine: any TextEngine
     private let pool: NodePool?
-    let events: EventFeed
+    package let events: EventFeed
 
-    init(_ engine: any TextEngine, pool: NodePool? = nil, events: EventFeed = EventFeed()) {
+    package init(_ engine: any TextEngine, pool: NodePool? = nil, events: EventFeed = EventFeed()) {
         self.engine = engine
         self.pool = pool
         self.events = events
     }
 
-    var models: [ModelListing] {
+    package var models: [ModelListing] {
         let status = engine.status
         return [
             ModelListing(
@@ -104,13 +105,13 @@ final class SingleModel: ModelDirectory {
         ]
     }
 
-    var nodes: [NodeStatus] { engine.nodes }
-    var status: EngineStatus { engine.status }
+    package var nodes: [NodeStatus] { engine.nodes }
+    package var status: EngineStatus { engine.status }
 
-    func lease(_ name: String?) async throws(EngineError) -> ModelLease { ModelLease(engine) }
-    func setDrained(_ address: String, _ isDrained: Bool) -> Bool { pool?.setDrained(address, isDrained) ?? false }
+    package func lease(_ name: String?) async throws(EngineError) -> ModelLease { ModelLease(engine) }
+    package func setDrained(_ address: String, _ isDrained: Bool) -> Bool { pool?.setDrained(address, isDrained) ?? false }
 
-    func shutdown() async {
+    package func shutdown() async {
         await engine.shutdown()
         pool?.stop()
     }

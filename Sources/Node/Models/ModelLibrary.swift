@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// Several models over the same machines: each is loaded when a request asks for it, and unloaded when another wants its memory and
 /// nobody uses it, the one unused for longest first.
-final class ModelLibrary: ModelDirectory {
+package final class ModelLibrary: ModelDirectory {
     private struct Entry {
         let options: EngineOptions
         let card: ModelCard
@@ -28,12 +28,12 @@ final class ModelLibrary: ModelDirectory {
 
     private let state: Mutex<State>
     private let pool: NodePool
-    let events: EventFeed
+    package let events: EventFeed
 
     /// Reads what the files say of their models, so that those which cannot be used are known at once.
     ///
     /// - Throws: `GGUFError`, `ModelError`; ``EngineError/unsupported(_:)`` for two models of one name; ``HeadError``.
-    init(_ models: [EngineOptions], events: EventFeed) throws {
+    package init(_ models: [EngineOptions], events: EventFeed) throws {
         var entries: [Entry] = []
         for options in models {
             let outline = try ModelOutline(GGUFFile(path: options.modelPath))
@@ -51,7 +51,7 @@ final class ModelLibrary: ModelDirectory {
 
     // MARK: Seeing
 
-    var models: [ModelListing] {
+    package var models: [ModelListing] {
         state.withLock { $0.entries }.map { entry in
             var listing = ModelListing(card: entry.card, state: .unloaded, reason: entry.failure)
             if let engine = entry.engine {
@@ -70,7 +70,7 @@ final class ModelLibrary: ModelDirectory {
         }
     }
 
-    var nodes: [NodeStatus] {
+    package var nodes: [NodeStatus] {
         var nodes = pool.entries.map(\.status)
         for engine in state.withLock({ $0.entries.compactMap(\.engine) }) {
             for node in engine.nodes {
@@ -84,7 +84,7 @@ final class ModelLibrary: ModelDirectory {
         return nodes
     }
 
-    var status: EngineStatus {
+    package var status: EngineStatus {
         var sum = EngineStatus(phase: .ready, slotsBusy: 0, slotCount: 0, queued: 0)
         let (engines, isStopped) = state.withLock { ($0.entries.compactMap(\.engine), $0.isStopped) }
         for status in engines.map(\.status) {
@@ -101,11 +101,11 @@ final class ModelLibrary: ModelDirectory {
         return sum
     }
 
-    func setDrained(_ address: String, _ isDrained: Bool) -> Bool { pool.setDrained(address, isDrained) }
+    package func setDrained(_ address: String, _ isDrained: Bool) -> Bool { pool.setDrained(address, isDrained) }
 
     // MARK: Using
 
-    func lease(_ name: String?) async throws(EngineError) -> ModelLease {
+    package func lease(_ name: String?) async throws(EngineError) -> ModelLease {
         let index = try index(of: name)
         while true {
             if let lease = try take(index) { return lease }
@@ -158,7 +158,7 @@ final class ModelLibrary: ModelDirectory {
         let start = ContinuousClock.now
         do {
             let engine = try await Engines.text(
-                entry.options, over: pool, user: index, makeRoom: { [weak self] in self?.makeRoom(for: index) ?? false }
+                entry.options, over: pool, makeRoom: { [weak self] in self?.makeRoom(for: index) ?? false }
             ) { _ in }
             let seconds = start.duration(to: .now) / .seconds(1)
             let isStopped = state.withLock { state in
@@ -189,6 +189,8 @@ final class ModelLibrary: ModelDirectory {
     /// - Returns: false if all are used.
     private func makeRoom(for wanting: Int) -> Bool {
         let evicted = state.withLock { state -> (engine: any TextEngine, name: String)? in
+            // One that is being unloaded itself must not wait for another, which may wait for it.
+            if state.entries[wanting].engine == nil, state.entries[wanting].loading == nil { return nil }
             let idle = state.entries.indices.filter { index in
                 index != wanting && state.entries[index].engine != nil && state.entries[index].leases == 0
             }
@@ -209,7 +211,7 @@ final class ModelLibrary: ModelDirectory {
         return true
     }
 
-    func shutdown() async {
+    package func shutdown() async {
         let (engines, loading) = state.withLock { state in
             state.isStopped = true
             return (state.entries.compactMap(\.engine), state.entries.compactMap(\.loading))

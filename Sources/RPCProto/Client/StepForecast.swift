@@ -1,26 +1,28 @@
-internal import Tensor
+package import Tensor
 
 /// What a device's steps take, by how much there is to compute in them, so that one which will never come back can be told
 /// from one which is merely large: a frozen server still acknowledges what it is sent.
 ///
 /// Work is counted in multiplications of matrix products. Used by whoever holds the connection's lock.
-struct StepForecast {
+package struct StepForecast: Sendable {
     /// The most seconds that a unit of work has taken lately, by the power of two of the work.
     private var rates: [Int: Double] = [:]
+
+    package init() {}
 
     /// Seconds for a unit of work on a device of which nothing is known: a slow core's.
     private static let slowestRate = 1e-9
     /// Seconds that any step may take on top: pauses of the system, a lost packet, neighbours on the processor.
-    static let allowance = 3.0
+    package static let allowance = 3.0
     /// How much longer than foreseen a step may take.
-    static let tolerance = 4.0
+    package static let tolerance = 4.0
     /// With every step, what was slow before counts a little less.
     private static let decay = 0.98
 
     /// Seconds within which a step of so much work must have been answered.
-    func limit(work: Double) -> Double { StepForecast.allowance + StepForecast.tolerance * work * rate(work) }
+    package func limit(work: Double) -> Double { StepForecast.allowance + StepForecast.tolerance * work * rate(work) }
 
-    mutating func note(work: Double, seconds: Double) {
+    package mutating func note(work: Double, seconds: Double) {
         guard work > 0 else { return }
         let bin = StepForecast.bin(work)
         rates[bin] = max(seconds / work, (rates[bin] ?? 0) * StepForecast.decay)
@@ -40,7 +42,7 @@ struct StepForecast {
 
 extension Graph {
     /// Multiplications in the graph's matrix products, attention's included.
-    var work: Double {
+    package var work: Double {
         nodes.reduce(0) { sum, id in
             let node = self[id]
             switch node.operation.kind {

@@ -15,6 +15,12 @@ struct TestServer {
         server = HTTPServer(engine: engine, options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
+    init(models: any ModelDirectory) {
+        engine = MockEngine()
+        server = HTTPServer(
+            models: models, options: ServerOptions(port: 0), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+    }
+
     struct Answer: Sendable {
         var status: Int
         var headers: [String: String]

@@ -10,7 +10,9 @@ struct TokenRoutes: Sendable {
     func tokenize(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
         guard let content = try fields.string("content") else { throw fields.missing("content") }
-        let engine = try await models.lease(for: fields).engine
+        let lease = try await models.lease(for: fields)
+        defer { withExtendedLifetime(lease) {} }
+        let engine = lease.engine
         let tokens = try await engine.tokenize(
             Array(content.utf8), addSpecial: try fields.bool("add_special") ?? false, parseSpecial: try fields.bool("parse_special") ?? true
         )
@@ -36,7 +38,9 @@ struct TokenRoutes: Sendable {
     func detokenize(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
         guard let values = try fields.array("tokens") else { throw fields.missing("tokens") }
-        let engine = try await models.lease(for: fields).engine
+        let lease = try await models.lease(for: fields)
+        defer { withExtendedLifetime(lease) {} }
+        let engine = lease.engine
         let tokens = try CompletionRequest.tokens(values, named: "tokens", vocabularySize: engine.card.vocabularySize)
         let bytes = try await engine.detokenize(tokens)
         return Response(json: ["content": .string(String(decoding: bytes, as: UTF8.self))])
