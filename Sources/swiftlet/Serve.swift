@@ -13,6 +13,9 @@ struct Serve: AsyncParsableCommand {
               curl http://127.0.0.1:8080/v1/chat/completions \\
                 -d '{"messages": [{"role": "user", "content": "Hello"}]}'
 
+            Over other machines (--workers) it goes on when one is lost, and uses those that come; /v1/nodes, /health and \
+            /v1/events tell. With several models, requests choose by "model".
+
             Requests are served together, as many at once as --parallel says; more wait. SIGTERM and Ctrl-C let \
             those under way finish (--grace) and end the server.
             """)

@@ -22,7 +22,7 @@ struct WorkersOptions: ParsableArguments {
 
     @Option(
         name: .customLong("worker-timeout"),
-        help: ArgumentHelp("Seconds without an answer after which a worker is given up.", valueName: "s"))
+        help: ArgumentHelp("Seconds without an answer after which a worker is given up; serve decides sooner.", valueName: "s"))
     var timeout = HeadOptions.defaultTimeout
 
     @Flag(
