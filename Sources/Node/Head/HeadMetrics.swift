@@ -5,7 +5,7 @@ enum HeadMetrics {
         text.add("slots", "gauge", "Requests that can be worked on at once.", status.slotCount)
         text.add("slots_busy", "gauge", "Requests being worked on.", status.slotsBusy)
         text.add("requests_queued", "gauge", "Requests that wait for a slot.", status.queued)
-        text.add("ready", "gauge", "1 while requests are taken.", status.phase == .ready ? 1 : 0)
+        text.add("ready", "gauge", "1 while requests are taken.", status.phase == .ready || status.phase == .recovering ? 1 : 0)
         if nodes.isEmpty { return text.text }
 
         let perNode: [(String, String, String, (NodeStatus) -> String?)] = [

@@ -80,7 +80,7 @@ final class ModelKeeper: Sendable {
     }
 
     /// Ends the connections that the model uses, for when an answer is not worth waiting for any more.
-    func breakOff() { state.withLock { $0.roster }.close() }
+    func breakOff() { pool.breakOff(user) }
 
     private func wake() { wakeUp.signal() }
     private var isStopped: Bool { state.withLock { $0.isStopped } }
@@ -122,6 +122,8 @@ final class ModelKeeper: Sendable {
     private static let period = Duration.milliseconds(250)
     /// Between two attempts to find places, where the first found none.
     private static let retryTime = Duration.seconds(2)
+    /// Between two lines about how far it is.
+    private static let reportTime = Duration.seconds(5)
     /// For so long requests under way wait for a place to be found.
     private static let patience = Duration.seconds(60)
     /// For so long a model is not moved for gain while requests are under way.
@@ -155,9 +157,18 @@ final class ModelKeeper: Sendable {
 
     /// Finds places and has the engine go on; or tells it that there are none.
     private func recover(_ work: Work, _ engine: Engine) {
+        let lastReport = Mutex(ContinuousClock.now)
+        // Large models take their time, in which people want to see that it passes.
+        let progress: Engines.Progress = { [pool, name] part in
+            let isDue = lastReport.withLock { last in
+                defer { if last.duration(to: .now) > ModelKeeper.reportTime { last = .now } }
+                return last.duration(to: .now) > ModelKeeper.reportTime
+            }
+            if isDue { pool.events.tell(NodeEvent(.recovering, model: name, part.stage)) }
+        }
         while !isStopped {
             do {
-                let pass = try findPlaces(work)
+                let pass = try findPlaces(work, progress)
                 state.withLock { $0.suspension = nil }
                 engine.resume(PassHandover(pass))
                 let seconds = work.outage.map { ($0.duration(to: .now) / .seconds(1)) } ?? 0
@@ -213,6 +224,8 @@ final class ModelKeeper: Sendable {
         work.placed = placed
         state.withLock { $0.roster = pass.roster }
         pool.settle(user, on: placed.usedEndpoints)
+        // Those that nobody holds a connection to may be of use too, but are not waited for now.
+        if pool.hasIdle { work.version = -1 }
         return pass
     }
 

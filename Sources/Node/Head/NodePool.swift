@@ -80,7 +80,7 @@ package final class NodePool: Sendable {
     deinit { stop() }
 
     /// Ends all connections.
-    func stop() {
+    package func stop() {
         let servers = state.withLock { state in
             state.isStopped = true
             return state.entries.compactMap(\.heldServer)
@@ -181,6 +181,20 @@ package final class NodePool: Sendable {
             return released
         }
         for connection in released { connection.close() }
+    }
+
+    /// Ends the connections that a user has something on.
+    func breakOff(_ user: Int) {
+        let connections = entries.compactMap { $0.users.contains(user) ? $0.heldServer?.connection : nil }
+        for connection in connections { connection.close() }
+    }
+
+    /// Whether there are workers that may be used and to which no connection is held.
+    var hasIdle: Bool {
+        entries.contains { entry in
+            if case .idle = entry.presence { return entry.isWelcome }
+            return false
+        }
     }
 
     /// Gives a worker up that could not do what was asked of it, until it has had time to get better.

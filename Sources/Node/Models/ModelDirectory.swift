@@ -98,11 +98,10 @@ package final class SingleModel: ModelDirectory {
 
     package var models: [ModelListing] {
         let status = engine.status
-        return [
-            ModelListing(
-                card: engine.card, state: ModelListing.State(status.phase), reason: status.reason,
-                places: NodeStatus.summary(engine.nodes))
-        ]
+        var listing = ModelListing(
+            card: engine.card, state: ModelListing.State(status.phase), reason: status.reason, places: NodeStatus.summary(engine.nodes))
+        listing.loadCount = 1
+        return [listing]
     }
 
     package var nodes: [NodeStatus] { engine.nodes }

@@ -158,6 +158,24 @@ import Testing
         for worker in workers { await worker.stop() }
     }
 
+    @Test("a worker that is lost as soon as it came is let back in later each time")
+    func flapping() async throws {
+        let worker = LocalWorker()
+        try await worker.start()
+        let events = EventFeed()
+        let pool = try NodePool(HeadOptions(workers: [await worker.address]), events: events)
+        defer { pool.stop() }
+        var losses: [NodeEvent] = []
+        for await event in events.events {
+            if event.kind == .joined { await worker.stop() }
+            guard event.kind == .lost else { continue }
+            losses.append(event)
+            if losses.count == 3 { break }
+            try await worker.start()
+        }
+        #expect(losses.enumerated().allSatisfy { $0.element.message.contains("not tried for \([1, 2, 4][$0.offset]) s") })
+    }
+
     @Test("a head starts without workers that are not there, and uses them when they come")
     func lateWorkers() async throws {
         let model = try TinyModel(layers: 4)
