@@ -215,7 +215,9 @@ final class ModelKeeper: Sendable {
             placed = try spread.place(pool.gather(for: user, includesIdle: true))
         }
         spread.keepOnly(placed)
-        try bring(&placed, spread, isAhead: false, progress)
+        let failures = spread.bring(&placed, isPatient: false, progress)
+        for (connection, error) in failures { pool.giveUp(connection, "\(error)") }
+        if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
         let loaded = try spread.loaded(placed)
         let pass = try loaded.pass(slotCount: spread.slotCount, contextLength: spread.contextSize) { [pool] connection, error in
             pool.giveUp(connection, "\(error)")
@@ -238,9 +240,9 @@ final class ModelKeeper: Sendable {
             do {
                 return try findPlaces(work, progress)
             } catch let error as BackendError where error.code == .connection {
-                continue
+                Thread.sleep(forTimeInterval: 0.05)
             } catch HeadError.workers {
-                continue
+                Thread.sleep(forTimeInterval: 0.05)
             } catch HeadError.noRoom where makeRoom() {
                 continue
             } catch HeadError.noRoom(let reason) where waits {
@@ -248,14 +250,6 @@ final class ModelKeeper: Sendable {
                 return nil
             }
         }
-    }
-
-    private func bring(
-        _ placed: inout PlacedModel, _ spread: SpreadModel, isAhead: Bool, _ progress: @escaping Engines.Progress
-    ) throws {
-        let failures = spread.bring(&placed, isPatient: false, isAhead: isAhead, progress)
-        for (connection, error) in failures { pool.giveUp(connection, "\(error)") }
-        if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
     }
 
     // MARK: Moving
@@ -270,13 +264,16 @@ final class ModelKeeper: Sendable {
         let welcome = Set(pool.entries.filter(\.isWelcome).map(\.endpoint))
         let mustMove = !placed.usedEndpoints.isSubset(of: welcome)
         do {
-            let isBetter = try pool.alone {
-                var better = try spread(work, over: placed)
-                guard mustMove || better.isWorthMoving(from: placed) else { return false }
-                try bring(&better, work.spread, isAhead: true) { _ in }
-                return true
+            var better = try pool.alone { try spread(work, over: placed) }
+            guard mustMove || better.isWorthMoving(from: placed) else { return pool.settle(user, on: placed.usedEndpoints) }
+            // Part by part: when something is lost meanwhile, that comes first.
+            while let failures = pool.alone({ work.spread.bringAhead(&better) }) {
+                if isStopped || state.withLock({ $0.suspension != nil }) { return }
+                // No more memory than was thought is no reason to give a worker up.
+                if failures.contains(where: { $0.error.code != .connection }) { break }
+                for (connection, error) in failures { pool.giveUp(connection, "\(error)") }
+                if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
             }
-            guard isBetter else { return pool.settle(user, on: placed.usedEndpoints) }
             let end = ContinuousClock.now + ModelKeeper.quietTime
             while engine.isBusy(), ContinuousClock.now < end, !isStopped {
                 Thread.sleep(forTimeInterval: 0.05)

@@ -103,22 +103,33 @@ final class SpreadModel {
     /// - Parameters:
     ///   - placed: where to. Connections that were lost on the way and made again are changed in it.
     ///   - isPatient: connect again to a worker that is lost meanwhile, and let all fail with one; else what arrived stays there.
-    ///   - isAhead: bring only what fits beside what is used at present.
     /// - Returns: the workers that could not be served, and why.
     func bring(
-        _ placed: inout PlacedModel, isPatient: Bool, isAhead: Bool = false, _ progress: @escaping Engines.Progress
+        _ placed: inout PlacedModel, isPatient: Bool, _ progress: @escaping Engines.Progress
     ) -> [(connection: ServerConnection, error: BackendError)] {
-        var missing = missing(placed)
-        if isAhead {
-            missing = missing.filter { number, stages in
-                let connection = ObjectIdentifier(placed.servers.servers[number].connection)
-                return stages.allSatisfy { device, parts in
-                    let bytes = parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
-                    let free = spare[Place(connection: connection, device: device)] ?? 0
-                    return bytes < free - DeviceSupply.reserve(free: free)
-                }
+        bring(missing(placed), &placed, isPatient: isPatient, progress)
+    }
+
+    /// Brings each worker one part more of what a placement puts there, of what fits beside all that is used at present.
+    ///
+    /// - Returns: the workers that could not be served, and why; nil where nothing is left to bring.
+    func bringAhead(_ placed: inout PlacedModel) -> [(connection: ServerConnection, error: BackendError)]? {
+        var next: [Int: [(device: Int, parts: [ModelPart])]] = [:]
+        for (number, stages) in missing(placed) {
+            let connection = ObjectIdentifier(placed.servers.servers[number].connection)
+            for (device, parts) in stages {
+                let bytes = parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
+                let free = spare[Place(connection: connection, device: device)] ?? 0
+                if bytes < free - DeviceSupply.reserve(free: free) { next[number, default: []].append((device, Array(parts.prefix(1)))) }
             }
         }
+        return next.isEmpty ? nil : bring(next, &placed, isPatient: false) { _ in }
+    }
+
+    private func bring(
+        _ missing: [Int: [(device: Int, parts: [ModelPart])]], _ placed: inout PlacedModel, isPatient: Bool,
+        _ progress: @escaping Engines.Progress
+    ) -> [(connection: ServerConnection, error: BackendError)] {
         let numbers = missing.keys.sorted()
         if numbers.isEmpty { return [] }
         let hashes = hashes(of: placed, progress)
