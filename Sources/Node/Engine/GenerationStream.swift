@@ -17,12 +17,14 @@ public struct GenerationStream: AsyncSequence, Sendable {
     public struct Source: Sendable {
         fileprivate let continuation: AsyncStream<Result<GenerationEvent, EngineError>>.Continuation
         fileprivate let ending: Ending
+        fileprivate let start: Start
 
         /// Passes an event on, and ends the stream after ``GenerationEvent/finished(_:_:)``.
         ///
         /// - Returns: false when the consumer is gone.
         @discardableResult
         public func send(_ event: GenerationEvent) -> Bool {
+            start.happen(nil)
             if case .finished = event {
                 ending.end()
                 continuation.yield(.success(event))
@@ -35,6 +37,7 @@ public struct GenerationStream: AsyncSequence, Sendable {
 
         /// Ends the stream with an error.
         public func fail(_ error: EngineError) {
+            start.happen(error)
             ending.end()
             continuation.yield(.failure(error))
             continuation.finish()
@@ -50,15 +53,23 @@ public struct GenerationStream: AsyncSequence, Sendable {
         continuation.onTermination = { termination in
             if case .cancelled = termination { ending.abandon() }
         }
-        let source = Source(continuation: continuation, ending: ending)
+        let source = Source(continuation: continuation, ending: ending, start: Start())
         return (GenerationStream(events: events, source: source), source)
     }
 
     /// Ends the stream for its consumer, who gets what was sent so far and then nil, and for the engine. Can be called
     /// from anywhere and more than once.
     public func abandon() {
+        source.start.happen(nil)
         source.ending.abandon()
         source.continuation.finish()
+    }
+
+    /// Returns when the first event is there, or the stream was abandoned.
+    ///
+    /// - Throws: the error with which the stream ended before any event.
+    public func begun() async throws(EngineError) {
+        if let error = await source.start.outcome() { throw error }
     }
 
     public struct Iterator: AsyncIteratorProtocol {
@@ -75,6 +86,38 @@ public struct GenerationStream: AsyncSequence, Sendable {
 
     public func makeAsyncIterator() -> Iterator {
         Iterator(base: events.makeAsyncIterator())
+    }
+}
+
+/// Lets others wait for the first that happens to a stream.
+private final class Start: Sendable {
+    private struct State {
+        /// Nil until something has happened.
+        var outcome: EngineError??
+        var waiters: [CheckedContinuation<EngineError?, Never>] = []
+    }
+
+    private let state = Mutex(State())
+
+    /// - Parameter error: nil for an event, or the consumer's end.
+    func happen(_ error: EngineError?) {
+        let waiters = state.withLock { state -> [CheckedContinuation<EngineError?, Never>] in
+            if state.outcome != nil { return [] }
+            state.outcome = .some(error)
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(returning: error) }
+    }
+
+    func outcome() async -> EngineError? {
+        await withCheckedContinuation { continuation in
+            let outcome = state.withLock { state -> EngineError?? in
+                if state.outcome == nil { state.waiters.append(continuation) }
+                return state.outcome
+            }
+            if let outcome { continuation.resume(returning: outcome) }
+        }
     }
 }
 

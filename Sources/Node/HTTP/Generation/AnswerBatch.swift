@@ -65,7 +65,9 @@ struct AnswerBatch: Sendable {
         case closing(Int, FinishReason, AnswerUsage)
     }
 
-    func streamed() -> Response {
+    /// - Throws: what comes to nothing before it has said anything, which can still be told with a status of its own.
+    func streamed() async throws -> Response {
+        try await begun()
         let body = ResponseBody { writer in
             do {
                 try await guarded { verdict in try await write(to: &writer, verdict) }
@@ -86,6 +88,37 @@ struct AnswerBatch: Sendable {
             .accelBuffering: "no",
         ]
         return Response(status: .ok, headers: headers, body: body)
+    }
+
+    /// Waits until every answer has begun, the client is gone or the time is up.
+    private func begun() async throws {
+        let streams = streams
+        let verdict = Verdict()
+        let departure = watch?.onDeparture {
+            verdict.pass(.clientGone)
+            for stream in streams { stream.abandon() }
+        }
+        let timer = Task {
+            try await Task.sleep(for: timeLimit)
+            verdict.pass(.answerTimeout)
+            for stream in streams { stream.abandon() }
+        }
+        defer {
+            timer.cancel()
+            if let departure { watch?.forget(departure) }
+        }
+        do throws(EngineError) {
+            for stream in streams { try await stream.begun() }
+        } catch {
+            for stream in streams { stream.abandon() }
+            if case .failed(let reason) = error { logger.error("the engine failed: \(reason)") }
+            record.outcome = "\(error)"
+            throw APIError(error)
+        }
+        if let error = verdict.passed {
+            record.outcome = error.code
+            throw error
+        }
     }
 
     private func write(to writer: inout any ResponseBodyWriter, _ verdict: Verdict) async throws {
@@ -152,8 +185,9 @@ struct AnswerBatch: Sendable {
             reason.withLock { if $0 == nil { $0 = error } }
         }
 
+        var passed: APIError? { reason.withLock { $0 } }
         /// What to throw: cancellation, where no verdict was passed.
-        var error: any Error { reason.withLock { $0 } ?? CancellationError() }
+        var error: any Error { passed ?? CancellationError() }
     }
 
     /// Runs `work`, abandoning all streams when the client goes, the time is up, or the work itself fails.

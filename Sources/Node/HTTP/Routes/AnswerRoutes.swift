@@ -60,6 +60,6 @@ struct AnswerRoutes: Sendable {
         let batch = AnswerBatch(
             lease: lease, streams: streams, options: options, format: format, echoes: echoes, timeLimit: limits.answerTime,
             watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger)
-        return options.streams ? batch.streamed() : try await batch.whole()
+        return options.streams ? try await batch.streamed() : try await batch.whole()
     }
 }
