@@ -5,7 +5,8 @@
     relay.py --measure [--delay MS]                                    how precise it is here
 
 In a program: `with Relay("127.0.0.1:50052", delay=0.001) as relay:` gives `relay.endpoints`, `relay.counters()`,
-`relay.change(delay=0)`, `relay.cut()`. It runs in a process of its own, so that its time is not the test's.
+`relay.change(delay=0)`, `relay.cut()`, `relay.silence()` and `relay.heal()`. It runs in a process of its own, so that its time is not the
+test's. What stands for a target of IPv6 listens on IPv6 itself.
 
 Each direction of each connection keeps the order and the pieces in which bytes came. A piece leaves `delay` seconds after it came,
 and where there is a rate not before the link has carried what came earlier: a link is a direction of one target, or of all
@@ -79,9 +80,11 @@ class Lane:
         self.links = links
         self.fault = None
         self.counters = {f"{way}{what}": 0 for way in DIRECTIONS for what in ("", "_turns")} | {"connections": 0, "broken": 0}
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+        six = ":" in self.target[0]
+        here, family = ("::1", socket.AF_INET6) if six else ("127.0.0.1", socket.AF_INET)
+        self.listener = socket.create_server((here, 0), family=family, backlog=256)
         self.listener.setblocking(False)
-        self.endpoint = f"127.0.0.1:{self.listener.getsockname()[1]}"
+        self.endpoint = f"{'[::1]' if six else here}:{self.listener.getsockname()[1]}"
         self.connections = set()
         self.silenced = False
         self.held = []  # accepted while silenced
@@ -272,16 +275,21 @@ class Loop:
         connection.closed = True
         connection.lane.connections.discard(connection)
         for end in connection.sockets:
+            self.forget(end)
+            end.close()
+
+    def forget(self, end):
+        if end.fileno() in self.readers:
             self.epoll.unregister(end.fileno())
             del self.readers[end.fileno()], self.interest[end.fileno()]
-            end.close()
 
     def silence(self, lane):
         lane.silenced = True
         for connection in lane.connections:
             connection.silent = True
+            # Not even the end of one side, which epoll tells whether asked or not, is to be seen on the other.
             for end in connection.sockets:
-                self.want(end, select.EPOLLIN, False)
+                self.forget(end)
 
     def heal(self, lane):
         lane.silenced = False
