@@ -57,7 +57,7 @@ public struct WorkerStatus: Hashable, Sendable {
 final class WorkerStatusLine: Sendable {
     private struct State {
         var last = ContinuousClock.now
-        var requests = 0
+        var receivedBytes = 0
         var graphs = 0
     }
 
@@ -70,7 +70,10 @@ final class WorkerStatusLine: Sendable {
         self.logger = logger
     }
 
-    /// Called often; shows `status` once a period, if requests have come since.
+    /// Heads that only ask now and then whether all is well are no news.
+    private static let noteworthyByteCount = 1 << 20
+
+    /// Called often; shows `status` once a period, if anything was computed or brought since.
     func show(_ status: @autoclosure () -> WorkerStatus) {
         if period <= 0 { return }
         let now = ContinuousClock.now
@@ -79,8 +82,9 @@ final class WorkerStatusLine: Sendable {
         let status = status()
         let line: String? = state.withLock { state in
             let seconds = state.last.duration(to: now) / .seconds(1)
-            defer { state = State(last: now, requests: status.requests, graphs: status.graphs) }
-            if status.requests == state.requests, status.computing == 0 { return nil }
+            defer { state = State(last: now, receivedBytes: status.receivedBytes, graphs: status.graphs) }
+            let isIdle = status.graphs == state.graphs && status.computing == 0
+            if isIdle, status.receivedBytes - state.receivedBytes < WorkerStatusLine.noteworthyByteCount { return nil }
             let rate = Double(status.graphs - state.graphs) / seconds
             return String(
                 format: "%d sessions, %d computing, %.1f graphs/s, %.2f GiB lent, %.2f GiB free", status.sessions,
