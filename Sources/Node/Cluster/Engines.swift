@@ -1,16 +1,24 @@
 /// Where engines come from.
 public enum Engines {
-    public typealias Progress = @Sendable (LoadProgress) -> Void
+    public typealias Progress = LoadProgress.Report
 
-    /// Loads a model to be shared by many requests.
+    /// Loads a model to be shared by many requests: on this machine, or over workers all of which must be there.
     public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
         try await BlockingWork.run {
-            let loaded = try LoadedModel(options) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 * $0.fraction)) }
-            return try GenerationEngine(options, loaded) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 + 0.1 * $0.fraction)) }
+            let keeper = try FixedKeeper(options) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 * $0.fraction)) }
+            return try engine(options, keeper, progress)
         }
     }
 
-    /// As ``text(_:progress:)``, over the workers of a pool as they come and go.
+    private static func engine(_ options: EngineOptions, _ keeper: FixedKeeper, _ progress: Progress) throws -> GenerationEngine {
+        progress(LoadProgress(stage: "warming up", fraction: 0.9))
+        let engine = try GenerationEngine(options, keeper.outline, keeper: keeper)
+        progress(LoadProgress(stage: "ready", fraction: 1))
+        return engine
+    }
+
+    /// As ``text(_:progress:)``, over the workers of a pool as they come and go. Returns when the model is in its first places, or waits
+    /// for them.
     ///
     /// - Parameter makeRoom: called where there is no room, on a thread that may wait; returns whether there is more now. Without it, the
     ///   engine waits for room, turning requests away.
@@ -18,18 +26,33 @@ public enum Engines {
         _ options: EngineOptions, over pool: NodePool, makeRoom: (@Sendable () -> Bool)? = nil, progress: @escaping Progress
     ) async throws -> any TextEngine {
         try await BlockingWork.run {
-            try GenerationEngine(options, over: pool, makeRoom: makeRoom, progress: progress)
+            progress(LoadProgress(stage: "asking the workers", fraction: 0))
+            let spread = try SpreadModel(options)
+            let keeper = ModelKeeper(spread, over: pool, makeRoom: makeRoom, progress)
+            pool.waitUntilKnown(atMost: .seconds(10))
+            let engine = try GenerationEngine(options, spread.outline, keeper: keeper)
+            progress(LoadProgress(stage: "ready", fraction: 1))
+            return engine
         }
     }
 
     /// As ``text(_:progress:)``, with the model cut after the given layers into stages that work side by side.
     package static func text(_ options: EngineOptions, cutAfter cuts: [Int]) async throws -> any TextEngine {
-        try await BlockingWork.run { try GenerationEngine(options, LoadedModel(options, cutAfter: cuts)) { _ in } }
+        try await BlockingWork.run { try engine(options, FixedKeeper(options, cutAfter: cuts)) { _ in } }
     }
 
     /// Loads a model to be measured.
     public static func evaluator(_ options: EngineOptions, progress: @escaping Progress) async throws -> any Evaluator {
-        try await BlockingWork.run { try ModelEvaluator(options, progress: progress) }
+        try await BlockingWork.run {
+            progress(LoadProgress(stage: "reading metadata", fraction: 0))
+            var options = options
+            options.wantsAllResults = true
+            let loaded =
+                options.head.workers.isEmpty ? try LoadedModel(local: options) : try SpreadModel.load(options, progress).loaded
+            let evaluator = ModelEvaluator(options, loaded)
+            progress(LoadProgress(stage: "ready", fraction: 1))
+            return evaluator
+        }
     }
 
     /// Reads only the vocabulary of a model's file.

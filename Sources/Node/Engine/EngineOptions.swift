@@ -43,6 +43,9 @@ public struct EngineOptions: Hashable, Sendable {
 
 /// How far loading has come.
 public struct LoadProgress: Hashable, Sendable {
+    /// Told of it, from any thread.
+    public typealias Report = @Sendable (LoadProgress) -> Void
+
     /// `reading metadata`, `loading tensors`, `warming up`.
     public var stage: String
     /// 0...1 over all stages.

@@ -1,64 +1,62 @@
 import Foundation
 import GGUF
 import Kernels
-import Model
+package import Model
 import Synchronization
 import Tensor
 
 /// A model, here or spread over machines, that many requests share: tokenizer and template on the callers' behalf, one thread that
 /// computes, steps in which all live requests take part.
-final class GenerationEngine: TextEngine {
-    let card: ModelCard
+package final class GenerationEngine: TextEngine {
+    package let card: ModelCard
     private let tokenizer: any Tokenizer
     private let template: ChatTemplate
     private let thread: EngineThread<GenerationWorker.Message>
     private let counters: EngineCounters
     private let queueLimit: Int
     private let nextID = Atomic(0)
-    private let roster: NodeRoster
-    /// Finds new places for a model whose machines come and go; nil where they may not.
-    private let keeper: ModelKeeper?
+    private let keeper: any PassKeeper
 
-    /// On this machine, or on workers all of which must be there. Blocks: reads the file's metadata and vocabulary, sets the cache
-    /// aside and runs one token to warm up.
-    convenience init(_ options: EngineOptions, _ loaded: LoadedModel, progress: Engines.Progress) throws {
-        let parts = try Parts(options, loaded.outline, progress)
-        progress(LoadProgress(stage: "setting memory aside", fraction: 0.6))
-        let pass = try loaded.pass(slotCount: parts.card.slotCount, contextLength: parts.card.contextSize)
-        progress(LoadProgress(stage: "warming up", fraction: 0.8))
-        try GenerationEngine.warmUp(pass)
-        self.init(options, parts, keeper: nil, roster: pass.roster)
-        thread.send(.resume(PassHandover(pass)))
-        progress(LoadProgress(stage: "ready", fraction: 1))
+    /// Blocks: reads the vocabulary, and has the keeper find the model's first places.
+    ///
+    /// - Throws: what the keeper throws; `ModelError` for a vocabulary that the model cannot have.
+    package init(_ options: EngineOptions, _ outline: ModelOutline, keeper: any PassKeeper, progress: LoadProgress.Report = { _ in }) throws {
+        let parts = try Parts(options, outline, progress)
+        card = parts.card
+        tokenizer = parts.tokenizer
+        template = parts.template
+        let (tokenizer, card) = (parts.tokenizer, parts.card)
+        let counters = EngineCounters(slotCount: card.slotCount)
+        self.counters = counters
+        self.keeper = keeper
+        queueLimit = max(1, options.queueLimit)
+        let batchSize = options.batchSize
+        let thread = EngineThread<GenerationWorker.Message>(name: "swiftlet engine") { send in
+            GenerationWorker(
+                tokenizer, slotCount: card.slotCount, contextLength: card.contextSize, batchSize: batchSize, counters,
+                onSuspended: { [weak keeper] reason in keeper?.suspended(reason) }, send: send)
+        }
+        self.thread = thread
+        counters.set(phase: .unavailable, reason: "it has no place yet")
+        do {
+            try keeper.start(
+                EngineControl(
+                    resume: { pass in
+                        // At once, so that whoever was told that the model is there can ask.
+                        counters.set(phase: .ready)
+                        thread.send(.resume(pass))
+                    }, suspend: { thread.send(.suspend($0)) },
+                    turnAway: { thread.send(.unavailable($0, $1)) }, isBusy: { counters.current.slotsBusy > 0 }))
+        } catch {
+            thread.stop()
+            throw error
+        }
     }
 
-    /// Over the workers of a pool, whichever are there, for as long as it runs. Blocks until it is in its first places, or there
-    /// turns out to be no room: then it waits for more.
-    ///
-    /// - Parameter makeRoom: called where there is no room; returns whether there is more now. With nil, it waits.
-    convenience init(
-        _ options: EngineOptions, over pool: NodePool, makeRoom: (@Sendable () -> Bool)?, progress: @escaping Engines.Progress
-    ) throws {
-        progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
-        let spread = try SpreadModel(options)
-        let parts = try Parts(options, spread.outline) { _ in }
-        let keeper = ModelKeeper(name: parts.card.id, pool: pool, makeRoom: makeRoom ?? { false })
-        let work = ModelKeeper.Work(spread)
-        pool.waitUntilKnown(atMost: .seconds(10))
-        let pass = try keeper.findFirstPlaces(work, waits: makeRoom == nil, progress)
-        self.init(options, parts, keeper: keeper, roster: NodeRoster(nodes: []))
-        if let pass {
-            thread.send(.resume(PassHandover(pass)))
-        } else {
-            counters.set(phase: .unavailable, reason: "there is no room for it yet")
-        }
-        let (thread, counters) = (thread, counters)
-        keeper.start(
-            work,
-            ModelKeeper.Engine(
-                resume: { thread.send(.resume($0)) }, suspend: { thread.send(.suspend($0)) },
-                turnAway: { thread.send(.unavailable($0, endsAll: $1)) }, isBusy: { counters.current.slotsBusy > 0 }))
-        progress(LoadProgress(stage: "ready", fraction: 1))
+    deinit {
+        // Whoever lets go of an engine without ending it leaves no threads and connections behind.
+        thread.end()
+        keeper.letGo()
     }
 
     /// What is known of a model without its weights.
@@ -67,7 +65,7 @@ final class GenerationEngine: TextEngine {
         var template: ChatTemplate
         var card: ModelCard
 
-        init(_ options: EngineOptions, _ outline: ModelOutline, _ progress: Engines.Progress) throws {
+        init(_ options: EngineOptions, _ outline: ModelOutline, _ progress: LoadProgress.Report) throws {
             progress(LoadProgress(stage: "reading vocabulary", fraction: 0.2))
             tokenizer = try Tokenizers.make(outline.file)
             let (tokens, rows) = (tokenizer.vocabulary.count, outline.hyperparameters.vocabularySize)
@@ -80,51 +78,30 @@ final class GenerationEngine: TextEngine {
         }
     }
 
-    private init(_ options: EngineOptions, _ parts: Parts, keeper: ModelKeeper?, roster: NodeRoster) {
-        card = parts.card
-        tokenizer = parts.tokenizer
-        template = parts.template
-        let (tokenizer, card) = (parts.tokenizer, parts.card)
-        let counters = EngineCounters(slotCount: card.slotCount)
-        self.counters = counters
-        self.keeper = keeper
-        self.roster = roster
-        queueLimit = max(1, options.queueLimit)
-        var onSuspended: (@Sendable (String) -> Void)?
-        if let keeper { onSuspended = { [weak keeper] reason in keeper?.suspended(reason) } }
-        let whenSuspended = onSuspended
-        let batchSize = options.batchSize
-        thread = EngineThread(name: "swiftlet engine") { send in
-            GenerationWorker(
-                tokenizer, slotCount: card.slotCount, contextLength: card.contextSize, batchSize: batchSize, counters,
-                onSuspended: whenSuspended, send: send)
-        }
-    }
-
-    var status: EngineStatus {
+    package var status: EngineStatus {
         var status = counters.current
         // A machine can go while nobody asks for anything.
-        if keeper == nil, status.phase == .ready, let loss = roster.loss {
+        if status.phase == .ready, let loss = keeper.loss {
             status.phase = .failed
             status.reason = loss
         }
         return status
     }
 
-    var nodes: [NodeStatus] { keeper?.nodes ?? roster.statuses }
+    package var nodes: [NodeStatus] { keeper.nodes }
 
-    func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
+    package func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
         try await blocking { [tokenizer] in
             tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
         }
     }
 
-    func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
+    package func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
         try check(tokens)
         return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
     }
 
-    func render(_ conversation: Conversation) async throws(EngineError) -> String {
+    package func render(_ conversation: Conversation) async throws(EngineError) -> String {
         try await blocking { [template] () throws(EngineError) -> String in
             do throws(TemplateError) {
                 return try template.render(conversation)
@@ -134,7 +111,7 @@ final class GenerationEngine: TextEngine {
         }
     }
 
-    func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream {
+    package func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream {
         let prompt = try await tokens(of: request.prompt)
         guard !prompt.isEmpty else { throw .emptyPrompt }
         guard prompt.count < card.contextSize else {
@@ -159,35 +136,19 @@ final class GenerationEngine: TextEngine {
         return stream
     }
 
-    func shutdown() async {
+    package func shutdown() async {
         counters.set(phase: .stopped)
-        let roster = roster
         // A worker that does not answer must not keep us from ending.
         let patience = Task { [keeper] in
             try await Task.sleep(for: GenerationEngine.endingTime)
-            roster.close()
-            keeper?.breakOff()
+            keeper.breakOff()
         }
+        keeper.letGo()
         try? await BlockingWork.run { [thread, keeper] in
             thread.stop()
-            keeper?.stop()
+            keeper.stop()
         }
         patience.cancel()
-        roster.close()
-    }
-
-    /// Takes one token in, with both kinds of results that may be asked for.
-    static func warmUp(_ loaded: LoadedPass) throws {
-        let piece = BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)
-        try loaded.pass.run([piece]) { _, _, _ in }
-        guard loaded.reducesLogits else { return }
-        let step = loaded.pass.makeStep()
-        try loaded.pass.begin(step, [piece], wantsCandidates: true)
-        do {
-            try loaded.pass.run(step)
-        } catch {
-            throw HeadError.workers(["\(error) (if the worker cannot pick the likeliest tokens itself, --full-logits does without)"])
-        }
     }
 
     /// A step under way may take this long when the engine is shut down.

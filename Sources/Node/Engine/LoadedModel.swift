@@ -1,85 +1,61 @@
 import Foundation
-import GGUF
-import Kernels
-import Model
-import RPCProto
-import Tensor
+package import GGUF
+package import Kernels
+package import Model
+package import Tensor
 
-/// A model's file opened, its weights in place, with what is said of it in listings.
-struct LoadedModel {
-    let outline: ModelOutline
+/// A model's file opened, its weights in place.
+package struct LoadedModel {
+    package let outline: ModelOutline
     private let weights: PlacedWeights
     private let options: EngineOptions
-    let model: LanguageModel
+    package let model: LanguageModel
     var file: GGUFFile { outline.file }
     /// Which piece of the model is computed where, in order.
-    let seats: [Seat]
-    /// The machines that they are on.
-    let roster: NodeRoster
-
-    struct Seat {
-        var extent: StageExtent
-        var backend: any Backend
+    package let seats: [Seat]
+    package struct Seat {
+        package var extent: StageExtent
+        package var backend: any Backend
         /// Bytes that its graphs' own tensors take; 0 leaves that to the backend.
-        var computeByteCount = 0
+        package var computeByteCount = 0
 
-        var isRemote: Bool { backend is RPCBackend }
+        package init(extent: StageExtent, backend: any Backend, computeByteCount: Int = 0) {
+            self.extent = extent
+            self.backend = backend
+            self.computeByteCount = computeByteCount
+        }
     }
 
     /// Contexts longer than this are taken only when asked for: memory for them is set aside whole.
     static let defaultContextLimit = 4096
 
-    /// - Throws: `GGUFError`, `ModelError`, `BackendError`, ``HeadError``.
-    init(_ options: EngineOptions, progress: @escaping Engines.Progress = { _ in }) throws {
-        if options.head.workers.isEmpty {
-            let outline = try ModelOutline(GGUFFile(path: options.modelPath))
-            let whole = StageExtent(embeds: true, layers: 0..<outline.hyperparameters.layerCount, hasOutput: true)
-            try self.init(local: [whole], outline, options)
-        } else {
-            try self.init(spread: options, progress)
-        }
-    }
+    /// On this machine, whole.
+    ///
+    /// - Throws: `GGUFError`, `ModelError`, `BackendError`.
+    package init(local options: EngineOptions) throws { try self.init(local: options, cutAfter: []) }
 
     /// On this machine, in stages that compute side by side.
-    package init(_ options: EngineOptions, cutAfter cuts: [Int]) throws {
+    package init(local options: EngineOptions, cutAfter cuts: [Int]) throws {
         let outline = try ModelOutline(GGUFFile(path: options.modelPath))
         let bounds = [0] + cuts + [outline.hyperparameters.layerCount]
         let extents = zip(bounds, bounds.dropFirst()).enumerated().map { index, bounds in
             StageExtent(embeds: index == 0, layers: bounds.0..<bounds.1, hasOutput: index == cuts.count)
         }
-        try self.init(local: extents, outline, options)
-    }
-
-    private init(local extents: [StageExtent], _ outline: ModelOutline, _ options: EngineOptions) throws {
         var weights = PlacedWeights()
         let seats = try extents.map { extent in
             let backend = try CPUBackend(options)
             try weights.adopt(outline, extent.parts, on: backend)
             return Seat(extent: extent, backend: backend)
         }
-        let node = NodeRoster.Node(
-            address: NodeRoster.localAddress,
-            devices: try seats.indices.map { index in
-                let extent = extents[index]
-                let cache = outline.cacheByteCountPerLayer(
-                    slotCount: max(1, options.slotCount), contextLength: LoadedModel.contextSize(options, outline.hyperparameters))
-                let part = NodeRoster.Part(
-                    seat: index, layers: extent.layers, hasOutput: extent.hasOutput,
-                    weightByteCount: extent.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) },
-                    cacheByteCount: cache.multipliedReportingOverflow(by: extent.layers.count).partialValue, computeByteCount: 0)
-                return NodeRoster.Device(name: "CPU", memory: try seats[index].backend.memory(), part: part)
-            })
-        try self.init(outline, weights, options, seats, NodeRoster(nodes: [node]))
+        try self.init(outline, weights, options, seats)
     }
 
-    init(
-        _ outline: ModelOutline, _ weights: PlacedWeights, _ options: EngineOptions, _ seats: [Seat], _ roster: NodeRoster
-    ) throws(ModelError) {
+    /// - Parameter weights: of all parts, each on the backend of its seat.
+    package init(_ outline: ModelOutline, _ weights: PlacedWeights, _ options: EngineOptions, _ seats: [Seat]) throws(ModelError) {
         self.outline = outline
         self.weights = weights
         self.options = options
         self.seats = seats
-        self.roster = roster
         model = try LanguageModel(outline.file, weights: weights)
     }
 
@@ -89,12 +65,12 @@ struct LoadedModel {
         options.threads = threads
         var weights = weights
         let seats = try seats.map { seat in
-            if seat.isRemote || seat.extent.isEmbedding { return seat }
+            if seat.backend.traits.isFar || seat.extent.isEmbedding { return seat }
             let backend = try CPUBackend(options)
             try weights.adopt(outline, seat.extent.parts, on: backend)
             return Seat(extent: seat.extent, backend: backend, computeByteCount: seat.computeByteCount)
         }
-        return try LoadedModel(outline, weights, options, seats, roster)
+        return try LoadedModel(outline, weights, options, seats)
     }
 
     /// What computes, for tables: `CPU (AVX-512)`.
@@ -102,29 +78,25 @@ struct LoadedModel {
         seats.filter { !$0.extent.isEmbedding }.map(\.backend.name).joined(separator: " + ")
     }
 
-    /// Machines that compute at the same time: devices of one server wait for each other, since they share a connection.
+    /// Machines that compute at the same time: backends of one queue wait for each other.
     private var depth: Int {
-        let computing = seats.filter { !$0.extent.isEmbedding }
-        let servers = Set(computing.compactMap { ($0.backend as? RPCBackend).map { ObjectIdentifier($0.connection) } })
-        return max(1, servers.count + computing.count { !$0.isRemote })
+        let computing = seats.filter { !$0.extent.isEmbedding }.map(\.backend.traits)
+        return max(1, Set(computing.compactMap(\.queue)).count + computing.count { $0.queue == nil })
     }
 
     /// Sets the caches aside.
     ///
-    /// - Parameter onFailure: called for the worker that could not, before what it did is thrown.
-    /// - Throws: `BackendError`.
-    func pass(
-        slotCount: Int, contextLength: Int, onFailure: (ServerConnection, any Error) -> Void = { _, _ in }
-    ) throws -> LoadedPass {
+    /// - Parameter sendsAllLogits: have all logits sent from far away, also where the likeliest would do.
+    /// - Throws: ``SeatError``.
+    package func pass(slotCount: Int, contextLength: Int, sendsAllLogits: Bool = false) throws(SeatError) -> LoadedPass {
         var stages: [ForwardStage] = []
         var stations: [[ForwardStage]] = []
-        for seat in seats {
+        for (number, seat) in seats.enumerated() {
             let stage: ForwardStage
             do {
                 stage = try self.stage(seat, slotCount: slotCount, contextLength: contextLength)
             } catch {
-                if let remote = seat.backend as? RPCBackend { onFailure(remote.connection, error) }
-                throw error
+                throw SeatError(seat: number, error: error)
             }
             // Looking up embeddings is not worth a thread of its own.
             if let last = stations.last, last.allSatisfy(\.extent.isEmbedding) {
@@ -136,17 +108,15 @@ struct LoadedModel {
         }
         let pass = ForwardPass(
             model, stages: stages, slotCount: slotCount, contextLength: contextLength,
-            paddedBatchSize: seats.contains(where: \.isRemote) ? options.batchSize : nil)
-        var roster = roster
-        roster.meters = stages.map(\.meter)
-        let reduces = (seats.last?.isRemote ?? false) && !options.head.sendsAllLogits
-        return LoadedPass(pass: pass, stations: stations, depth: depth, reducesLogits: reduces, roster: roster)
+            paddedBatchSize: seats.contains(where: \.backend.traits.isFar) ? options.batchSize : nil)
+        let reduces = (seats.last?.backend.traits.isFar ?? false) && !options.head.sendsAllLogits && !sendsAllLogits
+        return LoadedPass(pass: pass, stations: stations, depth: depth, reducesLogits: reduces)
     }
 
     private func stage(_ seat: Seat, slotCount: Int, contextLength: Int) throws -> ForwardStage {
         let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
-        if let remote = seat.backend as? RPCBackend {
-            try remote.reserve(computeByteCount: seat.computeByteCount)
+        if seat.backend.traits.isFar {
+            try seat.backend.reserve(computeByteCount: seat.computeByteCount)
             // What the server wants to have set aside beyond that shows now, not in the middle of an answer.
             try stage.prepareLargest(options.stepBounds(slotCount: slotCount, contextLength: contextLength))
         }
@@ -156,7 +126,7 @@ struct LoadedModel {
     /// Tokens per slot.
     func contextSize(_ options: EngineOptions) -> Int { LoadedModel.contextSize(options, model.hyperparameters) }
 
-    static func contextSize(_ options: EngineOptions, _ h: Hyperparameters) -> Int {
+    package static func contextSize(_ options: EngineOptions, _ h: Hyperparameters) -> Int {
         let trained = h.trainedContext
         guard let asked = options.contextSize else { return min(trained, LoadedModel.defaultContextLimit) }
         return max(1, asked)
@@ -164,15 +134,46 @@ struct LoadedModel {
 }
 
 /// A model ready to take steps.
-struct LoadedPass {
-    var pass: ForwardPass
+package struct LoadedPass {
+    package var pass: ForwardPass
     /// The stages by who works on them at the same time.
-    var stations: [[ForwardStage]]
+    package var stations: [[ForwardStage]]
     /// Steps that can be worked on at once.
-    var depth: Int
-    /// Whether logits come from far away.
-    var reducesLogits: Bool
-    var roster: NodeRoster
+    package var depth: Int
+    /// Whether logits come from far away, and less than all of them is asked for where that is enough.
+    package var reducesLogits: Bool
+
+    /// Counts what goes through each seat's stage.
+    package var meters: [StageMeter] { pass.stages.map(\.meter) }
+
+    /// Takes one token in, with both kinds of results that may be asked for.
+    ///
+    /// - Throws: ``SeatError`` for a worker that cannot pick the likeliest tokens itself; what a step throws.
+    package func warmUp() throws {
+        let piece = BatchPiece(slot: 0, firstPosition: 0, tokens: [0], outputs: .last)
+        try pass.run([piece]) { _, _, _ in }
+        guard reducesLogits else { return }
+        let step = pass.makeStep()
+        try pass.begin(step, [piece], wantsCandidates: true)
+        do {
+            try pass.run(step)
+        } catch {
+            throw SeatError(seat: pass.stages.count - 1, error: error, isForCandidates: true)
+        }
+    }
+}
+
+/// What one of a model's seats could not do.
+package struct SeatError: Error, CustomStringConvertible {
+    /// By its number.
+    package var seat: Int
+    package var error: any Error
+    /// Whether it was to pick the likeliest tokens: all logits may be had of it all the same.
+    package var isForCandidates = false
+
+    package var description: String {
+        isForCandidates ? "\(error) (if the worker cannot pick the likeliest tokens itself, --full-logits does without)" : "\(error)"
+    }
 }
 
 /// What a file says of how its weights were quantized, as llama.cpp names it.
@@ -191,7 +192,7 @@ enum FileType {
 
 extension EngineOptions {
     /// What the steps of an engine of these options can be.
-    func stepBounds(slotCount: Int, contextLength: Int) -> ModelOutline.StepBounds {
+    package func stepBounds(slotCount: Int, contextLength: Int) -> ModelOutline.StepBounds {
         ModelOutline.StepBounds(
             batchSize: max(batchSize, slotCount), slotCount: slotCount, contextLength: contextLength, wantsAllResults: wantsAllResults)
     }
@@ -199,7 +200,7 @@ extension EngineOptions {
 
 extension CPUBackend {
     /// The processor with as many threads and the kernels that the options name.
-    convenience init(_ options: EngineOptions, threads: Int? = nil) throws {
+    package convenience init(_ options: EngineOptions, threads: Int? = nil) throws {
         let variant = try options.variant.map { name in
             guard let variant = KernelVariant(rawValue: name) else {
                 let known = KernelVariant.allCases.map(\.rawValue).joined(separator: ", ")

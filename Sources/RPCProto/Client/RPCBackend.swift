@@ -13,6 +13,8 @@ public final class RPCBackend: Backend {
     public var name: String { "RPC \(connection.endpoint) device \(state.number)" }
     public var alignment: Int { state.alignment }
     public var largestBuffer: Int { state.largestBuffer }
+    /// All devices of a server are behind one connection.
+    public var traits: BackendTraits { BackendTraits(isFar: true, queue: ObjectIdentifier(connection)) }
 
     init(_ connection: ServerConnection, _ state: RemoteDevice) {
         self.connection = connection

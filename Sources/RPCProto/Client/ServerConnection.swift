@@ -144,6 +144,9 @@ public final class ServerConnection: Sendable {
     /// Whether the server has closed the connection, or is known to be gone, while nobody asked it for anything.
     public var peerHasLeft: Bool { pipeline.stream.peerHasLeft }
 
+    /// Whether somebody asks or is answered at this moment.
+    public var isExchanging: Bool { exchanging.withLockIfAvailable { _ in false } ?? true }
+
     /// As ``close()``, with what later calls are to throw.
     func breakOff(_ error: BackendError) { breakOff(error, .other) }
 

@@ -13,6 +13,9 @@ public protocol Backend: AnyObject, Sendable {
     /// Bytes of one buffer at most.
     var largestBuffer: Int { get }
 
+    /// What whoever uses it should know, whichever it is.
+    var traits: BackendTraits { get }
+
     /// Memory as it stands now.
     func memory() throws(BackendError) -> DeviceMemory
 
@@ -29,6 +32,9 @@ public protocol Backend: AnyObject, Sendable {
     ///
     /// Every check of sizes, extents, types and parameters happens here; nothing after it can fail for them.
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan
+
+    /// Sets memory aside for the graphs' own tensors, so that preparing plans of up to so many bytes needs no other.
+    func reserve(computeByteCount: Int) throws(BackendError)
 
     /// Writes inputs, computes the plan, reads results: one exchange.
     func run(_ step: Step) throws(BackendError)
@@ -47,8 +53,27 @@ extension Backend {
     /// Where nothing else is said, a buffer may take all memory.
     public var largestBuffer: Int { .max }
 
+    /// In this process, beside all others.
+    public var traits: BackendTraits { BackendTraits() }
+
+    /// Where memory is found as it is needed, nothing is set aside.
+    public func reserve(computeByteCount: Int) throws(BackendError) {}
+
     /// Where runs cannot be stopped, they end by themselves.
     public func cancel() {}
+}
+
+/// What a backend is like, for those who decide what is done where.
+public struct BackendTraits: Hashable, Sendable {
+    /// Whether it is elsewhere: what goes in and out of a step crosses a wire, and graphs that repeat save much.
+    public var isFar: Bool
+    /// Backends of the same queue run one after another; nil for one that waits for no other.
+    public var queue: ObjectIdentifier?
+
+    public init(isFar: Bool = false, queue: ObjectIdentifier? = nil) {
+        self.isFar = isFar
+        self.queue = queue
+    }
 }
 
 /// Bytes a device has, and has left.

@@ -23,6 +23,8 @@ struct NodeRoster: Sendable {
     }
 
     struct Node: Sendable {
+        /// Nil for this machine.
+        var id: NodeID?
         var address: String
         /// Nil for this machine.
         var connection: ServerConnection?

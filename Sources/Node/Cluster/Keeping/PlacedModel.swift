@@ -92,8 +92,12 @@ struct PlacedModel {
     /// Notes that a server's connection was lost and made again.
     mutating func replace(_ number: Int, with connection: ServerConnection) { servers.servers[number].connection = connection }
 
-    /// The machines with what each is to have. Seats are numbered from `firstSeat` on.
-    func roster(firstSeat: Int) -> NodeRoster {
+    /// The machines with what each is to have.
+    ///
+    /// - Parameters:
+    ///   - firstSeat: the number of the first stage's seat.
+    ///   - meters: by seat.
+    func roster(firstSeat: Int, _ meters: [StageMeter]) -> NodeRoster {
         func part(_ device: Int) -> NodeRoster.Part? {
             placement.stages.firstIndex { $0.device == device }.map { index in
                 let stage = placement.stages[index]
@@ -105,7 +109,7 @@ struct PlacedModel {
         }
         var nodes = servers.servers.enumerated().map { number, server in
             NodeRoster.Node(
-                address: "\(server.connection.endpoint)", connection: server.connection, roundTrip: server.roundTrip,
+                id: server.id, address: "\(server.id)", connection: server.connection, roundTrip: server.roundTrip,
                 devices: sources.indices.compactMap { index in
                     guard let source = sources[index], source.server == number else { return nil }
                     return NodeRoster.Device(
@@ -123,6 +127,30 @@ struct PlacedModel {
                             part: part(local))
                     ]))
         }
-        return NodeRoster(nodes: nodes)
+        return NodeRoster(nodes: nodes, meters: meters)
     }
+
+    /// The server that a stage is on; nil for this machine.
+    func server(ofStage index: Int) -> (server: ConnectedServers.Server, device: Int)? {
+        guard placement.stages.indices.contains(index), let source = sources[placement.stages[index].device] else { return nil }
+        return (servers.servers[source.server], source.device)
+    }
+
+    /// The workers that have something of the model.
+    var usedNodes: Set<NodeID> { Set(placement.stages.indices.compactMap { server(ofStage: $0)?.server.id }) }
+
+    /// Whether these places are better enough to pay for moving: more machines share the work, or the one that has most has less.
+    func isWorthMoving(from other: PlacedModel) -> Bool {
+        if usedNodes == other.usedNodes, placement.stages.count == other.placement.stages.count {
+            // The same machines: memory that came or went elsewhere is no reason to move.
+            return false
+        }
+        if placement.stages.count > other.placement.stages.count { return true }
+        return Double(placement.largestByteCount) < 0.9 * Double(other.placement.largestByteCount)
+    }
+}
+
+extension Placement {
+    /// Bytes of the stage that has most.
+    fileprivate var largestByteCount: Int { stages.map { $0.weightByteCount + $0.cacheByteCount }.max() ?? 0 }
 }

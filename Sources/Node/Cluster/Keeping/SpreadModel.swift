@@ -50,7 +50,7 @@ final class SpreadModel {
     ///
     /// - Parameter passByteCount: what else the model has on a stage's device, and gives up when it moves.
     /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
-    func place(_ servers: ConnectedServers, passByteCount: (ServerConnection, Int) -> Int = { _, _ in 0 }) throws -> PlacedModel {
+    func place(_ servers: ConnectedServers, passByteCount: (ConnectedServers.Server, Int) -> Int = { _, _ in 0 }) throws -> PlacedModel {
         var servers = servers
         spare = [:]
         for index in servers.servers.indices {
@@ -62,12 +62,18 @@ final class SpreadModel {
                 let memory = servers.servers[index].memory[device]
                 if memory.free == 0, memory.total == 0 { continue }
                 spare[place] = memory.free
-                let bytes = (own?.byteCount ?? 0) + compute + passByteCount(connection, device)
+                let bytes = (own?.byteCount ?? 0) + compute + passByteCount(servers.servers[index], device)
                 // Servers that report the whole system's memory may count what was freed a moment ago already.
                 servers.servers[index].memory[device].free = memory.total > 0 ? min(memory.total, memory.free + bytes) : memory.free + bytes
             }
         }
         return try PlacedModel(outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
+    }
+
+    /// Whether the model has room on the servers as they are given.
+    func fits(_ servers: ConnectedServers) -> Bool {
+        let placed = try? PlacedModel(outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
+        return placed != nil
     }
 
     /// The shares of the devices that are there; nil where none of them has any.
@@ -77,13 +83,22 @@ final class SpreadModel {
         if servers.servers.count == names.count { return shares }
         // Which shares belong to one that is not there can only be told where each has one device.
         guard shares.count == names.count + (options.head.usesLocal ? 1 : 0) else { return nil }
-        let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.connection.endpoint)") }
+        let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.id)") }
         guard present.count == servers.servers.count, servers.servers.allSatisfy({ $0.memory.count == 1 }) else { return nil }
         let left = present.map { shares[$0] } + (options.head.usesLocal ? [shares[shares.count - 1]] : [])
         return left.contains { $0 > 0 } ? left : nil
     }
 
     // MARK: Bringing
+
+    /// A worker that could not be served.
+    struct Failure {
+        var server: ConnectedServers.Server
+        /// The device that was to take something, and how many bytes that was.
+        var device: Int
+        var byteCount: Int
+        var error: BackendError
+    }
 
     /// The parts that a placement puts on workers and that are not there, by the worker's number and its device.
     private func missing(_ placed: PlacedModel) -> [Int: [(device: Int, parts: [ModelPart])]] {
@@ -103,19 +118,30 @@ final class SpreadModel {
     /// - Parameters:
     ///   - placed: where to. Connections that were lost on the way and made again are changed in it.
     ///   - isPatient: connect again to a worker that is lost meanwhile, and let all fail with one; else what arrived stays there.
+    ///   - isInVain: asked now and then whether to give up; then the failures say so (`cancelled`).
     /// - Returns: the workers that could not be served, and why.
     func bring(
-        _ placed: inout PlacedModel, isPatient: Bool, _ progress: @escaping Engines.Progress
-    ) -> [(connection: ServerConnection, error: BackendError)] {
-        bring(missing(placed), &placed, isPatient: isPatient, progress)
+        _ placed: inout PlacedModel, isPatient: Bool, isInVain: @escaping @Sendable () -> Bool = { false },
+        _ progress: @escaping Engines.Progress
+    ) -> [Failure] {
+        bring(missing(placed), &placed, isPatient: isPatient, isInVain, progress)
+    }
+
+    /// What came of bringing a part ahead.
+    enum PartBrought {
+        /// Something was brought, or could not be.
+        case some([Failure])
+        /// All that is left does not fit beside what is used at present.
+        case noRoom
+        /// Nothing is left.
+        case all
     }
 
     /// Brings each worker one part more of what a placement puts there, of what fits beside all that is used at present.
-    ///
-    /// - Returns: the workers that could not be served, and why; nil where nothing is left to bring.
-    func bringAhead(_ placed: inout PlacedModel) -> [(connection: ServerConnection, error: BackendError)]? {
+    func bringAhead(_ placed: inout PlacedModel, isInVain: @escaping @Sendable () -> Bool) -> PartBrought {
         var next: [Int: [(device: Int, parts: [ModelPart])]] = [:]
-        for (number, stages) in missing(placed) {
+        let missing = missing(placed)
+        for (number, stages) in missing {
             let connection = ObjectIdentifier(placed.servers.servers[number].connection)
             for (device, parts) in stages {
                 let bytes = parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
@@ -123,13 +149,14 @@ final class SpreadModel {
                 if bytes < free - DeviceSupply.reserve(free: free) { next[number, default: []].append((device, Array(parts.prefix(1)))) }
             }
         }
-        return next.isEmpty ? nil : bring(next, &placed, isPatient: false) { _ in }
+        if next.isEmpty { return missing.isEmpty ? .all : .noRoom }
+        return .some(bring(next, &placed, isPatient: false, isInVain) { _ in })
     }
 
     private func bring(
         _ missing: [Int: [(device: Int, parts: [ModelPart])]], _ placed: inout PlacedModel, isPatient: Bool,
-        _ progress: @escaping Engines.Progress
-    ) -> [(connection: ServerConnection, error: BackendError)] {
+        _ isInVain: @escaping @Sendable () -> Bool, _ progress: @escaping Engines.Progress
+    ) -> [Failure] {
         let numbers = missing.keys.sorted()
         if numbers.isEmpty { return [] }
         let hashes = hashes(of: placed, progress)
@@ -147,19 +174,21 @@ final class SpreadModel {
             }
             return (connection: placed.servers.servers[number].connection, consignments: consignments)
         }
-        let outcomes = WeightTransfer(progress, from: 0.1, to: 0.95, isPatient: isPatient).deliver(servers)
-        var failures: [(connection: ServerConnection, error: BackendError)] = []
-        for (index, outcome) in outcomes.enumerated() {
+        let transfer = WeightTransfer(progress, from: 0.1, to: 0.95, isPatient: isPatient, isInVain: isInVain)
+        var failures: [Failure] = []
+        for (index, outcome) in transfer.deliver(servers).enumerated() {
             let number = numbers[index]
+            let stages = missing[number] ?? []
             switch outcome {
             case .success(let delivery):
                 placed.replace(number, with: delivery.connection)
-                for ((device, parts), tensors) in zip(missing[number] ?? [], delivery.places) {
-                    keep(parts, of: tensors, on: delivery.connection, device)
-                }
-            case .failure(let error):
-                failures.append((servers[index].connection, error))
-                forget(servers[index].connection)
+                for ((device, parts), tensors) in zip(stages, delivery.places) { keep(parts, of: tensors, on: delivery.connection, device) }
+            case .failure(let failure):
+                let stage = stages[min(failure.consignment, stages.count - 1)]
+                let bytes = stage.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
+                failures.append(
+                    Failure(server: placed.servers.servers[number], device: stage.device, byteCount: bytes, error: failure.error))
+                if failure.error.code == .connection { forget(servers[index].connection) }
             case nil: break
             }
         }
@@ -197,11 +226,19 @@ final class SpreadModel {
         }
     }
 
+    /// Bytes of weights that a device has.
+    func keptByteCount(on connection: ServerConnection, _ device: Int) -> Int {
+        kept[Place(connection: ObjectIdentifier(connection), device: device)]?.byteCount ?? 0
+    }
+
     /// Lets go of what was on connections that are no more.
     func forgetLost() { kept = kept.filter { $0.value.backend.connection.failure == nil } }
 
     /// Lets go of everything.
     func forgetAll() { kept = [:] }
+
+    /// The connections over which something was brought that is still there.
+    var keptConnections: Set<ObjectIdentifier> { Set(kept.keys.map(\.connection)) }
 
     private func forget(_ connection: ServerConnection) {
         kept = kept.filter { $0.key.connection != ObjectIdentifier(connection) }
@@ -243,7 +280,6 @@ final class SpreadModel {
             try weights.adopt(outline, extent.parts, on: backend)
             seats.append(LoadedModel.Seat(extent: extent, backend: backend))
         }
-        let roster = placed.roster(firstSeat: seats.count)
         for (index, stage) in stages.enumerated() {
             var extent = SpreadModel.extent(stage)
             guard let source = placed.sources[stage.device] else {
@@ -269,7 +305,7 @@ final class SpreadModel {
             seats.append(
                 LoadedModel.Seat(extent: extent, backend: connection.devices[source.device], computeByteCount: stage.computeByteCount))
         }
-        return try LoadedModel(outline, weights, options, seats, roster)
+        return try LoadedModel(outline, weights, options, seats)
     }
 
     /// A stage that does not look up embeddings.
@@ -278,21 +314,21 @@ final class SpreadModel {
     }
 }
 
-extension LoadedModel {
+extension SpreadModel {
     /// Spread over this machine and the options' workers, all of which must be there, by the memory that they report.
     ///
     /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
-    init(spread options: EngineOptions, _ progress: @escaping Engines.Progress) throws {
+    static func load(_ options: EngineOptions, _ progress: @escaping Engines.Progress) throws -> (loaded: LoadedModel, placed: PlacedModel) {
         progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
         let spread = try SpreadModel(options)
         let servers = try ConnectedServers.connect(options.head.workers, options.head)
         var placed = try spread.place(servers)
         // A stock server that has nothing of the model is free for others.
-        let used = Set(placed.placement.stages.compactMap { placed.sources[$0.device]?.server })
-        for (number, server) in servers.servers.enumerated() where !used.contains(number) { server.connection.close() }
+        let used = placed.usedNodes
+        for server in servers.servers where !used.contains(server.id) { server.connection.close() }
         let failures = spread.bring(&placed, isPatient: true, progress)
         if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
-        self = try spread.loaded(placed)
+        return (try spread.loaded(placed), placed)
     }
 }
 

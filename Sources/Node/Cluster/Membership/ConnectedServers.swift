@@ -6,6 +6,9 @@ internal import Tensor
 /// Servers that answered, with what they say of themselves.
 struct ConnectedServers: Sendable {
     struct Server: Sendable {
+        let id: NodeID
+        /// The connection's number, where there is a pool.
+        var link = 0
         var connection: ServerConnection
         /// A short question and its answer.
         var roundTrip: Duration
@@ -23,7 +26,7 @@ struct ConnectedServers: Sendable {
         let endpoints = try endpoints(names)
         let limits = options.clientLimits
         let outcomes = Parallel.map(endpoints) { endpoint in
-            Result { () throws(BackendError) in try Server(endpoint, limits) }
+            Result { () throws(BackendError) in try Server(.endpoint(endpoint), ServerConnection.connect(to: endpoint, limits: limits)) }
         }
         var servers: [Server] = []
         var complaints: [String] = []
@@ -53,14 +56,27 @@ struct ConnectedServers: Sendable {
         return endpoints
     }
 
+    /// The same with nothing on them, as far as they say how much they have.
+    var emptied: ConnectedServers {
+        var emptied = self
+        for index in emptied.servers.indices {
+            for device in emptied.servers[index].memory.indices {
+                let memory = emptied.servers[index].memory[device]
+                emptied.servers[index].memory[device].free = max(memory.free, memory.total)
+            }
+        }
+        return emptied
+    }
+
     func close() {
         for server in servers { server.connection.close() }
     }
 }
 
 extension ConnectedServers.Server {
-    init(_ endpoint: Endpoint, _ limits: ClientLimits) throws(BackendError) {
-        connection = try ServerConnection.connect(to: endpoint, limits: limits)
+    init(_ id: NodeID, _ connection: ServerConnection) throws(BackendError) {
+        self.id = id
+        self.connection = connection
         roundTrip = try connection.measureRoundTrip()
         memory = []
         memory = try askMemory()

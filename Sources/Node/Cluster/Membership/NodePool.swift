@@ -1,358 +1,412 @@
 internal import Foundation
 internal import RPCProto
 internal import Synchronization
-internal import Tensor
+package import Tensor
 
 /// The workers that a head may use, as they come and go: each looked for, watched, and shared by all models.
 ///
-/// A thread for each worker connects to one that is not there, asks one that is how much memory it has, and so sees within
-/// seconds that it is gone, frozen, back or about to leave. What came of that is kept here; who wants to know is told.
+/// What is decided is decided by ``Membership``, a value; here are its lock, the connections, and a few threads that take the looks which
+/// are due. Who uses workers is told of changes.
 package final class NodePool: Sendable {
-    /// What the pool knows of a worker.
-    struct Entry: Sendable {
-        let endpoint: Endpoint
-        var presence = Presence.absent("it has not been reached yet")
-        /// It is being stopped: it keeps what it has for a while, and should get nothing more.
-        var isLeaving = false
-        /// It was emptied by command.
-        var isDrained = false
-        /// The models that have, or are about to have, something on it.
-        var users: Set<Int> = []
-        /// How many devices it had when it was last there.
-        var deviceCount = 1
-        /// Whether it has been looked for at all.
-        fileprivate var isKnown = false
-        fileprivate var since = ContinuousClock.now
-        fileprivate var nextAttempt = ContinuousClock.now
-        fileprivate var penalty = Duration.zero
-
-        /// Whether layers may be put on it.
-        var isWelcome: Bool { !isLeaving && !isDrained }
+    struct State {
+        var membership = Membership()
+        var peers: [NodeID: Peer] = [:]
+        /// Open connections by number.
+        var links: [Membership.Link: ConnectedServers.Server] = [:]
+        var linkCount = 0
+        /// What was learnt of each worker when it was last connected to, for listings.
+        var facts: [NodeID: NodeFacts] = [:]
+        var observers: [Membership.User: @Sendable () -> Void] = [:]
+        /// Threads that look, and those of them that wait for something to do.
+        var watcherCount = 0
+        var idleWatcherCount = 0
+        /// Whose turn it is to find places, the first in line.
+        var turns: [Membership.User] = []
     }
 
-    enum Presence: Sendable {
-        /// It cannot be used, because.
-        case absent(String)
-        /// It answers, and nothing is on it; no connection is held, since a stock server has only one to give.
-        case idle(ConnectedServers.Server)
-        case held(ConnectedServers.Server)
-    }
-
-    private struct State {
-        var entries: [Entry]
-        /// Counts the changes that placements should know of.
-        var version = 0
-        var observers: [Int: @Sendable () -> Void] = [:]
-        var isStopped = false
-        var userCount = 0
-    }
-
-    private let state: Mutex<State>
-    private let placing = NSLock()
-    private let wakeUps: [DispatchSemaphore]
+    let monitor: Monitor<State>
     let limits: ClientLimits
     let events: EventFeed
+    private let discovery: any Discovery
+    private let dialer: any Dialer
+    private let start = ContinuousClock.now
 
-    /// Between two looks at a worker that is there, and at one that is not.
-    private static let period = Duration.seconds(1)
-    /// Between two looks at one that is there and has nothing.
-    private static let idlePeriod = Duration.seconds(10)
-    /// A worker that stayed for less than this is let back in later each time.
-    private static let flappingTime = Duration.seconds(10)
-    private static let longestPenalty = Duration.seconds(60)
+    /// Threads that look at workers, at most: a look at one that does not answer takes seconds.
+    private static let watcherLimit = 8
+    /// A thread that had nothing to do for this long ends, unless it is the last.
+    private static let idleTime = Duration.seconds(20)
 
+    /// The workers that the options name.
+    ///
     /// - Throws: ``HeadError`` for names that are none, or stand twice.
-    package init(_ options: HeadOptions, events: EventFeed) throws(HeadError) {
-        let endpoints = try ConnectedServers.endpoints(options.workers)
-        state = Mutex(State(entries: endpoints.map { Entry(endpoint: $0) }))
-        wakeUps = endpoints.map { _ in DispatchSemaphore(value: 0) }
-        limits = options.watchfulLimits
+    package convenience init(_ options: HeadOptions, events: EventFeed) throws(HeadError) {
+        self.init(try StaticList(options.workers), TCPDialer(), options, events: events)
+    }
+
+    package init(_ discovery: any Discovery, _ dialer: any Dialer, _ options: HeadOptions, events: EventFeed) {
+        self.discovery = discovery
+        self.dialer = dialer
         self.events = events
-        for index in endpoints.indices {
-            let thread = Thread { [weak self, wakeUp = wakeUps[index]] in
-                while let pause = self?.look(index) { _ = wakeUp.wait(timeout: .now() + pause / .seconds(1)) }
-            }
-            thread.name = "swiftlet node \(index)"
-            thread.start()
-        }
+        limits = options.watchfulLimits
+        monitor = Monitor(State())
+        discovery.start { [weak self] in self?.list($0) }
     }
 
     deinit { stop() }
 
     /// Ends all connections.
     package func stop() {
-        let servers = state.withLock { state in
-            state.isStopped = true
-            return state.entries.compactMap(\.heldServer)
+        discovery.stop()
+        apply { $0.stop() }
+    }
+
+    private var now: Membership.Time { ContinuousClock.now - start }
+
+    /// Has the membership changed, and does what follows from it.
+    private func apply(_ change: (inout Membership) -> [Membership.Effect]) {
+        let (effects, closed, observers) = monitor.withLock { state in
+            let effects = change(&state.membership)
+            var closed: [ConnectedServers.Server] = []
+            for case .close(let link) in effects {
+                if let server = state.links.removeValue(forKey: link) { closed.append(server) }
+            }
+            return (effects, closed, Array(state.observers.values))
         }
-        for server in servers { server.connection.close() }
-        for wakeUp in wakeUps { wakeUp.signal() }
+        for server in closed { server.connection.close() }
+        for case .tell(let kind, let id, let message) in effects { events.tell(NodeEvent(kind, node: "\(id)", message)) }
+        if effects.contains(.changed) {
+            for call in observers { call() }
+        }
+        hireWatchers()
+    }
+
+    private func list(_ peers: [Peer]) {
+        let now = now
+        let ids = Set(peers.map(\.id))
+        monitor.withLock { state in
+            for peer in peers { state.peers[peer.id] = peer }
+        }
+        apply { membership in
+            var effects: [Membership.Effect] = []
+            for entry in membership.entries where !ids.contains(entry.id) { effects += membership.unlist(entry.id) }
+            for peer in peers { effects += membership.list(peer.id, at: now) }
+            return effects
+        }
+        monitor.withLock { state in
+            state.peers = state.peers.filter { state.membership[$0.key] != nil }
+            state.facts = state.facts.filter { state.membership[$0.key] != nil }
+        }
     }
 
     // MARK: For any thread
 
-    var entries: [Entry] { state.withLock { $0.entries } }
-    var version: Int { state.withLock { $0.version } }
+    var entries: [Membership.Entry] { monitor.read { $0.membership.entries } }
 
     /// Why workers cannot be used; nil if all can.
     var absence: String? {
         let reasons = entries.compactMap { entry -> String? in
             if case .absent(let reason) = entry.presence { return reason }
-            return entry.isWelcome ? nil : "\(entry.endpoint) is \(entry.isDrained ? "emptied" : "about to stop")"
+            return entry.isWelcome ? nil : "\(entry.id) is \(entry.isDrained ? "emptied" : "about to stop")"
         }
         return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
 
     /// Waits until every worker was looked for once.
     func waitUntilKnown(atMost patience: Duration) {
-        let end = ContinuousClock.now + patience
-        while ContinuousClock.now < end, entries.contains(where: { !$0.isKnown }) { Thread.sleep(forTimeInterval: 0.01) }
-    }
-
-    /// A number that tells one user of the pool from all others there ever were.
-    func newUser() -> Int {
-        state.withLock { state in
-            state.userCount += 1
-            return state.userCount
+        _ = monitor.wait(atMost: patience) { state in
+            state.membership.isStopped || state.membership.entries.allSatisfy(\.isKnown) ? true : nil
         }
-    }
-
-    /// Has `call` called after each change, from threads that must not be kept waiting.
-    func observe(as user: Int, _ call: @escaping @Sendable () -> Void) { state.withLock { $0.observers[user] = call } }
-
-    func forget(_ user: Int) {
-        state.withLock { $0.observers[user] = nil }
-        settle(user, on: [])
-    }
-
-    /// The workers that may be used now, with what memory each has at this moment; they stay connected until
-    /// ``settle(_:on:)`` says which of them are. Blocks.
-    ///
-    /// - Parameter includesIdle: those too to which no connection is held: finding out whether one is still there can take seconds.
-    func gather(for user: Int, includesIdle: Bool) -> ConnectedServers {
-        let candidates = state.withLock { state in
-            var candidates: [(index: Int, presence: Presence)] = []
-            for index in state.entries.indices where state.entries[index].isWelcome {
-                switch state.entries[index].presence {
-                case .absent: continue
-                case .idle where !includesIdle: continue
-                default: break
-                }
-                state.entries[index].users.insert(user)
-                candidates.append((index, state.entries[index].presence))
-            }
-            return candidates
-        }
-        let found = Parallel.map(candidates) { [self] candidate -> ConnectedServers.Server? in
-            guard case .held(var server) = candidate.presence else { return attempt(candidate.index) }
-            do throws(BackendError) {
-                server.memory = try server.askMemory()
-                return server
-            } catch {
-                lose(candidate.index, server.connection, "\(error)")
-                return nil
-            }
-        }
-        return ConnectedServers(servers: found.compactMap { $0 })
-    }
-
-    /// Runs `body` while no other model finds places.
-    func alone<Value>(_ body: () throws -> Value) rethrows -> Value {
-        placing.lock()
-        defer { placing.unlock() }
-        return try body()
-    }
-
-    /// Notes where a model is now, and lets go of workers that nothing is on.
-    func settle(_ user: Int, on endpoints: Set<Endpoint>) {
-        let released = state.withLock { state in
-            var released: [ServerConnection] = []
-            for index in state.entries.indices {
-                if endpoints.contains(state.entries[index].endpoint) {
-                    state.entries[index].users.insert(user)
-                } else {
-                    state.entries[index].users.remove(user)
-                }
-                guard state.entries[index].users.isEmpty, case .held(let server) = state.entries[index].presence else { continue }
-                state.entries[index].presence = .idle(server)
-                state.entries[index].nextAttempt = .now + (state.entries[index].isLeaving ? NodePool.period : NodePool.idlePeriod)
-                released.append(server.connection)
-            }
-            return released
-        }
-        for connection in released { connection.close() }
-    }
-
-    /// Ends the connections that a user has something on.
-    func breakOff(_ user: Int) {
-        let connections = entries.compactMap { $0.users.contains(user) ? $0.heldServer?.connection : nil }
-        for connection in connections { connection.close() }
-    }
-
-    /// Whether there are workers that may be used and to which no connection is held.
-    var hasIdle: Bool {
-        entries.contains { entry in
-            if case .idle = entry.presence { return entry.isWelcome }
-            return false
-        }
-    }
-
-    /// Gives a worker up that could not do what was asked of it, until it has had time to get better.
-    func giveUp(_ connection: ServerConnection, _ reason: String) {
-        if let index = entries.firstIndex(where: { $0.endpoint == connection.endpoint }) { lose(index, connection, reason) }
     }
 
     /// Empties a worker, or lets it be used again.
     ///
     /// - Returns: false if there is none of that name.
-    func setDrained(_ address: String, _ isDrained: Bool) -> Bool {
-        let isChanged: Bool? = state.withLock { state in
-            guard let index = state.entries.firstIndex(where: { "\($0.endpoint)" == address }) else { return nil }
-            if state.entries[index].isDrained == isDrained { return false }
-            state.entries[index].isDrained = isDrained
-            return true
-        }
-        if isChanged == true {
-            let message = isDrained ? "is emptied: it gets nothing more until it is resumed" : "may be used again"
-            change(isDrained ? .draining : .resumed, address, message)
-        }
-        return isChanged != nil
+    package func setDrained(_ address: String, _ isDrained: Bool) -> Bool {
+        guard let id = entries.first(where: { "\($0.id)" == address })?.id else { return false }
+        apply { $0.setDrained(id, isDrained) }
+        return true
     }
 
-    // MARK: The watching threads
-
-    /// - Returns: how long to wait before the next look; nil when it is over.
-    private func look(_ index: Int) -> Duration? {
-        let (entry, isStopped) = state.withLock { ($0.entries[index], $0.isStopped) }
-        if isStopped { return nil }
-        switch entry.presence {
-        case .absent:
-            guard ContinuousClock.now >= entry.nextAttempt else { return .milliseconds(200) }
-            if attempt(index) != nil {
-                change(.joined, "\(entry.endpoint)", "is there")
-            } else if !entry.isKnown, case .absent(let reason) = state.withLock({ $0.entries[index].presence }) {
-                change(.lost, "\(entry.endpoint)", reason)
+    /// How each worker is, as far as is known without a model.
+    package var statuses: [NodeStatus] {
+        monitor.read { state in
+            state.membership.entries.map { entry in
+                var connection: ServerConnection?
+                if let link = entry.link { connection = state.links[link]?.connection }
+                return entry.status(state.facts[entry.id], connection)
             }
-        case .idle:
-            guard ContinuousClock.now >= entry.nextAttempt else { return NodePool.period }
-            guard let server = attempt(index) else { break }
-            // One that was about to stop has come back in the meantime: it is looked at as a new one.
-            if entry.isLeaving { change(.joined, "\(entry.endpoint)", "is there") } else { release(server, index) }
-        case .held(let server): check(server, index)
         }
-        return NodePool.period
     }
 
-    /// Lets a worker's connection go that nobody took up.
-    private func release(_ server: ConnectedServers.Server, _ index: Int) {
-        let isReleased = state.withLock { state in
-            guard state.entries[index].users.isEmpty else { return false }
-            state.entries[index].presence = .idle(server)
-            state.entries[index].nextAttempt = .now + NodePool.idlePeriod
+    // MARK: Using
+
+    /// A new user, who is one until it leaves or is let go of.
+    ///
+    /// - Parameter call: called after each change, from threads that must not be kept waiting.
+    func join(_ call: @escaping @Sendable () -> Void) -> PoolUser {
+        let number = monitor.withLock { state in
+            let user = state.membership.join()
+            state.observers[user] = call
+            return user
+        }
+        return PoolUser(number, of: self)
+    }
+
+    fileprivate func leave(_ user: Membership.User) {
+        monitor.withLock { state in
+            state.observers[user] = nil
+            state.turns.removeAll { $0 == user }
+        }
+        let now = now
+        apply { $0.leave(user, at: now) }
+    }
+
+    /// Runs `body` while no other user does so.
+    ///
+    /// - Parameter isInVain: asked while waiting, whether to give up.
+    /// - Returns: nil if it was given up.
+    fileprivate func inTurn<Value>(_ user: Membership.User, _ isInVain: () -> Bool, _ body: () throws -> Value) rethrows -> Value? {
+        monitor.withLock { $0.turns.append(user) }
+        defer { monitor.withLock { $0.turns.removeAll { $0 == user } } }
+        while true {
+            if isInVain() { return nil }
+            let isFirst: Bool? = monitor.wait(atMost: .milliseconds(100)) { $0.turns.first == user ? true : nil }
+            if isFirst == true { return try body() }
+        }
+    }
+
+    fileprivate func gather(for user: Membership.User, includesIdle: Bool) -> ConnectedServers {
+        let candidates = monitor.withLock { $0.membership.gather(for: user, includesIdle: includesIdle) }
+        let found = Parallel.map(candidates) { [self] candidate -> ConnectedServers.Server? in
+            let (id, link): (NodeID, Membership.Link)
+            switch candidate {
+            case .held(let held, let number): (id, link) = (held, number)
+            case .connect(let wanted, let attempt):
+                connect(wanted, attempt: attempt)
+                return heldServer(wanted)
+            case .wait(let wanted):
+                _ = monitor.wait(atMost: .seconds(2 * limits.connect + 3 * limits.answer)) { state in
+                    state.membership[wanted]?.isConnecting == true ? nil : true
+                }
+                return heldServer(wanted)
+            }
+            return ask(id, link)
+        }
+        return ConnectedServers(
+            servers: monitor.read { state in
+                found.compactMap { server in
+                    guard var server else { return nil }
+                    server.memory = state.membership.available(server.memory, of: server.id, for: user)
+                    return server
+                }
+            })
+    }
+
+    private func heldServer(_ id: NodeID) -> ConnectedServers.Server? {
+        monitor.read { state in
+            guard let link = state.membership[id]?.link else { return nil }
+            return state.links[link]
+        }
+    }
+
+    fileprivate func settle(_ user: Membership.User, on ids: Set<NodeID>, isInPlace: Bool) {
+        let now = now
+        apply { $0.settle(user, on: ids, isInPlace: isInPlace, at: now) }
+    }
+
+    fileprivate func breakOff(_ user: Membership.User) {
+        let servers = monitor.read { state in state.membership.linksOnlyOf(user).compactMap { link in state.links[link] } }
+        for server in servers { server.connection.close() }
+    }
+
+    /// Whether there are workers that may be used and to which no connection is held.
+    var hasIdle: Bool { monitor.read { $0.membership.hasIdle } }
+
+    /// Notes that a worker is lost, or could not do what was asked of it.
+    func lose(_ server: ConnectedServers.Server, _ loss: Membership.Loss) {
+        let now = now
+        apply { $0.lost(server.id, link: server.link, loss, at: now) }
+    }
+
+    /// Notes that a device had no room for so many bytes.
+    func doubt(_ server: ConnectedServers.Server, device: Int, needed: Int) {
+        monitor.withLock { $0.membership.doubt(server.id, device: device, needed: needed) }
+    }
+
+    // MARK: Looking
+
+    /// Sees to it that there is a thread for the next look.
+    private func hireWatchers() {
+        let isNeeded = monitor.withLock { state in
+            guard !state.membership.isStopped, state.idleWatcherCount == 0, state.watcherCount < NodePool.watcherLimit,
+                state.membership.nextLook != nil
+            else { return false }
+            state.watcherCount += 1
             return true
         }
-        if isReleased { server.connection.close() }
+        guard isNeeded else { return }
+        let thread = Thread { [weak self, monitor] in
+            NodePool.watch(monitor) { self }
+        }
+        thread.name = "swiftlet nodes"
+        thread.start()
     }
 
-    private func check(_ server: ConnectedServers.Server, _ index: Int) {
-        if let failure = server.connection.failure { return lose(index, server.connection, failure) }
-        if server.connection.peerHasLeft { return lose(index, server.connection, "\(server.connection.endpoint) has closed the connection") }
-        let memory: [DeviceMemory]
+    /// A watcher's life: it holds the pool only while it looks.
+    private static func watch(_ monitor: Monitor<State>, _ pool: () -> NodePool?) {
+        while true {
+            guard let now = pool()?.now else { break }
+            let (look, pause): (Membership.Look?, Duration?) = monitor.withLock { state in
+                if state.membership.isStopped { return (nil, nil) }
+                if let look = state.membership.nextDueLook(at: now) { return (look, nil) }
+                return (nil, state.membership.nextLook.map { max(.milliseconds(1), $0 - now) } ?? idleTime)
+            }
+            if let look {
+                guard let pool = pool() else { break }
+                // Somebody has to be there for the next.
+                pool.hireWatchers()
+                pool.take(look)
+                continue
+            }
+            guard let pause else { break }
+            let version = monitor.withLock { state in
+                state.idleWatcherCount += 1
+                return state.membership.nextLook
+            }
+            _ = monitor.wait(atMost: min(pause, idleTime)) { state in
+                state.membership.isStopped || state.membership.nextLook != version ? true : nil
+            }
+            let isSuperfluous = monitor.withLock { state in
+                state.idleWatcherCount -= 1
+                return state.idleWatcherCount > 0
+            }
+            if isSuperfluous { break }
+        }
+        monitor.withLock { $0.watcherCount -= 1 }
+    }
+
+    private func take(_ look: Membership.Look) {
+        switch look {
+        case .connect(let id, let attempt): connect(id, attempt: attempt)
+        case .ask(let id, let link):
+            guard let server = monitor.read({ $0.links[link] }) else { return }
+            if let failure = server.connection.failure { return lose(server, .connection(failure)) }
+            if server.connection.peerHasLeft { return lose(server, .connection("\(id) has closed the connection")) }
+            // Who takes a step there looks after it: waiting for its end would keep this thread from others.
+            if server.connection.isExchanging {
+                let now = now
+                return monitor.withLock { $0.membership.wasBusy(id, link: link, at: now) }
+            }
+            _ = ask(id, link)
+        }
+    }
+
+    private func ask(_ id: NodeID, _ link: Membership.Link) -> ConnectedServers.Server? {
+        guard var server = monitor.read({ $0.links[link] }) else { return nil }
         do throws(BackendError) {
-            memory = try server.askMemory()
+            server.memory = try server.askMemory()
         } catch {
-            return lose(index, server.connection, "\(error)")
+            lose(server, .connection("\(error)"))
+            return nil
         }
-        // Ours says so when it is told to stop.
-        let isLeaving = memory.allSatisfy { $0.total == 0 && $0.free == 0 } && server.memory.contains { $0.total > 0 }
-        let isNew = state.withLock { state in
-            defer { state.entries[index].isLeaving = isLeaving }
-            return isLeaving != state.entries[index].isLeaving
-        }
-        guard isNew else { return }
-        let message = isLeaving ? "is about to stop, and is emptied" : "stays after all"
-        change(isLeaving ? .leaving : .joined, "\(server.connection.endpoint)", message)
+        let now = now
+        let memory = server.memory
+        apply { $0.answered(id, link: link, memory, at: now) }
+        return server
     }
 
-    /// Connects; what came of it is noted, but nobody is told.
-    private func attempt(_ index: Int) -> ConnectedServers.Server? {
-        let endpoint = state.withLock { $0.entries[index].endpoint }
-        let outcome = Result { () throws(BackendError) in try ConnectedServers.Server(endpoint, limits) }
-        let (kept, superfluous) = state.withLock { state -> (ConnectedServers.Server?, ConnectedServers.Server?) in
-            state.entries[index].isKnown = true
-            switch outcome {
-            case .success(let server):
-                // Someone else was faster.
-                if let held = state.entries[index].heldServer, held.connection.failure == nil { return (held, server) }
-                if state.isStopped { return (nil, server) }
-                if case .absent = state.entries[index].presence { state.entries[index].since = .now }
-                state.entries[index].presence = .held(server)
-                state.entries[index].isLeaving = false
-                state.entries[index].deviceCount = server.memory.count
-                return (server, nil)
-            case .failure(let error):
-                state.entries[index].presence = .absent("\(error)")
-                state.entries[index].nextAttempt = .now + max(NodePool.period, state.entries[index].penalty)
-                return (nil, nil)
+    private func connect(_ id: NodeID, attempt: Int) {
+        let peer = monitor.read { $0.peers[id] }
+        let outcome = Result { () throws(BackendError) -> ConnectedServers.Server in
+            guard let peer else { throw BackendError(.connection, "\(id) is listed no more") }
+            return try ConnectedServers.Server(id, try dialer.connect(to: peer, limits))
+        }
+        let now = now
+        switch outcome {
+        case .success(var server):
+            monitor.withLock { state in
+                state.linkCount += 1
+                server.link = state.linkCount
+                state.links[server.link] = server
+                if state.membership[id] != nil {
+                    state.facts[id] = NodeFacts(version: "\(server.connection.version)", roundTrip: server.roundTrip)
+                }
             }
+            let (link, memory) = (server.link, server.memory)
+            apply { $0.connected(id, attempt: attempt, link: link, memory, at: now) }
+        case .failure(let error): apply { $0.failed(id, attempt: attempt, "\(error)", at: now) }
         }
-        superfluous?.connection.close()
-        return kept
-    }
-
-    private func lose(_ index: Int, _ connection: ServerConnection, _ reason: String) {
-        let lost = state.withLock { state -> Entry? in
-            let entry = state.entries[index]
-            // It may be back already.
-            guard case .held(let server) = entry.presence, server.connection === connection else { return nil }
-            connection.close()
-            // One that comes and goes is of no use: each loss costs the others a placement.
-            let isFlapping = ContinuousClock.now - entry.since < NodePool.flappingTime
-            let penalty = isFlapping ? min(NodePool.longestPenalty, max(.seconds(1), entry.penalty * 2)) : .zero
-            state.entries[index].penalty = penalty
-            state.entries[index].presence = .absent(reason)
-            state.entries[index].isLeaving = false
-            state.entries[index].users = []
-            state.entries[index].nextAttempt = .now + max(.milliseconds(500), penalty)
-            return state.isStopped ? nil : state.entries[index]
-        }
-        guard let lost else { return }
-        let rest = lost.penalty > .zero ? " (it had just come, so it is not tried for \(Int(lost.penalty / .seconds(1))) s)" : ""
-        change(.lost, "\(lost.endpoint)", reason + rest)
-    }
-
-    private func change(_ kind: NodeEvent.Kind, _ node: String, _ message: String) {
-        let observers = state.withLock { state in
-            state.version += 1
-            return Array(state.observers.values)
-        }
-        events.tell(NodeEvent(kind, node: node, message))
-        for call in observers { call() }
     }
 }
 
-extension NodePool.Entry {
-    fileprivate var heldServer: ConnectedServers.Server? {
-        if case .held(let server) = presence { return server }
-        return nil
+/// One who uses a pool's workers. When it is let go of, nothing is held for it any more.
+final class PoolUser: Sendable {
+    private let number: Membership.User
+    private let pool: NodePool
+
+    fileprivate init(_ number: Membership.User, of pool: NodePool) {
+        self.number = number
+        self.pool = pool
     }
 
+    deinit { leave() }
+
+    /// Uses nothing any more.
+    func leave() { pool.leave(number) }
+
+    /// Runs `body` while no other user of the pool does so: two that count on the same free memory would both be wrong.
+    ///
+    /// - Parameter isInVain: asked while others have their turn, whether to give up.
+    /// - Returns: nil if it was given up.
+    func inTurn<Value>(_ isInVain: () -> Bool, _ body: () throws -> Value) rethrows -> Value? { try pool.inTurn(number, isInVain, body) }
+
+    /// The workers that may be used now, with what memory each has for this user at this moment; they stay connected until
+    /// ``settle(on:isInPlace:)`` says which of them are. Blocks.
+    ///
+    /// - Parameter includesIdle: those too to which no connection is held: finding out whether one is still there can take seconds.
+    func gather(includesIdle: Bool) -> ConnectedServers { pool.gather(for: number, includesIdle: includesIdle) }
+
+    /// Notes where a model is now, and lets go of workers that nothing is on.
+    func settle(on ids: Set<NodeID>, isInPlace: Bool = false) { pool.settle(number, on: ids, isInPlace: isInPlace) }
+
+    /// Notes what is about to be taken of workers' memory, by device, in the place of what was noted before.
+    func reserve(_ bytes: [NodeID: [Int: Int]]) { pool.monitor.withLock { $0.membership.reserve(bytes, for: number) } }
+
+    /// Notes that some of it has been taken.
+    func take(_ bytes: Int, of id: NodeID, device: Int) {
+        pool.monitor.withLock { $0.membership.take(bytes, of: id, device: device, for: number) }
+    }
+
+    /// Ends the connections that only this user has, for when an answer is not worth waiting for any more.
+    func breakOff() { pool.breakOff(number) }
+}
+
+/// What a worker was like when it was last connected to.
+struct NodeFacts: Sendable {
+    var version: String
+    /// A short question and its answer.
+    var roundTrip: Duration
+}
+
+extension Membership.Entry {
     /// As it is while nothing is known of what it has.
-    var status: NodeStatus {
-        let (server, reason): (ConnectedServers.Server?, String?) =
-            switch presence {
-            case .absent(let reason): (nil, reason)
-            case .idle(let server), .held(let server): (server, nil)
-            }
-        let state: NodeStatus.State = server == nil ? .absent : isDrained ? .drained : isLeaving ? .leaving : .unused
+    func status(_ facts: NodeFacts?, _ connection: ServerConnection?) -> NodeStatus {
+        let isThere: Bool
+        var reason: String?
+        switch presence {
+        case .absent(let why): (isThere, reason) = (false, why)
+        case .connecting(_, let wasIdle): isThere = wasIdle
+        case .idle, .held: isThere = true
+        }
+        let state: NodeStatus.State = !isThere ? .absent : isDrained ? .drained : !isWelcome ? .leaving : .unused
         return NodeStatus(
-            address: "\(endpoint)", state: state, reason: reason, version: server.map { "\($0.connection.version)" },
-            devices: (server?.memory ?? []).enumerated().map { index, memory in
-                NodeStatus.Device(
-                    name: "device \(index)", memoryFree: memory.total > 0 || memory.free > 0 ? memory.free : nil,
-                    memoryTotal: memory.total > 0 || memory.free > 0 ? memory.total : nil)
+            address: "\(id)", state: state, reason: reason, version: isThere ? facts?.version : nil,
+            devices: (isThere ? memory : []).enumerated().map { index, memory in
+                let saysMemory = memory.total > 0 || memory.free > 0
+                return NodeStatus.Device(
+                    name: "device \(index)", memoryFree: saysMemory ? memory.free : nil, memoryTotal: saysMemory ? memory.total : nil)
             },
-            roundTripNanoseconds: server.map { Int($0.roundTrip / .nanoseconds(1)) }, sentBytes: server?.connection.sentByteCount ?? 0,
-            receivedBytes: server?.connection.receivedByteCount ?? 0)
+            roundTripNanoseconds: isThere ? facts.map { Int($0.roundTrip / .nanoseconds(1)) } : nil,
+            sentBytes: connection?.sentByteCount ?? 0, receivedBytes: connection?.receivedByteCount ?? 0)
     }
 }

@@ -17,6 +17,8 @@ package final class ModelLibrary: ModelDirectory {
         /// Why the last attempt to load it failed.
         var failure: String?
         var isFailureFinal = false
+        /// The file's when the last attempt began: a failure that lies in it stays until it is another.
+        var stamp: FileStamp?
         var loadCount = 0
         var loadSeconds: Double?
     }
@@ -71,7 +73,7 @@ package final class ModelLibrary: ModelDirectory {
     }
 
     package var nodes: [NodeStatus] {
-        var nodes = pool.entries.map(\.status)
+        var nodes = pool.statuses
         for engine in state.withLock({ $0.entries.compactMap(\.engine) }) {
             for node in engine.nodes {
                 guard let index = nodes.firstIndex(where: { $0.address == node.address }) else {
@@ -109,6 +111,7 @@ package final class ModelLibrary: ModelDirectory {
         let index = try index(of: name)
         while true {
             if let lease = try take(index) { return lease }
+            try refuse(index)
             let loading = state.withLock { state -> Task<any TextEngine, any Error> in
                 if let loading = state.entries[index].loading { return loading }
                 let loading = Task { try await self.load(index) }
@@ -134,6 +137,13 @@ package final class ModelLibrary: ModelDirectory {
         return index
     }
 
+    /// Whether loading the model again would fail as it did before.
+    private func refuse(_ index: Int) throws(EngineError) {
+        let entry = state.withLock { $0.entries[index] }
+        guard entry.isFailureFinal, let failure = entry.failure else { return }
+        if entry.stamp == FileStamp(path: entry.options.modelPath) { throw .failed(failure) }
+    }
+
     /// A lease of a model that is loaded; nil if it is not.
     private func take(_ index: Int) throws(EngineError) -> ModelLease? {
         let (engine, isStopped) = state.withLock { state -> ((any TextEngine)?, Bool) in
@@ -154,7 +164,11 @@ package final class ModelLibrary: ModelDirectory {
     // MARK: Loading
 
     private func load(_ index: Int) async throws -> any TextEngine {
-        let entry = state.withLock { $0.entries[index] }
+        let stamp = FileStamp(path: state.withLock { $0.entries[index].options.modelPath })
+        let entry = state.withLock { state in
+            state.entries[index].stamp = stamp
+            return state.entries[index]
+        }
         let start = ContinuousClock.now
         do {
             let engine = try await Engines.text(
@@ -165,6 +179,7 @@ package final class ModelLibrary: ModelDirectory {
                 state.entries[index].engine = engine
                 state.entries[index].loading = nil
                 state.entries[index].failure = nil
+                state.entries[index].isFailureFinal = false
                 state.entries[index].loadCount += 1
                 state.entries[index].loadSeconds = seconds
                 return state.isStopped
@@ -175,6 +190,7 @@ package final class ModelLibrary: ModelDirectory {
         } catch {
             var isFinal = true
             if case HeadError.noRoom = error { isFinal = false }
+            if case EngineError.stopped = error { isFinal = false }
             state.withLock { state in
                 state.entries[index].loading = nil
                 state.entries[index].failure = "\(error)"
@@ -216,7 +232,10 @@ package final class ModelLibrary: ModelDirectory {
             state.isStopped = true
             return (state.entries.compactMap(\.engine), state.entries.compactMap(\.loading))
         }
-        for engine in engines { await engine.shutdown() }
+        // Together: what one waits for is no reason to let the others wait.
+        await withTaskGroup(of: Void.self) { group in
+            for engine in engines { group.addTask { await engine.shutdown() } }
+        }
         // What is being loaded fails with its connections, or is shut down by whoever loads it.
         pool.stop()
         for task in loading { _ = await task.result }

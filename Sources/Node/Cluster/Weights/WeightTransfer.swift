@@ -22,32 +22,45 @@ struct WeightTransfer {
         var places: [[LoadedTensor]]
     }
 
+    /// Why a server could not be served, and at which of its consignments.
+    struct Failure: Error {
+        var error: BackendError
+        var consignment: Int
+    }
+
     /// Attempts at one server. Those after the first send only what the server does not have in its cache.
     static let attempts = 3
 
     private let progress: Progress
     private let isPatient: Bool
+    private let isInVain: @Sendable () -> Bool
 
     /// - Parameter isPatient: connect again to a server that is lost, and once one is lost for good, end all others' transfers too;
     ///   else each has one attempt, whatever becomes of the others.
-    init(_ report: @escaping Engines.Progress, from start: Double, to end: Double, isPatient: Bool) {
+    /// - Parameter isInVain: asked now and then whether to give up.
+    init(
+        _ report: @escaping Engines.Progress, from start: Double, to end: Double, isPatient: Bool,
+        isInVain: @escaping @Sendable () -> Bool = { false }
+    ) {
         progress = Progress(report, start, end)
         self.isPatient = isPatient
+        self.isInVain = isInVain
     }
 
     /// - Parameter servers: each with what it is to get, all of them different.
     /// - Returns: what came of each, in their order; nil where it was ended because another failed.
-    func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) -> [Result<Delivery, BackendError>?] {
-        let (progress, isPatient) = (progress, isPatient)
+    func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) -> [Result<Delivery, Failure>?] {
+        let (progress, isPatient, isInVain) = (progress, isPatient, isInVain)
         progress.begin(servers.map { $0.consignments.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.content.bytes.count } } })
         let connections = ConnectionList(servers.map(\.connection))
         let numbered = servers.enumerated().map {
             (number: $0.offset, connection: $0.element.connection, consignments: $0.element.consignments)
         }
-        return Parallel.map(numbered) { server -> Result<Delivery, BackendError>? in
-            let outcome = Result { () throws(BackendError) in
+        return Parallel.map(numbered) { server -> Result<Delivery, Failure>? in
+            let outcome = Result { () throws(Failure) in
                 try WeightTransfer.deliver(
-                    server.consignments, over: server.connection, connections, server.number, attempts: isPatient ? WeightTransfer.attempts : 1
+                    server.consignments, over: server.connection, connections, server.number, attempts: isPatient ? WeightTransfer.attempts : 1,
+                    isInVain
                 ) {
                     progress.tell(server.number, done: $0, sent: $1)
                 }
@@ -60,15 +73,16 @@ struct WeightTransfer {
 
     private static func deliver(
         _ consignments: [Consignment], over first: ServerConnection, _ connections: ConnectionList, _ number: Int, attempts: Int,
-        progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
-    ) throws(BackendError) -> Delivery {
+        _ isInVain: @Sendable () -> Bool, progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
+    ) throws(Failure) -> Delivery {
         var connection = first
         var attempt = 1
         while true {
+            var places: [[LoadedTensor]] = []
             do throws(BackendError) {
-                var places: [[LoadedTensor]] = []
                 var before = (done: 0, sent: 0)
                 for consignment in consignments {
+                    if isInVain() { throw BackendError(.cancelled, "the transfer was given up") }
                     let base = before
                     let last = Mutex(base)
                     places.append(
@@ -82,11 +96,17 @@ struct WeightTransfer {
                 return Delivery(connection: connection, places: places)
             } catch {
                 // One that says nothing any more has had its time.
-                guard error.code == .connection, attempt < attempts, !connection.wasSilent else { throw error }
+                guard error.code == .connection, attempt < attempts, !connection.wasSilent else {
+                    throw Failure(error: error, consignment: places.count)
+                }
                 attempt += 1
                 // Its buffers went with the connection; its cache did not.
                 connection.close()
-                connection = try reconnect(first, connections)
+                do throws(BackendError) {
+                    connection = try reconnect(first, connections)
+                } catch {
+                    throw Failure(error: error, consignment: places.count)
+                }
                 connections.replace(number, connection)
             }
         }

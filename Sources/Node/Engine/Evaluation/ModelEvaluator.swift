@@ -4,9 +4,9 @@ import Model
 import Tensor
 
 /// A model, here or spread over machines, for raw logits and timings. See ``Evaluator``.
-final class ModelEvaluator: Evaluator {
-    let card: ModelCard
-    let conditions: BenchmarkConditions
+package final class ModelEvaluator: Evaluator {
+    package let card: ModelCard
+    package let conditions: BenchmarkConditions
 
     private let options: EngineOptions
     private let lock = NSLock()
@@ -20,19 +20,15 @@ final class ModelEvaluator: Evaluator {
         var threads: Int
     }
 
-    init(_ options: EngineOptions, progress: @escaping Engines.Progress) throws {
-        progress(LoadProgress(stage: "reading metadata", fraction: 0))
-        var options = options
-        options.wantsAllResults = true
-        let loaded = try LoadedModel(options, progress: progress)
+    /// - Parameter options: those that the model was loaded with, results being wanted for all tokens.
+    package init(_ options: EngineOptions, _ loaded: LoadedModel) {
         self.options = options
         card = ModelCard(options, loaded.outline, hasChatTemplate: false)
         conditions = BenchmarkConditions(cpu: DeviceDescription.current().processor, backend: loaded.backendName)
         state = State(loaded: loaded, pass: nil, threads: options.threads ?? DeviceDescription.availableCoreCount())
-        progress(LoadProgress(stage: "ready", fraction: 1))
     }
 
-    var vocabulary: any VocabularyReader {
+    package var vocabulary: any VocabularyReader {
         do {
             return try FileVocabulary(path: options.modelPath)
         } catch {
@@ -40,7 +36,7 @@ final class ModelEvaluator: Evaluator {
         }
     }
 
-    func logits(
+    package func logits(
         for tokens: [Int32], options evaluation: EvaluationOptions,
         each: (_ position: Int, _ logits: UnsafeBufferPointer<Float>) throws -> Void
     ) throws {
@@ -76,7 +72,7 @@ final class ModelEvaluator: Evaluator {
         }
     }
 
-    func measure(_ work: BenchmarkWork) throws(EngineError) -> Duration {
+    package func measure(_ work: BenchmarkWork) throws(EngineError) -> Duration {
         do {
             return try lock.withLock {
                 if state.threads != work.threads {

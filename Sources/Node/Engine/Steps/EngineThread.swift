@@ -42,10 +42,15 @@ final class EngineThread<Message: Sendable>: Sendable {
         return isTaken
     }
 
-    /// Takes no more messages, lets the handler end, and blocks until the thread has.
-    func stop() {
+    /// Takes no more messages, and lets the handler end.
+    func end() {
         state.withLock { $0.isStopping = true }
         wakeUps.signal()
+    }
+
+    /// As ``end()``, and blocks until the thread has ended.
+    func stop() {
+        end()
         ended.wait()
         // Whoever else waits for the end gets it too.
         ended.signal()

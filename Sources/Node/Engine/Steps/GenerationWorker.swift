@@ -15,8 +15,8 @@ struct GenerationWorker: EngineThreadHandler {
         case resume(PassHandover)
         /// Let go of the model, which is about to move, or of which something is lost.
         case suspend(String)
-        /// There is no place for the model at present. Those who have no answer yet are told; if it lasts, all are.
-        case unavailable(String, endsAll: Bool)
+        /// There is no place for the model at present.
+        case unavailable(String, TurnedAway)
     }
 
     /// A request whose prompt is tokens, and where its events go.
@@ -58,12 +58,13 @@ struct GenerationWorker: EngineThreadHandler {
         var pipeline: StepPipeline?
         /// Whether the last stage is far away, so that less than a row of logits should come back where that is enough.
         var reducesLogits: Bool
-        var roster: NodeRoster
     }
 
     private let send: @Sendable (Message) -> Void
-    /// Told, with the reason, when the model was let go of, by whoever finds other places for it; nil where nobody does.
-    private let onSuspended: (@Sendable (String) -> Void)?
+    /// Told, with the reason, when the model was let go of.
+    private let onSuspended: @Sendable (String) -> Void
+    /// Why there will be no place any more, when that is so.
+    private var refusal: EngineError?
     /// Steps under way: whose request each slot of theirs was.
     private var underWay: [Int: [Int: Int]] = [:]
     private var idleSteps: [ForwardStep] = []
@@ -71,7 +72,7 @@ struct GenerationWorker: EngineThreadHandler {
 
     init(
         _ tokenizer: any Tokenizer, slotCount: Int, contextLength: Int, batchSize: Int, _ counters: EngineCounters,
-        onSuspended: (@Sendable (String) -> Void)?, send: @escaping @Sendable (Message) -> Void
+        onSuspended: @escaping @Sendable (String) -> Void, send: @escaping @Sendable (Message) -> Void
     ) {
         self.tokenizer = tokenizer
         self.contextLength = contextLength
@@ -84,6 +85,10 @@ struct GenerationWorker: EngineThreadHandler {
     mutating func handle(_ message: Message) {
         switch message {
         case .generate(let submission):
+            if let refusal {
+                submission.source.fail(refusal)
+                return report(arrived: 1)
+            }
             var sampler = Sampler(submission.sampling)
             for token in submission.prompt { sampler.accept(token) }
             live[submission.id] = Live(
@@ -97,7 +102,7 @@ struct GenerationWorker: EngineThreadHandler {
         case .done(let ticket): finishStep(ticket)
         case .resume(let handover): resume(handover)
         case .suspend(let reason): if running != nil { suspend(reason) }
-        case .unavailable(let reason, let endsAll): turnAway(reason, endsAll: endsAll)
+        case .unavailable(let reason, let whom): turnAway(reason, whom)
         }
     }
 
@@ -153,7 +158,7 @@ struct GenerationWorker: EngineThreadHandler {
         let send = send
         running = Running(
             pass: loaded.pass, pipeline: loaded.stations.count > 1 ? StepPipeline(loaded.stations) { send(.done($0)) } : nil,
-            reducesLogits: loaded.reducesLogits, roster: loaded.roster)
+            reducesLogits: loaded.reducesLogits)
         scheduler.spread(depth: loaded.depth)
         counters.set(phase: .ready)
     }
@@ -167,18 +172,24 @@ struct GenerationWorker: EngineThreadHandler {
         scheduler.rewind()
         counters.set(phase: .recovering, reason: reason)
         report()
-        onSuspended?(reason)
+        onSuspended(reason)
     }
 
-    private mutating func turnAway(_ reason: String, endsAll: Bool) {
+    private mutating func turnAway(_ reason: String, _ whom: TurnedAway) {
         guard running == nil else { return }
-        counters.set(phase: .unavailable, reason: reason)
-        if endsAll { return endAll(.unavailable(reason)) }
-        for (id, request) in live where request.promptDone == nil {
-            request.submission.source.fail(.unavailable(reason))
-            drop(id)
+        counters.set(phase: whom == .everybody ? .failed : .unavailable, reason: reason)
+        switch whom {
+        case .waiting:
+            for (id, request) in live where request.promptDone == nil {
+                request.submission.source.fail(.unavailable(reason))
+                drop(id)
+            }
+            report()
+        case .everybody:
+            refusal = .unavailable(reason)
+            endAll(.unavailable(reason))
+        case .all: endAll(.unavailable(reason))
         }
-        report()
     }
 
     // MARK: Steps
@@ -309,14 +320,8 @@ struct GenerationWorker: EngineThreadHandler {
 
     private mutating func fail(_ error: any Error) {
         // What is with another machine cannot be reached again over a connection that is broken.
-        let isLost = (error as? BackendError)?.code == .connection
-        if isLost, onSuspended != nil { return suspend("\(error)") }
-        if isLost {
-            counters.set(phase: .failed, reason: "\(error)")
-            // What the other machines have is of no use without it.
-            running?.roster.close()
-        }
-        endAll(isLost ? .unavailable("\(error)") : .failed("a step failed: \(error)"))
+        if (error as? BackendError)?.code == .connection { return suspend("\(error)") }
+        endAll(.failed("a step failed: \(error)"))
     }
 
     private mutating func endAll(_ told: EngineError) {
@@ -364,13 +369,13 @@ struct GenerationWorker: EngineThreadHandler {
 }
 
 /// A model in its places on its way to the thread that takes steps through it.
-final class PassHandover: @unchecked Sendable {
+package final class PassHandover: @unchecked Sendable {
     // Sendable: whoever makes it keeps no other reference to the pass, and only one can take it out.
 
     private let isTaken = Atomic(false)
     private var loaded: LoadedPass?
 
-    init(_ loaded: LoadedPass) { self.loaded = loaded }
+    package init(_ loaded: LoadedPass) { self.loaded = loaded }
 
     func take() -> LoadedPass? {
         guard !isTaken.exchange(true, ordering: .acquiringAndReleasing) else { return nil }

@@ -1,0 +1,52 @@
+import Foundation
+import Node
+import Testing
+
+/// That heads, workers and models end well whatever happens in whatever order.
+@Suite(.timeLimit(.minutes(60))) struct HistoryTests {
+    /// A history of faults, then a while of peace: what is wrong at its end.
+    static func complaints(seed: UInt64, log: ((String) -> Void)? = nil) -> [String] {
+        let world = World(seed: seed)
+        world.log = log
+        for head in world.heads {
+            for number in head.models.indices where world.chance(2) { head.load(number) }
+        }
+        for _ in 0..<(4 + world.draw(20)) {
+            world.run(until: world.now + .milliseconds(10 + world.draw(world.chance(3) ? 20_000 : 2000)))
+            world.disturb()
+        }
+        world.heal()
+        // Longer than the longest penalty, and than anything that was begun takes.
+        world.run(until: world.now + .seconds(200))
+        for head in world.heads { head.check() }
+        return world.complaints
+    }
+
+    /// `SWIFTLET_HISTORIES` says how many, `SWIFTLET_SEED` which is the first.
+    @Test("in any order of losses, returns, stops, failed parts, loads and unloads, every worker ends in use or given up, and nothing is left over")
+    func anyOrder() async {
+        let environment = ProcessInfo.processInfo.environment
+        let count = environment["SWIFTLET_HISTORIES"].flatMap { Int($0) } ?? 1500
+        let first = environment["SWIFTLET_SEED"].flatMap { UInt64($0) } ?? 1
+        let bad = await withTaskGroup(of: [(UInt64, [String])].self) { group in
+            for part in 0..<8 {
+                group.addTask {
+                    var bad: [(UInt64, [String])] = []
+                    for seed in stride(from: first + UInt64(part), to: first + UInt64(count), by: 8) {
+                        let complaints = HistoryTests.complaints(seed: seed)
+                        if !complaints.isEmpty { bad.append((seed, complaints)) }
+                    }
+                    return bad
+                }
+            }
+            var all: [(UInt64, [String])] = []
+            for await part in group { all += part }
+            return all.sorted { $0.0 < $1.0 }
+        }
+        if let (seed, complaints) = bad.first, environment["SWIFTLET_HISTORY_LOG"] != nil {
+            _ = HistoryTests.complaints(seed: seed) { print($0) }
+            print(complaints)
+        }
+        #expect(bad.isEmpty, "\(bad.count) of \(count) histories, the first with seed \(bad.first?.0 ?? 0): \(bad.first?.1 ?? [])")
+    }
+}
