@@ -183,9 +183,8 @@ public final class Session {
             throw SessionError(.limit, nil, "\(buffers.count) buffers are allocated; no more are allowed")
         }
         guard let size = Int(exactly: byteCount), buffers.hasRoom(for: byteCount),
-            let buffer = try? backend.allocate(byteCount: size)
+            let buffer = try? backend.allocate(byteCount: size), let handle = buffers.add(buffer, device: Int(number))
         else { return .buffer(handle: 0, byteCount: 0) }
-        let handle = buffers.add(buffer, device: Int(number))
         return .buffer(handle: handle, byteCount: byteCount)
     }
 
