@@ -17,6 +17,11 @@ struct BufferTableTests {
         }
     }
 
+    private func expectNoRoom(_ table: inout BufferTable, _ byteCount: UInt64, _ backend: any Backend) {
+        let handle = table.add(Claim(byteCount, backend), device: 0)
+        #expect(handle == nil)
+    }
+
     @Test(arguments: [0, 1, 2, 3] as [UInt64]) func theSpaceEnds(gaps: UInt64) throws {
         let backend = try #require(Conversation.backend)
         let gap = BufferTable.gap
@@ -24,17 +29,18 @@ struct BufferTableTests {
         for size in [UInt64.max, 1 << 63, BufferTable.end, gaps * gap + 1, gaps * gap] where size > 0 { #expect(!table.hasRoom(for: size)) }
         guard gaps > 0 else {
             #expect(!table.hasRoom(for: 0))
-            #expect(table.add(Claim(0, backend), device: 0) == nil)
+            expectNoRoom(&table, 0, backend)
             return
         }
         // All that is left, after which there is nothing, also not for nothing.
         let most = (gaps - 1) * gap
         #expect(table.hasRoom(for: most))
         #expect(!table.hasRoom(for: most + 1))
-        let handle = try #require(table.add(Claim(most, backend), device: 0))
+        let added = table.add(Claim(most, backend), device: 0)
+        let handle = try #require(added)
         #expect(table[handle]?.base == BufferTable.end - gaps * gap)
         for size in [0, 1, most, UInt64.max] { #expect(!table.hasRoom(for: size)) }
-        #expect(table.add(Claim(0, backend), device: 0) == nil)
+        expectNoRoom(&table, 0, backend)
         // Addresses are not used again.
         _ = table.remove(handle)
         #expect(!table.hasRoom(for: 0))
@@ -45,8 +51,9 @@ struct BufferTableTests {
         let backend = try #require(Conversation.backend)
         var table = BufferTable(nextBase: BufferTable.end - 2 * BufferTable.gap)
         #expect(table.hasRoom(for: 1))
-        #expect(table.add(Claim(BufferTable.gap + 1, backend), device: 0) == nil)
-        #expect(table.add(Claim(1, backend), device: 0) != nil)
+        expectNoRoom(&table, BufferTable.gap + 1, backend)
+        let handle = table.add(Claim(1, backend), device: 0)
+        #expect(handle != nil)
         #expect(!table.hasRoom(for: 0))
     }
 }
