@@ -92,6 +92,7 @@ public final class RPCBackend: Backend {
                 pipeline.ask(.setTensor(record, isCacheable: false, offset: 0), tailByteCount: part.count)
                 pipeline.add(part)
                 try pipeline.flush()
+                pipeline.owe(part.count)
             }
         }
     }

@@ -56,7 +56,8 @@ final class RemoteDevice: @unchecked Sendable {
             throw pipeline.failure(.allocateBuffer, "gives \(granted) bytes instead of \(size)")
         }
         pipeline.ask(.getBase(buffer: handle))
-        if zeroed { pipeline.ask(.clearBuffer(buffer: handle, value: 0)) }
+        // Not confirmed in most versions: whatever comes next waits for it.
+        if zeroed { pipeline.ask(.clearBuffer(buffer: handle, value: 0), workByteCount: size) }
         try pipeline.flush()
         let base = try pipeline.number(answering: .getBase)
         guard base > 0, base % UInt64(alignment) == 0, !base.addingReportingOverflow(granted).overflow else {
