@@ -5,18 +5,18 @@ import Testing
 /// Servers of most versions do not say when they have zeroed memory or gone through what they were sent: whatever is asked
 /// behind it has to wait as long as that may take, and no longer.
 @Suite(.timeLimit(.minutes(2))) struct OwedWorkTests {
-    /// A client that takes a tenth of a second for silence, and allows a second for going through 10 MB.
+    /// A client that takes half a second for silence, and allows a second for going through 4 MB.
     private static let limits: ClientLimits = {
-        var limits = ClientLimits(connect: 5, answer: 0.1, step: 2, foresees: true)
-        limits.silence = 0.1
-        limits.slowestMemory = 10e6
+        var limits = ClientLimits(connect: 5, answer: 0.5, step: 4, foresees: true)
+        limits.silence = 0.5
+        limits.slowestMemory = 4e6
         return limits
     }()
 
     private static let byteCount = 8 << 20
 
     /// A server that takes several times the client's patience for zeroing.
-    private func slow(_ dialect: Dialect, seconds: Double = 0.5) throws -> LoopbackServer {
+    private func slow(_ dialect: Dialect, seconds: Double = 1) throws -> LoopbackServer {
         try LoopbackServer(dialect, pausing: { $0 == .clearBuffer ? seconds : 0 })
     }
 
@@ -50,8 +50,8 @@ import Testing
     /// A step has a limit of its own, which the owed time comes on top of. Where zeroing is confirmed, nothing is owed by then.
     @Test(arguments: Dialect.all.filter { !$0.confirms(.clearBuffer) }) func aStepBehindLongZeroing(_ dialect: Dialect) throws {
         var limits = OwedWorkTests.limits
-        limits.step = 0.4
-        let backend = try slow(dialect, seconds: 0.6).connect(limits).devices[0]
+        limits.step = 1
+        let backend = try slow(dialect, seconds: 1.5).connect(limits).devices[0]
         try backend.reserve(computeByteCount: 1 << 16)
         let buffer = try backend.allocate(byteCount: OwedWorkTests.byteCount)
         #expect(try doubled(backend, 1) == [2, 4, 6, 8])
@@ -62,9 +62,9 @@ import Testing
     @Test func anUploadBehindLongWork() throws {
         let content = [UInt8](repeating: 7, count: OwedWorkTests.byteCount)
         let upload = TensorUpload(name: "w", type: .i8, shape: Shape(content.count), content: OwnedBytes.region(content))
-        let server = try LoopbackServer(pausing: { $0 == .clearBuffer || $0 == .getAlignment ? 0.5 : 0 })
+        let server = try LoopbackServer(pausing: { $0 == .clearBuffer || $0 == .getAlignment ? 1 : 0 })
         var limits = OwedWorkTests.limits
-        limits.answer = 2
+        limits.answer = 4
         let backend = try server.connect(limits).devices[0]
         let buffer = try backend.allocate(byteCount: OwedWorkTests.byteCount)
         let places = try backend.load([upload])
@@ -73,7 +73,7 @@ import Testing
 
     /// Once something was answered, nothing is owed any more, and silence is silence.
     @Test func whatIsConfirmedIsNotOwed() throws {
-        let server = try LoopbackServer(pausing: { $0 == .getDeviceMemory ? 0.6 : 0 })
+        let server = try LoopbackServer(pausing: { $0 == .getDeviceMemory ? 1.5 : 0 })
         let backend = try server.connect(OwedWorkTests.limits).devices[0]
         let buffer = try backend.allocate(byteCount: OwedWorkTests.byteCount)
         _ = try backend.connection.measureRoundTrip()
@@ -86,7 +86,7 @@ import Testing
     /// However much is owed, a server that never comes back is given up.
     @Test func aServerThatNeverFinishes() throws {
         var limits = OwedWorkTests.limits
-        limits.step = 0.3
+        limits.step = 0.5
         let server = try LoopbackServer(pausing: { $0 == .clearBuffer ? 3 : 0 })
         let backend = try server.connect(limits).devices[0]
         let buffer = try backend.allocate(byteCount: 1 << 30)
