@@ -128,10 +128,21 @@ def check_version(protocol, prompts, count):
             report.check(done.returncode != 0 and two.alive(), f"{protocol}: a head of {other} is turned away, the worker still runs")
 
 
+def settle(folder):
+    """Waits until the worker has written what it was sent: that goes on behind its answers."""
+    last, since = None, time.monotonic()
+    while time.monotonic() - since < 2:
+        now = [sorted(path.name for path in (folder / name).iterdir()) for name in ("blobs", "parts")]
+        if now != last or now[1]:
+            last, since = now, time.monotonic()
+        time.sleep(0.1)
+
+
 def check_cache(protocol, prompts):
     folder = SCRATCH / f"cache-{protocol}"
     with worker(protocol, "--cache-dir", folder) as server:
         first = answers(protocol, [server], GEMMA, prompts[:1], 8)
+        settle(folder)
         kept = {path.name: path.stat().st_ino for path in (folder / "blobs").iterdir()}
         again = answers(protocol, [server], GEMMA, prompts[:1], 8)
         sizes = [path.stat().st_size for path in (folder / "blobs").iterdir()]

@@ -25,6 +25,7 @@ struct DistantCacheTests {
         talk.say(.setTensorHash(tensor, offset: 0, hash: hash))
         talk.say(.getTensor(tensor, offset: 0, byteCount: UInt64(content.count)))
         #expect(try held(talk, options).suffix(2) == [[1], content])
+        #expect(cache.finishWriting(within: 30))
 
         // Damaged at its end: what was already written of it does not stay.
         let blob = try #require(FileManager.default.contentsOfDirectory(atPath: folder + "/blobs").first)

@@ -138,7 +138,7 @@ public final class Worker: Service {
     public func stop() async {
         for door in doors { door.listener.stop() }
         connections.drain()
-        let (connections, grace) = (connections, options.graceSeconds)
+        let (connections, grace, cache) = (connections, options.graceSeconds, cache)
         // A task of its own: in one that is cancelled nothing can be waited for.
         await Task {
             let deadline = ContinuousClock.now + .seconds(grace)
@@ -146,6 +146,8 @@ public final class Worker: Service {
             connections.endAll("the worker stops")
             // Moments, for sessions to leave the pieces that they are in.
             for _ in 0..<200 where connections.count > 0 { try? await Task.sleep(for: .milliseconds(10)) }
+            // And some for the disk. What it does not take in time is left out.
+            for _ in 0..<500 where cache?.statistics.waitingByteCount ?? 0 > 0 { try? await Task.sleep(for: .milliseconds(10)) }
         }.value
         watch.stop()
     }

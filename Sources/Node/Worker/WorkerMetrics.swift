@@ -62,6 +62,8 @@ struct WorkerMetrics: Service {
             text.add("cache_evicted_bytes_total", "counter", "Bytes of contents removed to make room.", cache.evictedByteCount)
             text.add("cache_damaged_total", "counter", "Contents removed that were not what their name says.", cache.damagedCount)
             text.add("cache_failed_total", "counter", "Contents that could not be kept.", cache.failedCount)
+            text.add("cache_dropped_total", "counter", "Contents left out since too much waited for the disk.", cache.droppedCount)
+            text.add("cache_waiting_bytes", "gauge", "Bytes in memory that wait for the disk.", cache.waitingByteCount)
             text.add("cache_bytes", "gauge", "Bytes of contents kept.", cache.currentByteCount)
         }
         return text.text

@@ -1,9 +1,10 @@
 internal import Synchronization
+internal import Tensor
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// Contents of large tensors in a folder, so that a head need not send them again, also after a restart.
@@ -23,6 +24,7 @@ public final class TensorCache: Sendable {
 
     private let folders: CacheFolders
     private let space: CacheSpace
+    private let queue: CacheQueue
     private let writing: Writing
     private let naming: (@Sendable (UInt64) -> UInt64)?
     private let counts = Mutex(TensorCacheStatistics())
@@ -31,15 +33,17 @@ public final class TensorCache: Sendable {
 
     /// New names after which those whose content is gone are looked for.
     private static let namesBetweenPrunings = 1024
+    /// Seconds that a question waits for what is being written: fewer than clients wait for its answer.
+    private static let patience = 2.0
 
     /// - Parameter folder: made if it is not there, for this user alone; what is in it already is counted, and what ended
     ///   processes left half-written is removed.
     /// - Throws: if it cannot be made, or if something in it belongs to another user or is a link.
     public convenience init(folder: String, limits: TensorCacheLimits = TensorCacheLimits()) throws(CacheError) {
         #if canImport(Glibc)
-        try self.init(folder: folder, limits: limits, writing: { Glibc.write($0, $1, $2) })
+            try self.init(folder: folder, limits: limits, writing: { Glibc.write($0, $1, $2) })
         #else
-        try self.init(folder: folder, limits: limits, writing: { Darwin.write($0, $1, $2) })
+            try self.init(folder: folder, limits: limits, writing: { Darwin.write($0, $1, $2) })
         #endif
     }
 
@@ -56,6 +60,7 @@ public final class TensorCache: Sendable {
         self.writing = writing
         self.naming = naming
         folders = CacheFolders(path: folder)
+        queue = CacheQueue(byteLimit: limits.waitingByteCount, patience: limits.waitingSeconds)
         try folders.clearParts()
         try CacheNames.prune(folders, keeping: limits.nameCount)
         space = try CacheSpace(folders, limits, disk: disk)
@@ -70,6 +75,7 @@ public final class TensorCache: Sendable {
     public var statistics: TensorCacheStatistics {
         var statistics = counts.withLock { $0 }
         space.add(to: &statistics)
+        statistics.waitingByteCount = queue.byteCount
         return statistics
     }
 
@@ -77,6 +83,8 @@ public final class TensorCache: Sendable {
 
     /// The content that a scope stored under this hash, to be read and then to be accepted; nil if there is none.
     package func find(_ hash: UInt64, scope: String) -> CachedContent? {
+        // A head that lost its connection in the middle asks at once for what it has just sent.
+        if queue.holds(scope), !knows(hash, scope) { _ = queue.wait(until: MonotonicClock.moment(in: TensorCache.patience)) }
         let name = CacheNames.fileName(hash)
         guard let names = try? folders.names(),
             let folder = try? names.folder(CacheScope.folderName(scope), makes: false),
@@ -96,6 +104,11 @@ public final class TensorCache: Sendable {
         }
         folder.touch(name, now())
         return CachedContent(file, meaning.digest)
+    }
+
+    private func knows(_ hash: UInt64, _ scope: String) -> Bool {
+        guard let folder = try? folders.names().folder(CacheScope.folderName(scope), makes: false) else { return false }
+        return CacheNames.meaning(of: CacheNames.fileName(hash), in: folder) != nil
     }
 
     /// Whether a content that was read is what it should be; if not, its file is removed.
@@ -122,9 +135,25 @@ public final class TensorCache: Sendable {
 
     // MARK: Writing
 
+    /// As ``store(_:scope:)``, on a thread of the cache's own: copies the content, and leaves it out where too much waits for the
+    /// disk already. Only what is larger than may ever wait is written at once.
+    package func storeLater(_ bytes: UnsafeRawBufferPointer, scope: String) {
+        guard isKept(bytes.count) else { return }
+        guard bytes.count <= queue.byteLimit else { return store(bytes, scope: scope) }
+        let isQueued = queue.add(bytes, scope: scope) { [self] in store($0, scope: $1) }
+        if !isQueued { counts.withLock { $0.droppedCount += 1 } }
+    }
+
+    /// Waits for all that was to be stored until now.
+    ///
+    /// - Returns: whether that is done; false if it took more than so many seconds.
+    package func finishWriting(within seconds: Double) -> Bool { queue.wait(until: MonotonicClock.moment(in: seconds)) }
+
+    private func isKept(_ byteCount: Int) -> Bool { byteCount >= limits.smallestByteCount && byteCount <= limits.byteCount }
+
     /// Keeps a content for a scope, if there is room and nothing fails. Nothing is locked while it is hashed and written.
     package func store(_ bytes: UnsafeRawBufferPointer, scope: String) {
-        guard bytes.count >= limits.smallestByteCount, bytes.count <= limits.byteCount else { return }
+        guard isKept(bytes.count) else { return }
         let identity = ContentIdentity.of(bytes)
         do throws(CacheError) {
             try keep(bytes, identity.digest)

@@ -8,6 +8,10 @@ public struct TensorCacheLimits: Hashable, Sendable {
     /// Bytes of the disk that are left free, whatever ``byteCount`` allows; on disks of less than 20 times as much it is a
     /// twentieth of the disk.
     public var freeByteCount = 1 << 30
+    /// Bytes that wait in memory for the disk, from all sessions together.
+    public var waitingByteCount = 128 << 20
+    /// Seconds that a session waits for room among them, before a content is left out: fewer than clients wait for progress.
+    public var waitingSeconds = 2.0
     /// Names of contents, those of all scopes together.
     public var nameCount = 65536
 

@@ -15,6 +15,10 @@ public struct TensorCacheStatistics: Hashable, Sendable {
     public var damagedCount = 0
     /// Contents that could not be kept: no room on the disk, no permission, a failure of writing.
     public var failedCount = 0
+    /// Contents left out since too much waited for the disk.
+    public var droppedCount = 0
+    /// Bytes in memory that wait for the disk now.
+    public var waitingByteCount = 0
     /// Bytes of the contents kept now. Of what other processes did with the same folder it knows since its last look.
     public var currentByteCount = 0
 

@@ -11,6 +11,8 @@ public struct ClientLimits: Hashable, Sendable {
     public var foresees = false
     /// For progress of a transfer, where limits are foreseen.
     public var silence = 6.0
+    /// Bytes a second at which the slowest of servers reads a cache from its disk, hashes, or zeroes memory.
+    package var slowestMemory = 30e6
 
     public init(connect: Double = 5, answer: Double = 10, step: Double = 120, foresees: Bool = false) {
         self.connect = connect
@@ -21,9 +23,15 @@ public struct ClientLimits: Hashable, Sendable {
 
     /// For progress of a transfer, or for an answer to which the server first has to go through so many bytes.
     func transfer(of byteCount: Int = 0) -> Double {
-        foresees ? min(step, silence + Double(byteCount) / ClientLimits.slowestMemory) : step
+        foresees ? min(step, silence + seconds(for: byteCount)) : step
     }
 
-    /// Bytes a second at which the slowest of servers reads a cache from its disk, or zeroes memory.
-    private static let slowestMemory = 30e6
+    /// For something that is behind work of so many bytes whose end nobody has confirmed; at most ``step`` longer than
+    /// without.
+    func extended(_ seconds: Double, owing byteCount: Int) -> Double {
+        if byteCount == 0 { return seconds }
+        return foresees ? max(seconds, silence) + min(step, self.seconds(for: byteCount)) : max(seconds, step)
+    }
+
+    private func seconds(for byteCount: Int) -> Double { Double(byteCount) / slowestMemory }
 }

@@ -1,10 +1,9 @@
-internal import Synchronization
 internal import Tensor
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// Makes connections: looks a name up, tries every address it stands for, all within one limit.
@@ -71,18 +70,18 @@ enum Dialer {
 
     private static func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Int32 {
         #if canImport(Glibc)
-        Glibc.connect(descriptor, address, length)
+            Glibc.connect(descriptor, address, length)
         #else
-        Darwin.connect(descriptor, address, length)
+            Darwin.connect(descriptor, address, length)
         #endif
     }
 
     private static func text(_ code: Int32) -> String { String(cString: strerror(code)).lowercased() }
 
     #if canImport(Glibc)
-    static let streamType = Int32(SOCK_STREAM.rawValue)
+        static let streamType = Int32(SOCK_STREAM.rawValue)
     #else
-    static let streamType = SOCK_STREAM
+        static let streamType = SOCK_STREAM
     #endif
 }
 
@@ -105,59 +104,20 @@ struct SocketAddress: Sendable {
     }
 }
 
-/// One question to the system's resolver, on a thread of its own: it can take longer than anybody wants to wait, and knows
+/// Questions to the system's resolver, each on a thread of its own: it can take longer than anybody wants to wait, and knows
 /// no limit.
-private final class NameLookup: Sendable {
-    private let endpoint: Endpoint
-    private let answer = Mutex<Result<[SocketAddress], Dialer.Failure>?>(nil)
-
-    private init(_ endpoint: Endpoint) {
-        self.endpoint = endpoint
-    }
-
+private enum NameLookup {
     static func addresses(of endpoint: Endpoint, until deadline: UInt64) throws(Dialer.Failure) -> [SocketAddress] {
         // Addresses need no resolver, so no thread.
         if case .success(let addresses) = ask(endpoint, AI_NUMERICHOST) { return addresses }
-        let lookup = NameLookup(endpoint)
-        lookup.start()
-        while true {
-            if let answer = lookup.answer.withLock({ $0 }) { return try answer.get() }
-            guard MonotonicClock.nanoseconds() < deadline else { throw Dialer.Failure(message: "the name is not resolved in time") }
-            usleep(1000)
+        let answer = Monitor<Result<[SocketAddress], Dialer.Failure>?>(nil)
+        let isAsked = BackgroundThread.start {
+            let found = ask(endpoint, 0)
+            answer.change { $0 = found }
         }
-    }
-
-    private func start() {
-        let reference = Unmanaged.passRetained(self).toOpaque()
-        #if canImport(Glibc)
-        var thread = pthread_t()
-        let code = pthread_create(
-            &thread, nil,
-            { reference in
-                if let reference { NameLookup.work(reference) }
-                return nil
-            }, reference)
-        #else
-        var thread: pthread_t?
-        let code = pthread_create(
-            &thread, nil,
-            { reference in
-                NameLookup.work(reference)
-                return nil
-            }, reference)
-        #endif
-        if code != 0 { return NameLookup.work(reference) }
-        #if canImport(Glibc)
-        pthread_detach(thread)
-        #else
-        if let thread { pthread_detach(thread) }
-        #endif
-    }
-
-    private static func work(_ reference: UnsafeMutableRawPointer) {
-        let lookup = Unmanaged<NameLookup>.fromOpaque(reference).takeRetainedValue()
-        let found = ask(lookup.endpoint, 0)
-        lookup.answer.withLock { $0 = found }
+        guard isAsked else { throw Dialer.Failure(message: "there is no thread to resolve the name on") }
+        guard let found = answer.wait(until: deadline, { $0 }) else { throw Dialer.Failure(message: "the name is not resolved in time") }
+        return try found.get()
     }
 
     private static func ask(_ endpoint: Endpoint, _ flags: Int32) -> Result<[SocketAddress], Dialer.Failure> {

@@ -4,7 +4,8 @@ public import Tensor
 extension RPCBackend {
     /// Questions by hash that are open at once: the server works on each for as long as it reads its cache.
     private static let window = 32
-    /// Bytes that are sent between two looks at the clock.
+    /// Bytes that are sent between two looks at the clock, and, where that can be, in one exchange: whoever else wants the
+    /// connection waits no longer than they take.
     private static let sliceByteCount = 4 << 20
 
     /// Lays the tensors out in as few buffers as the server's limit allows, and brings their content over.
@@ -39,9 +40,7 @@ extension RPCBackend {
         }
         // What was sent is there only when the server has come to a question behind it.
         try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
-            pipeline.ask(.getAlignment(device: state.number))
-            try pipeline.flush()
-            _ = try pipeline.number(answering: .getAlignment)
+            try confirm(pipeline, owing: 0)
         }
         report.finish()
         return places.map { LoadedTensor(buffer: $0.buffer, byteOffset: $0.byteOffset) }
@@ -161,23 +160,53 @@ extension RPCBackend {
         return missing
     }
 
+    /// Sends a content, in exchanges of a slice each where the server takes parts. One that it was asked for goes whole: a cache
+    /// keeps what comes in one message.
     private func send(
         _ content: UnsafeRawBufferPointer, _ record: TensorRecord, isCacheable: Bool, _ report: inout ProgressReport
     ) throws(BackendError) {
-        if content.isEmpty { return }
+        let isQuantized = ElementType(rawValue: record.type)?.isQuantized ?? true
+        let partByteCount = !isCacheable && (state.takesParts || !isQuantized) ? RPCBackend.sliceByteCount : max(1, content.count)
+        for start in stride(from: 0, to: content.count, by: partByteCount) {
+            let part = UnsafeRawBufferPointer(rebasing: content[start..<min(content.count, start + partByteCount)])
+            try send(part, at: start, of: record, isCacheable: isCacheable, &report)
+        }
+    }
+
+    /// Sends a part of a content in one exchange.
+    private func send(
+        _ part: UnsafeRawBufferPointer, at offset: Int, of record: TensorRecord, isCacheable: Bool, _ report: inout ProgressReport
+    ) throws(BackendError) {
         var seen = report
         try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
-            pipeline.ask(.setTensor(record, isCacheable: isCacheable, offset: 0), tailByteCount: content.count)
-            for start in stride(from: 0, to: content.count, by: RPCBackend.sliceByteCount) {
-                let slice = UnsafeRawBufferPointer(rebasing: content[start..<min(content.count, start + RPCBackend.sliceByteCount)])
+            pipeline.ask(.setTensor(record, isCacheable: isCacheable, offset: UInt64(offset)), tailByteCount: part.count)
+            for start in stride(from: 0, to: part.count, by: RPCBackend.sliceByteCount) {
+                let slice = UnsafeRawBufferPointer(rebasing: part[start..<min(part.count, start + RPCBackend.sliceByteCount)])
                 pipeline.add(slice)
                 try pipeline.flush()
                 seen.add(done: slice.count, sent: slice.count)
                 // However long the telling took.
                 pipeline.renew()
             }
+            pipeline.owe(part.count)
+            try confirm(pipeline)
         }
         report = seen
+    }
+}
+
+extension RPCBackend {
+    /// Bytes sent without a word from the server, after which it is asked for one: the more it may be busy with, the longer it
+    /// is waited for when it has gone.
+    private static let unconfirmedByteCount = 64 << 20
+
+    /// Waits for the server to come to a question, if it owes so much.
+    private func confirm(_ pipeline: RequestPipeline, owing byteCount: Int = RPCBackend.unconfirmedByteCount) throws(BackendError) {
+        guard pipeline.owedByteCount >= byteCount else { return }
+        pipeline.renew()
+        pipeline.ask(.getAlignment(device: state.number))
+        try pipeline.flush()
+        _ = try pipeline.number(answering: .getAlignment)
     }
 }
 

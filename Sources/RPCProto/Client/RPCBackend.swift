@@ -83,8 +83,8 @@ public final class RPCBackend: Backend {
         try put(bytes, in: target, at: byteOffset)
     }
 
-    /// Bytes of one message at most, where what they are is not known.
-    private var pieceByteCount: Int { min(64 << 20, connection.dialect.messageByteCount) }
+    /// Bytes of one message at most, where what they are is not known: whoever else wants the connection waits for one.
+    private var pieceByteCount: Int { min(16 << 20, connection.dialect.messageByteCount) }
 
     private func put(_ bytes: UnsafeRawBufferPointer, in buffer: RPCBuffer, at byteOffset: Int) throws(BackendError) {
         for start in stride(from: 0, to: bytes.count, by: pieceByteCount) {
@@ -94,6 +94,7 @@ public final class RPCBackend: Backend {
                 pipeline.ask(.setTensor(record, isCacheable: false, offset: 0), tailByteCount: part.count)
                 pipeline.add(part)
                 try pipeline.flush()
+                pipeline.owe(part.count)
             }
         }
     }

@@ -12,6 +12,9 @@ final class RemoteDevice: @unchecked Sendable {
     let alignment: Int
     /// Bytes of one buffer at most.
     let largestBuffer: Int
+    /// Whether parts of any tensor can be written by themselves. Some servers of others' rearrange what is quantized, which
+    /// they can only do with all of it.
+    let takesParts: Bool
 
     /// Memory on the server.
     struct Memory: Sendable {
@@ -29,10 +32,12 @@ final class RemoteDevice: @unchecked Sendable {
     private var kept = KeptGraphs()
     private var allocationSizes: [AllocationQuestion: Int] = [:]
 
-    init(number: UInt32, alignment: Int, largestBuffer: Int) {
+    /// - Parameter largestBuffer: as the server says it.
+    init(number: UInt32, alignment: Int, largestBuffer: UInt64) {
         self.number = number
         self.alignment = alignment
-        self.largestBuffer = largestBuffer
+        self.largestBuffer = Int(clamping: largestBuffer)
+        takesParts = largestBuffer == Session.largestBuffer
     }
 
     // MARK: Memory
@@ -56,7 +61,8 @@ final class RemoteDevice: @unchecked Sendable {
             throw pipeline.failure(.allocateBuffer, "gives \(granted) bytes instead of \(size)")
         }
         pipeline.ask(.getBase(buffer: handle))
-        if zeroed { pipeline.ask(.clearBuffer(buffer: handle, value: 0)) }
+        // Not confirmed in most versions: whatever comes next waits for it.
+        if zeroed { pipeline.ask(.clearBuffer(buffer: handle, value: 0), workByteCount: size) }
         try pipeline.flush()
         let base = try pipeline.number(answering: .getBase)
         guard base > 0, base % UInt64(alignment) == 0, !base.addingReportingOverflow(granted).overflow else {

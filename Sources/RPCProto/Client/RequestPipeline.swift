@@ -1,9 +1,9 @@
 internal import Tensor
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// The requests of an exchange, gathered until they leave in one piece, and the answers owed for them, in order.
@@ -29,13 +29,15 @@ final class RequestPipeline: @unchecked Sendable {
     private var own: [UInt8] = []
     private var segments: [Segment] = []
     private var pieces: [iovec] = []
-    /// Commands that are answered, or confirmed, and were not yet; from `nextAwaited` on.
-    private var awaited: [Command] = []
+    /// Commands that are answered, or confirmed, and were not yet, from `nextAwaited` on; and the bytes of all work in front
+    /// of each.
+    private var awaited: [(command: Command, workByteCount: Int)] = []
     private var nextAwaited = 0
     /// The last graph or content that was sent: what the server may have closed over.
     private var lastWork: Command?
-    /// Whether there may still be work in front of the next question.
-    private var owesWork = false
+    /// Bytes of all work that the server was ever given, and how many of them it had gone through when it last answered.
+    private var workByteCount = 0
+    private var confirmedByteCount = 0
     /// Whether the last failure was that nothing came.
     private(set) var wasSilent = false
 
@@ -47,40 +49,50 @@ final class RequestPipeline: @unchecked Sendable {
 
     // MARK: An exchange
 
-    /// - Parameter seconds: for all of it, or as long as the server is still busy with what was asked before.
+    /// - Parameter seconds: for all of it, and on top for what the server still owes from before.
     func begin(within seconds: Double) {
-        stream.begin(within: owesWork ? max(seconds, limits.transfer()) : seconds)
+        allow(seconds)
         own.removeAll(keepingCapacity: true)
         segments.removeAll(keepingCapacity: true)
         awaited.removeAll(keepingCapacity: true)
         nextAwaited = 0
-        if !owesWork { lastWork = nil }
+        if owedByteCount == 0 { lastWork = nil }
     }
 
-    /// Gives the exchange so many seconds from now on.
-    func allow(_ seconds: Double) { stream.begin(within: seconds) }
+    /// Bytes that the server was told to zero, or was sent and may have to hash, and that nothing has been answered behind
+    /// yet. Other work counts as a byte.
+    var owedByteCount: Int { workByteCount &- confirmedByteCount }
+
+    /// Adds to what the server owes: bytes of work with which no request is encoded, as what was sent.
+    func owe(_ byteCount: Int) { workByteCount &+= byteCount }
+
+    /// Gives the exchange so many seconds from now on, and on top what the server owes.
+    func allow(_ seconds: Double) { stream.begin(within: limits.extended(seconds, owing: owedByteCount)) }
 
     /// Gives the exchange its time anew, after an answer that may have taken long.
-    func renew(forTransferOf byteCount: Int = 0) { stream.begin(within: limits.transfer(of: byteCount)) }
+    func renew(forTransferOf byteCount: Int = 0) { allow(limits.transfer(of: byteCount)) }
 
     /// Sends what is left and takes what is only to be confirmed.
     func finish() throws(BackendError) {
         try flush()
         try takeConfirmations()
         guard nextAwaited == awaited.count else {
-            throw failure(awaited[nextAwaited], "nobody took its answer")
+            throw failure(awaited[nextAwaited].command, "nobody took its answer")
         }
     }
 
     // MARK: Requests
 
     /// Adds a request without data.
-    func ask(_ request: Request) {
+    ///
+    /// - Parameter workByteCount: bytes of memory that the server has to go through for it.
+    func ask(_ request: Request, workByteCount: Int = 0) {
         append(request.encoded(dialect))
-        note(request.command)
+        note(request.command, workByteCount: workByteCount)
     }
 
-    /// Adds a request's head, behind which data of that size is to be added.
+    /// Adds a request's head, behind which data of that size is to be added. Once they have left, the server owes them:
+    /// ``owe(_:)``.
     func ask(_ request: Request, tailByteCount: Int) {
         append(request.encoded(tailByteCount: tailByteCount, dialect))
         note(request.command)
@@ -92,16 +104,17 @@ final class RequestPipeline: @unchecked Sendable {
     }
 
     /// Says what has been added by its bytes.
-    func note(_ command: Command) {
-        let isAnswered = dialect.answers(command)
-        if isAnswered { awaited.append(command) }
+    func note(_ command: Command, workByteCount byteCount: Int = 0) {
         switch command {
-        case .setTensor, .setTensorHash, .clearBuffer, .initTensor, .computeGraph, .recomputeGraph:
+        case .setTensor, .setTensorHash, .setTensor2D, .clearBuffer, .initTensor, .fillTensor, .copyTensor, .computeGraph, .recomputeGraph,
+            .reduceCollective:
             lastWork = command
-            owesWork = !isAnswered
-        default:
-            if isAnswered { owesWork = false }
+            owe(max(1, byteCount))
+        case .hello, .deviceCount, .allocateBuffer, .getAlignment, .getMaxSize, .getBase, .freeBuffer, .getDeviceMemory, .getAllocationSize,
+            .getTensor, .getTensor2D, .joinCollective, .leaveCollective:
+            break
         }
+        if dialect.answers(command) { awaited.append((command, workByteCount)) }
         if command == .freeBuffer { graphEpoch &+= 1 }
     }
 
@@ -139,7 +152,7 @@ final class RequestPipeline: @unchecked Sendable {
         own.removeAll(keepingCapacity: true)
         segments.removeAll(keepingCapacity: true)
         if case .failure(let failure) = outcome {
-            throw self.failure(lastWork ?? awaited.last ?? .freeBuffer, failure, while: "taking the request")
+            throw self.failure(lastWork ?? awaited.last?.command ?? .freeBuffer, failure, while: "taking the request")
         }
     }
 
@@ -192,18 +205,22 @@ final class RequestPipeline: @unchecked Sendable {
     /// Takes the size of the next answer, which must be this one; its content is to be taken with ``take(into:of:)``.
     func beginAnswer(to command: Command, byteCount: Int) throws(BackendError) {
         try takeConfirmations()
-        guard nextAwaited < awaited.count, awaited[nextAwaited] == command else {
+        guard nextAwaited < awaited.count, awaited[nextAwaited].command == command else {
             throw failure(command, "its answer is not the next")
         }
-        nextAwaited += 1
-        try takeSize(command, byteCount)
+        try takeNextSize(byteCount)
     }
 
     private func takeConfirmations() throws(BackendError) {
-        while nextAwaited < awaited.count, dialect.confirms(awaited[nextAwaited]) {
-            nextAwaited += 1
-            try takeSize(awaited[nextAwaited - 1], 0)
-        }
+        while nextAwaited < awaited.count, dialect.confirms(awaited[nextAwaited].command) { try takeNextSize(0) }
+    }
+
+    /// Takes the size of the next answer, which says that what was asked for in front of it is done.
+    private func takeNextSize(_ byteCount: Int) throws(BackendError) {
+        let next = awaited[nextAwaited]
+        nextAwaited += 1
+        try takeSize(next.command, byteCount)
+        confirmedByteCount = next.workByteCount
     }
 
     private func takeSize(_ command: Command, _ byteCount: Int) throws(BackendError) {

@@ -19,7 +19,7 @@ public final class ServerConnection: Sendable {
 
     let deviceStates: [RemoteDevice]
     private let pipeline: RequestPipeline
-    private let exchanging = Mutex<Void>(())
+    private let turns = ExchangeTurns()
     /// Why the connection is no more, and who ended it.
     private let end = Mutex<(error: BackendError, cause: EndCause)?>(nil)
 
@@ -105,7 +105,7 @@ public final class ServerConnection: Sendable {
             }
             let largest = try pipeline.number(answering: .getMaxSize)
             guard largest > 0 else { throw pipeline.failure(.getMaxSize, "device \(number) has no room for any buffer") }
-            devices.append(RemoteDevice(number: number, alignment: Int(alignment), largestBuffer: Int(clamping: largest)))
+            devices.append(RemoteDevice(number: number, alignment: Int(alignment), largestBuffer: largest))
         }
         try pipeline.finish()
         return devices
@@ -179,17 +179,17 @@ public final class ServerConnection: Sendable {
     func exchange<Value: Sendable>(
         within seconds: Double, _ body: (RequestPipeline) throws(BackendError) -> Value
     ) throws(BackendError) -> Value {
-        try exchanging.withLock { _ throws(BackendError) in
-            if let failure = end.withLock({ $0?.error }) { throw failure }
-            pipeline.begin(within: seconds)
-            do throws(BackendError) {
-                try freeUnused()
-                let value = try body(pipeline)
-                try pipeline.finish()
-                return value
-            } catch {
-                try settle(after: error)
-            }
+        turns.take()
+        defer { turns.giveBack() }
+        if let failure = end.withLock({ $0?.error }) { throw failure }
+        pipeline.begin(within: seconds)
+        do throws(BackendError) {
+            try freeUnused()
+            let value = try body(pipeline)
+            try pipeline.finish()
+            return value
+        } catch {
+            try settle(after: error)
         }
     }
 

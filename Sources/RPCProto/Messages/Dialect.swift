@@ -1,12 +1,10 @@
-public import Tensor
-
 /// What one version of the protocol has and how it packs it: the only place that knows how versions differ.
 ///
 /// A client names no version of its own and gives up on a server of another major, so a session speaks one dialect from
 /// its first byte. Facts: ggml's `ggml-rpc.cpp` at 8.0.0, 7.0.0 and 5.1.0.
 public struct Dialect: Hashable, Sendable, CustomStringConvertible {
     /// How this version numbers operations.
-    public let table: OperationTable
+    package let table: OperationTable
 
     /// What HELLO answers.
     public var version: WireVersion { table.version }

@@ -59,13 +59,8 @@ extension Request {
         case .joinCollective(let device, let rank, let world, let port, let host):
             for number in [device, rank, world, port] { writer.put(number) }
             writer.put(host, count: 64)
-        default: putTensors(&writer, dialect)
-        }
-        return writer.bytes
-    }
 
-    private func putTensors(_ writer: inout PackedWriter, _ dialect: Dialect) {
-        switch self {
+        // Tensors.
         case .getAllocationSize(let device, let tensor, let sources):
             writer.put(device)
             tensor.write(to: &writer)
@@ -95,8 +90,8 @@ extension Request {
         case .reduceCollective(let device, let tensor):
             writer.put(device)
             tensor.write(to: &writer)
-        default: break
         }
+        return writer.bytes
     }
 }
 

@@ -1,5 +1,3 @@
-internal import Tensor
-
 extension Response {
     /// Bytes of the content of every response to this command; nil where the response's length is the request's to say, or
     /// where there is none.
@@ -10,7 +8,9 @@ extension Response {
         case .allocateBuffer, .getDeviceMemory: 16
         case .getAlignment, .getMaxSize, .getBase, .getAllocationSize: 8
         case .setTensorHash, .copyTensor, .joinCollective: 1
-        default: nil
+        case .freeBuffer, .clearBuffer, .initTensor, .setTensor, .setTensor2D, .getTensor, .getTensor2D, .fillTensor, .computeGraph,
+            .recomputeGraph, .reduceCollective, .leaveCollective:
+            nil
         }
     }
 
@@ -28,7 +28,9 @@ extension Response {
         case .getDeviceMemory: self = .memory(free: reader.integer(), total: reader.integer())
         case .getAlignment, .getMaxSize, .getBase, .getAllocationSize: self = .number(reader.integer())
         case .setTensorHash, .copyTensor, .joinCollective: self = .success(reader.integer(UInt8.self) != 0)
-        default: return nil
+        case .freeBuffer, .clearBuffer, .initTensor, .setTensor, .setTensor2D, .getTensor, .getTensor2D, .fillTensor, .computeGraph,
+            .recomputeGraph, .reduceCollective, .leaveCollective:
+            return nil
         }
     }
 }

@@ -1,5 +1,3 @@
-public import Tensor
-
 /// A response as a typed value. Bytes of tensors are answered without being gathered first: see `Session`.
 public enum Response: Hashable, Sendable {
     case hello(WireVersion, ConnectionCapabilities)

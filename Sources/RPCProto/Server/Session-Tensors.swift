@@ -1,9 +1,9 @@
 internal import Tensor
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 // Contents of tensors, in and out.
@@ -18,7 +18,7 @@ extension Session {
         let range = try place.range(offset, byteCount)
         try receive(stream, into: place.entry.buffer, range)
         if isCacheable, let cache = options.cache {
-            try withBytes(of: place.entry.buffer, range) { cache.store($0, scope: options.cacheScope) }
+            try withBytes(of: place.entry.buffer, range) { cache.storeLater($0, scope: options.cacheScope) }
         }
     }
 

@@ -17,6 +17,10 @@ public final class Session {
     /// What the session does and did.
     public let activity: SessionActivity
 
+    /// Bytes of one buffer at most, which is no limit. Stock servers without one say 2^64 - 1, and others what their devices
+    /// can: by this number our clients know our servers.
+    static let largestBuffer = UInt64(Int.max)
+
     /// - Parameters:
     ///   - devices: what clients may use, in the order of their numbers.
     ///   - dialect: the version of the protocol that this session speaks.
@@ -110,7 +114,7 @@ public final class Session {
         case .getAlignment(let number): try stream.send(.number(UInt64(try device(number).alignment)))
         case .getMaxSize(let number):
             _ = try device(number)
-            try stream.send(.number(UInt64(Int.max)))
+            try stream.send(.number(Session.largestBuffer))
         case .getDeviceMemory(let number):
             let backend = try device(number)
             activity.noteMemoryQuestion()
@@ -183,9 +187,8 @@ public final class Session {
             throw SessionError(.limit, nil, "\(buffers.count) buffers are allocated; no more are allowed")
         }
         guard let size = Int(exactly: byteCount), buffers.hasRoom(for: byteCount),
-            let buffer = try? backend.allocate(byteCount: size)
+            let buffer = try? backend.allocate(byteCount: size), let handle = buffers.add(buffer, device: Int(number))
         else { return .buffer(handle: 0, byteCount: 0) }
-        let handle = buffers.add(buffer, device: Int(number))
         return .buffer(handle: handle, byteCount: byteCount)
     }
 

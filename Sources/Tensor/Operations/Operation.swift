@@ -2,7 +2,7 @@
 ///
 /// The cases are ggml's 101 operations in the order of its header; one of them, the functions of one variable, has two
 /// cases. What each reads (``Tensor/sources``) and makes is said by ``Operation/inferred(from:declared:name:)``; how it
-/// is numbered and packed for the wire, by ``OperationTable``. Shapes are given fastest dimension first.
+/// is numbered and packed for a wire is for that wire to know. Shapes are given fastest dimension first.
 ///
 /// As in ggml, a few operations do not determine their result by sources and parameters alone (a repetition, a
 /// conversion to another type): there the tensor itself says its type and shape, and is held against what is possible.

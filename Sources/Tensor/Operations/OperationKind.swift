@@ -240,7 +240,12 @@ extension OperationKind {
         case .gatedLinearAttention, .optStepAdamW: 5...5
         case .rwkvWKV6, .gatedDeltaNet: 6...6
         case .rwkvWKV7, .ssmScan: 7...7
-        default: 1...1
+        case .dup, .sqr, .sqrt, .log, .sin, .cos, .sum, .sumRows, .cumsum, .mean, .argmax, .repeat, .repeatBack,
+            .norm, .rmsNorm, .groupNorm, .l2Norm, .scale, .cont, .reshape, .view, .permute, .transpose, .diag,
+            .diagMaskInf, .diagMaskZero, .clamp, .col2im1D, .pool1D, .pool2D, .upscale, .pad, .padReflect1D, .roll,
+            .timestepEmbedding, .argsort, .topK, .leakyRelu, .tri, .fill, .winPart, .winUnpart, .getRelPos, .unary,
+            .mapCustom1:
+            1...1
         }
     }
 }

@@ -75,6 +75,72 @@ struct ClientLoadingTests {
         }
     }
 
+    /// Steps go between the slices of an upload over the same connection: one ends while most of the tensor is still to come.
+    @Test(.timeLimit(.minutes(2))) func aStepGoesBetweenSlices() throws {
+        let server = try LoopbackServer(bytesPerSecond: 48e6)
+        let backend = try server.connect().devices[0]
+        let g = GraphBuilder()
+        let x = g.input("x", .f32, Shape(4))
+        let y = g.scale(x, by: 2)
+        g.markOutput(y)
+        let plan = try backend.prepare(try g.finish())
+        try backend.reserve(computeByteCount: 1 << 16)
+
+        let content = [UInt8](repeating: 3, count: 96 << 20)
+        let upload = TensorUpload(name: "experts", type: .i8, shape: Shape(content.count), content: OwnedBytes.region(content))
+        let reports = Reports()
+        let (begun, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
+        Thread.detachNewThread {
+            do {
+                _ = try backend.load([upload]) { progress in
+                    reports.list.withLock { $0.append(progress) }
+                    begun.signal()
+                }
+            } catch {
+                Issue.record("\(error)")
+            }
+            ended.signal()
+        }
+        begun.wait()
+        var result = [UInt8](repeating: 0, count: 16)
+        try bytes([1, 2, 3, 4]).withUnsafeBytes { input in
+            try result.withUnsafeMutableBytes { output in
+                let (write, read) = (Step.Write(tensor: x, bytes: input), Step.Read(tensor: y, into: output))
+                try backend.run(Step(writes: [write], plan: plan, reads: [read]))
+            }
+        }
+        let done = try #require(reports.last).done
+        #expect(done < content.count * 3 / 4)
+        #expect(floats(result) == [2, 4, 6, 8])
+        ended.wait()
+        #expect(reports.last?.done == content.count)
+    }
+
+    /// What a server may rearrange, and what a cache is to keep, comes whole; our own server takes parts of everything else.
+    @Test(arguments: [true, false]) func whatGoesInSlices(_ isOurs: Bool) throws {
+        let server = try LoopbackServer { command, answer in
+            command == .getMaxSize && !isOurs ? Response.number(.max).encoded : answer
+        }
+        let backend = try server.connect().devices[0]
+        let rows = 9 << 20
+        func sent(_ type: ElementType, isAsked: Bool) throws -> Int {
+            let content = (0..<(try #require(type.byteCount(elements: rows)))).map { UInt8(truncatingIfNeeded: $0 >> 9) }
+            let hash = isAsked ? content.withUnsafeBytes { FNVHash.of($0) } : nil
+            let upload = TensorUpload(name: "w", type: type, shape: Shape(rows), content: OwnedBytes.region(content), hash: hash)
+            let before = server.count(of: .setTensor)
+            let place = try backend.load([upload])[0]
+            let count = server.count(of: .setTensor) - before
+            var back = [UInt8](repeating: 0, count: content.count)
+            try back.withUnsafeMutableBytes { try backend.read(place.buffer, at: place.byteOffset, into: $0) }
+            #expect(back == content)
+            return count
+        }
+        #expect(try sent(.i8, isAsked: false) == 3)
+        #expect(try sent(.i8, isAsked: true) == 1)
+        #expect(try sent(.q8_0, isAsked: false) == (isOurs ? 3 : 1))
+        #expect(try sent(.q8_0, isAsked: true) == 1)
+    }
+
     /// A server that refuses an allocation by closing, as ours does past its number of buffers.
     @Test func aServerThatClosesInTheMiddle() throws {
         var options = SessionOptions()

@@ -8,6 +8,8 @@ import Tensor
 final class LoopbackServer: Sendable {
     /// Makes of an answer, size and content, what is sent instead.
     typealias Rewriting = @Sendable (Command, [UInt8]) -> [UInt8]
+    /// Seconds that the server takes before it looks at a request.
+    typealias Pausing = @Sendable (Command) -> Double
 
     let endpoint: Endpoint
     private let listener: SocketListener
@@ -21,9 +23,12 @@ final class LoopbackServer: Sendable {
 
     /// - Parameters:
     ///   - devices: how many each session has; all are the same processor.
+    ///   - bytesPerSecond: at which it takes what is large; nil for as fast as it can.
     ///   - rewriting: changes answers on their way.
+    ///   - pausing: makes it slow at some requests.
     init(
-        _ dialect: Dialect = .newest, devices: Int = 1, options: SessionOptions = SessionOptions(), rewriting: Rewriting? = nil
+        _ dialect: Dialect = .newest, devices: Int = 1, options: SessionOptions = SessionOptions(), bytesPerSecond: Double? = nil,
+        rewriting: Rewriting? = nil, pausing: @escaping Pausing = { _ in 0 }
     ) throws {
         listener = try SocketListener.listen(host: "127.0.0.1", port: 0)[0]
         endpoint = Endpoint(host: "127.0.0.1", port: listener.port)
@@ -32,7 +37,7 @@ final class LoopbackServer: Sendable {
             while let socket = try? listener.accept() {
                 let lanes = (0..<devices).compactMap { _ in try? cpu.lane() }
                 let thread = Thread {
-                    let stream = Stream(socket, dialect, log, rewriting)
+                    let stream = Stream(socket, dialect, log, pausing, bytesPerSecond, rewriting)
                     let end = Session(devices: lanes, options: options, dialect: dialect).serve(stream)
                     socket.interrupt()
                     log.ends.withLock { $0.append(end) }
@@ -63,13 +68,20 @@ final class LoopbackServer: Sendable {
         private let socket: SocketStream
         private let dialect: Dialect
         private let log: Log
+        private let pausing: Pausing
+        private let bytesPerSecond: Double?
         private let rewriting: Rewriting?
         private var command = Command.hello
 
-        init(_ socket: SocketStream, _ dialect: Dialect, _ log: Log, _ rewriting: Rewriting?) {
+        init(
+            _ socket: SocketStream, _ dialect: Dialect, _ log: Log, _ pausing: @escaping Pausing, _ bytesPerSecond: Double?,
+            _ rewriting: Rewriting?
+        ) {
             self.socket = socket
             self.dialect = dialect
             self.log = log
+            self.pausing = pausing
+            self.bytesPerSecond = bytesPerSecond
             self.rewriting = rewriting
         }
 
@@ -78,11 +90,22 @@ final class LoopbackServer: Sendable {
             if let byte, let command = dialect.command(byte) {
                 self.command = command
                 log.commands.withLock { $0[command, default: 0] += 1 }
+                let seconds = pausing(command)
+                if seconds > 0 { Thread.sleep(forTimeInterval: seconds) }
             }
             return byte
         }
 
-        func receive(into target: UnsafeMutableRawBufferPointer) throws(StreamError) { try socket.receive(into: target) }
+        func receive(into target: UnsafeMutableRawBufferPointer) throws(StreamError) {
+            guard let bytesPerSecond else { return try socket.receive(into: target) }
+            var start = 0
+            while start < target.count {
+                let end = min(target.count, start + 1 << 18)
+                try socket.receive(into: UnsafeMutableRawBufferPointer(rebasing: target[start..<end]))
+                if end - start > 1 << 12 { Thread.sleep(forTimeInterval: Double(end - start) / bytesPerSecond) }
+                start = end
+            }
+        }
 
         func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(StreamError) {
             log.answers.withLock { answers in

@@ -107,7 +107,8 @@ extension PlanBuilder {
             try addStreamMatrices(id, epsilon: epsilon, iterations: iterations)
         case .dsv4HCPre(let scale, let gated): try addStreamSum(id, scale: scale, gated: gated)
         case .dsv4HCPost: try addStreamUpdate(id)
-        default: throw unsupported(id)
+        // Functions of whoever made the graph: they do not travel.
+        case .mapCustom1, .mapCustom2, .mapCustom3, .custom: throw unsupported(id)
         }
     }
 }

@@ -1,6 +1,8 @@
+package import Tensor
+
 extension OperationTable {
     /// The slots that a peer of this version expects.
-    public func parameters(of operation: Operation) throws(WireOperationError) -> Slots {
+    package func parameters(of operation: Operation) throws(WireOperationError) -> Slots {
         var slots = SlotWriter(version, operation.kind)
         switch operation {
         case .acc(let part), .set(let part): try slots.put(part)
@@ -37,14 +39,8 @@ extension OperationTable {
             try put(UnaryKind.xielu, &slots)
             slots.put(floats: parameters.alphaNegative, parameters.alphaPositive, parameters.beta, parameters.epsilon)
         case .glu(let parameters): try put(parameters, &slots)
-        default: putImages(operation, &slots)
-        }
-        return slots.slots
-    }
 
-    /// Convolutions, images, and what else is all 32-bit numbers.
-    private func putImages(_ operation: Operation, _ slots: inout SlotWriter) {
-        switch operation {
+        // Convolutions, images, and what else is all 32-bit numbers.
         case .convTranspose1D(let stride): slots.put(stride, 0, 1)
         case .convTranspose2D(let stride): slots.put(stride)
         case .im2col(let parameters), .im2colBack(let parameters):
@@ -72,8 +68,16 @@ extension OperationTable {
         case .roll(let shifts): slots.put(shifts)
         case .arange(let start, let stop, let step): slots.put(floats: start, stop, step)
         case .timestepEmbedding(let dimension, let period): slots.put(dimension, period)
-        default: break
+
+        // Without parameters. That of TOP_K is its result's shape.
+        case .none, .dup, .add, .addID, .add1, .sub, .mul, .div, .sqr, .sqrt, .log, .sin, .cos, .sum, .sumRows,
+            .cumsum, .mean, .argmax, .countEqual, .repeat, .repeatBack, .siluBack, .matMulID, .outProd, .cpy, .cont,
+            .reshape, .transpose, .getRows, .getRowsBack, .setRows, .diag, .topK, .ssmConv, .getRelPos, .rwkvWKV6,
+            .rwkvWKV7, .solveTri, .lightningIndexer, .dsv4HCPost, .mapCustom1, .mapCustom2, .mapCustom3, .custom,
+            .crossEntropyLoss, .crossEntropyLossBack, .optStepAdamW, .optStepSGD:
+            break
         }
+        return slots.slots
     }
 
     private func put(_ parameters: RopeParameters, _ slots: inout SlotWriter) throws(WireOperationError) {

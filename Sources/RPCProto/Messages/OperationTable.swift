@@ -1,11 +1,13 @@
+package import Tensor
+
 /// How one version of the wire numbers operations and packs their parameters.
 ///
 /// Parameters travel in 16 slots of 32 bits (``Slots``), floats as their bits. Facts: ggml's `ggml.h` and `ggml.c`.
-public struct OperationTable: Sendable {
+package struct OperationTable: Sendable {
     /// ggml's `op_params`.
-    public typealias Slots = SIMD16<Int32>
+    package typealias Slots = SIMD16<Int32>
 
-    public let version: WireVersion
+    package let version: WireVersion
     /// Operations by their numbers.
     let kinds: [OperationKind]
     /// How many functions of one variable there are, and how many gated linear units.
@@ -17,18 +19,18 @@ public struct OperationTable: Sendable {
     let hasKeyCountHint: Bool
 
     /// The table of a version; nil for versions that nobody has looked at.
-    public static func version(_ version: WireVersion) -> OperationTable? { known[version] }
+    package static func version(_ version: WireVersion) -> OperationTable? { known[version] }
 
     /// The versions there are tables for.
-    public static var versions: [WireVersion] { known.keys.sorted() }
+    package static var versions: [WireVersion] { known.keys.sorted() }
 
     /// The table of the newest version.
-    public static let newest = OperationTable(
+    package static let newest = OperationTable(
         version: WireVersion(8, 0, 0), kinds: OperationTable.kindsOf2026, unaryCount: 22, gluCount: 7, hasRopeOffset: true,
         hasKeyCountHint: true)
 
     /// The operation's number on the wire.
-    public func number(of operation: Operation) throws(WireOperationError) -> UInt32 {
+    package func number(of operation: Operation) throws(WireOperationError) -> UInt32 {
         guard let number = numbers[operation.kind] else {
             throw WireOperationError(
                 .unknownOperation, version, operation: operation.kind.rawValue, "this version does not have it")
@@ -37,7 +39,7 @@ public struct OperationTable: Sendable {
     }
 
     /// The operation of that number.
-    public func kind(_ number: UInt32) throws(WireOperationError) -> OperationKind {
+    package func kind(_ number: UInt32) throws(WireOperationError) -> OperationKind {
         guard number < kinds.count else {
             throw WireOperationError(
                 .unknownOperation, version, operation: "\(number)", "there are only \(kinds.count) operations")
@@ -75,8 +77,20 @@ public struct OperationTable: Sendable {
         return Dictionary(uniqueKeysWithValues: tables.map { ($0.version, $0) })
     }()
 
-    /// The list of 5.1.0, 7.0.0 and 8.0.0: all kinds in the order in which ``OperationKind`` has them.
-    private static let kindsOf2026 = OperationKind.allCases
+    /// The list of 5.1.0, 7.0.0 and 8.0.0, number by number. It stays as it is, whatever operations come later: those get a
+    /// list of their own.
+    private static let kindsOf2026: [OperationKind] = [
+        .none, .dup, .add, .addID, .add1, .acc, .sub, .mul, .div, .sqr, .sqrt, .log, .sin, .cos, .sum, .sumRows,
+        .cumsum, .mean, .argmax, .countEqual, .repeat, .repeatBack, .concat, .siluBack, .norm, .rmsNorm, .rmsNormBack,
+        .groupNorm, .l2Norm, .matMul, .matMulID, .outProd, .scale, .set, .cpy, .cont, .reshape, .view, .permute,
+        .transpose, .getRows, .getRowsBack, .setRows, .diag, .diagMaskInf, .diagMaskZero, .softMax, .softMaxBack, .rope,
+        .ropeBack, .clamp, .convTranspose1D, .im2col, .im2colBack, .im2col3D, .col2im1D, .conv2D, .conv3D,
+        .conv2DDepthwise, .convTranspose2D, .pool1D, .pool2D, .pool2DBack, .upscale, .pad, .padReflect1D, .roll,
+        .arange, .timestepEmbedding, .argsort, .topK, .leakyRelu, .tri, .fill, .flashAttention, .flashAttentionBack,
+        .ssmConv, .ssmScan, .winPart, .winUnpart, .getRelPos, .addRelPos, .rwkvWKV6, .gatedLinearAttention, .rwkvWKV7,
+        .solveTri, .gatedDeltaNet, .lightningIndexer, .dsv4HCComb, .dsv4HCPre, .dsv4HCPost, .unary, .mapCustom1,
+        .mapCustom2, .mapCustom3, .custom, .crossEntropyLoss, .crossEntropyLossBack, .optStepAdamW, .optStepSGD, .glu,
+    ]
 }
 
 extension Operation {
@@ -85,7 +99,7 @@ extension Operation {
     /// - Parameters:
     ///   - number: of the operation in that version.
     ///   - shape: the tensor's, which some operations have a parameter in.
-    public init(
+    package init(
         number: UInt32, parameters: OperationTable.Slots, version: WireVersion, shape: Shape
     ) throws(WireOperationError) {
         guard let table = OperationTable.version(version) else {
@@ -95,7 +109,7 @@ extension Operation {
     }
 
     /// The number and the parameters as a peer of that version wants them.
-    public func wire(version: WireVersion) throws(WireOperationError) -> (number: UInt32, parameters: OperationTable.Slots) {
+    package func wire(version: WireVersion) throws(WireOperationError) -> (number: UInt32, parameters: OperationTable.Slots) {
         guard let table = OperationTable.version(version) else {
             throw WireOperationError(
                 .unknownVersion, version, operation: kind.rawValue, "there is no table for this version")

@@ -19,8 +19,8 @@ public struct WireVersion: Hashable, Comparable, Sendable, CustomStringConvertib
 }
 
 /// Why an operation could not be read from or written to the wire.
-public struct WireOperationError: Error, Hashable, Sendable, CustomStringConvertible {
-    public enum Code: Hashable, Sendable {
+package struct WireOperationError: Error, Hashable, Sendable, CustomStringConvertible {
+    package enum Code: Hashable, Sendable {
         /// There is no table for this version.
         case unknownVersion
         /// A number that names no operation of this version.
@@ -31,18 +31,18 @@ public struct WireOperationError: Error, Hashable, Sendable, CustomStringConvert
         case parameter
     }
 
-    public var code: Code
-    public var version: WireVersion
+    package var code: Code
+    package var version: WireVersion
     /// ggml's name of the operation, or its number where it has no name.
-    public var operation: String
-    public var message: String
+    package var operation: String
+    package var message: String
 
-    public init(_ code: Code, _ version: WireVersion, operation: String, _ message: String) {
+    package init(_ code: Code, _ version: WireVersion, operation: String, _ message: String) {
         self.code = code
         self.version = version
         self.operation = operation
         self.message = message
     }
 
-    public var description: String { "operation \(operation), protocol \(version): \(message)" }
+    package var description: String { "operation \(operation), protocol \(version): \(message)" }
 }

@@ -1,3 +1,5 @@
+package import Tensor
+
 extension OperationTable {
     /// The operation that a tensor's record describes.
     ///
@@ -5,7 +7,7 @@ extension OperationTable {
     /// be rounded (as stock's own CPU backend does).
     ///
     /// - Parameter shape: the tensor's, which holds the parameter of TOP_K.
-    public func operation(
+    package func operation(
         number: UInt32, parameters: Slots, shape: Shape
     ) throws(WireOperationError) -> Operation {
         let kind = try kind(number)
@@ -47,13 +49,8 @@ extension OperationTable {
         case .dsv4HCPre: return .dsv4HCPre(scale: slots.float(0), gated: try slots.flag(1))
         case .unary: return try unary(slots)
         case .glu: return .glu(try glu(slots))
-        default: return try image(kind, slots)
-        }
-    }
 
-    /// Convolutions and images.
-    private func image(_ kind: OperationKind, _ slots: SlotReader) throws(WireOperationError) -> Operation {
-        switch kind {
+        // Convolutions and images.
         case .convTranspose1D:
             guard slots[1] == 0, slots[2] == 1 else {
                 throw slots.fail(.parameter, "padding \(slots[1]) and dilation \(slots[2]) instead of 0 and 1")
@@ -81,60 +78,55 @@ extension OperationTable {
         case .roll: return .roll(shifts: slots.quadruple(0))
         case .arange: return .arange(start: slots.float(0), stop: slots.float(1), step: slots.float(2))
         case .timestepEmbedding: return .timestepEmbedding(dimension: slots[0], maxPeriod: slots[1])
-        default: return plain(kind)
-        }
-    }
 
-    /// Operations without parameters.
-    private func plain(_ kind: OperationKind) -> Operation {
-        switch kind {
-        case .dup: .dup
-        case .add: .add
-        case .addID: .addID
-        case .add1: .add1
-        case .sub: .sub
-        case .mul: .mul
-        case .div: .div
-        case .sqr: .sqr
-        case .sqrt: .sqrt
-        case .log: .log
-        case .sin: .sin
-        case .cos: .cos
-        case .sum: .sum
-        case .sumRows: .sumRows
-        case .cumsum: .cumsum
-        case .mean: .mean
-        case .argmax: .argmax
-        case .countEqual: .countEqual
-        case .repeat: .repeat
-        case .repeatBack: .repeatBack
-        case .siluBack: .siluBack
-        case .matMulID: .matMulID
-        case .outProd: .outProd
-        case .cpy: .cpy
-        case .cont: .cont
-        case .reshape: .reshape
-        case .transpose: .transpose
-        case .getRows: .getRows
-        case .getRowsBack: .getRowsBack
-        case .setRows: .setRows
-        case .diag: .diag
-        case .ssmConv: .ssmConv
-        case .getRelPos: .getRelPos
-        case .rwkvWKV6: .rwkvWKV6
-        case .rwkvWKV7: .rwkvWKV7
-        case .solveTri: .solveTri
-        case .lightningIndexer: .lightningIndexer
-        case .dsv4HCPost: .dsv4HCPost
-        case .mapCustom1: .mapCustom1
-        case .mapCustom2: .mapCustom2
-        case .mapCustom3: .mapCustom3
-        case .custom: .custom
-        case .crossEntropyLoss: .crossEntropyLoss
-        case .crossEntropyLossBack: .crossEntropyLossBack
-        case .optStepAdamW: .optStepAdamW
-        case .optStepSGD: .optStepSGD
-        default: .none
+        // Without parameters.
+        case .none: return .none
+        case .dup: return .dup
+        case .add: return .add
+        case .addID: return .addID
+        case .add1: return .add1
+        case .sub: return .sub
+        case .mul: return .mul
+        case .div: return .div
+        case .sqr: return .sqr
+        case .sqrt: return .sqrt
+        case .log: return .log
+        case .sin: return .sin
+        case .cos: return .cos
+        case .sum: return .sum
+        case .sumRows: return .sumRows
+        case .cumsum: return .cumsum
+        case .mean: return .mean
+        case .argmax: return .argmax
+        case .countEqual: return .countEqual
+        case .repeat: return .repeat
+        case .repeatBack: return .repeatBack
+        case .siluBack: return .siluBack
+        case .matMulID: return .matMulID
+        case .outProd: return .outProd
+        case .cpy: return .cpy
+        case .cont: return .cont
+        case .reshape: return .reshape
+        case .transpose: return .transpose
+        case .getRows: return .getRows
+        case .getRowsBack: return .getRowsBack
+        case .setRows: return .setRows
+        case .diag: return .diag
+        case .ssmConv: return .ssmConv
+        case .getRelPos: return .getRelPos
+        case .rwkvWKV6: return .rwkvWKV6
+        case .rwkvWKV7: return .rwkvWKV7
+        case .solveTri: return .solveTri
+        case .lightningIndexer: return .lightningIndexer
+        case .dsv4HCPost: return .dsv4HCPost
+        case .mapCustom1: return .mapCustom1
+        case .mapCustom2: return .mapCustom2
+        case .mapCustom3: return .mapCustom3
+        case .custom: return .custom
+        case .crossEntropyLoss: return .crossEntropyLoss
+        case .crossEntropyLossBack: return .crossEntropyLossBack
+        case .optStepAdamW: return .optStepAdamW
+        case .optStepSGD: return .optStepSGD
         }
     }
 
