@@ -51,7 +51,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
-        .library(name: "Swiftlet", targets: ["Tensor", "GGUF", "Kernels", "RPCProto", "Model", "Node"]),
+        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "Node"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -64,6 +64,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     ],
     targets: variants + [
+        .target(
+            name: "Base",
+            dependencies: [
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: house),
         .target(name: "Tensor", swiftSettings: house),
         .target(name: "GGUF", dependencies: ["Tensor"], swiftSettings: house),
         .target(
@@ -71,19 +79,19 @@ let package = Package(
             swiftSettings: house + [.enableExperimentalFeature("BuiltinModule")]),
         .target(
             name: "Kernels",
-            dependencies: ["Tensor", "KernelTable"] + variants.map { .target(name: $0.name) },
+            dependencies: ["Base", "Tensor", "KernelTable"] + variants.map { .target(name: $0.name) },
             path: "Sources/Kernels/Backend",
             swiftSettings: house + [
                 .enableExperimentalFeature("BuiltinModule"),
                 .unsafeFlags(["-Xcc", "-mxsave"]),  // XGETBV, to ask which registers the system saves
             ]),
         .target(
-            name: "RPCProto", dependencies: ["Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
-        .target(name: "Model", dependencies: ["Tensor", "GGUF"], swiftSettings: house),
+            name: "RPCProto", dependencies: ["Base", "Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
+        .target(name: "Model", dependencies: ["Base", "Tensor", "GGUF"], swiftSettings: house),
         .target(
             name: "Node",
             dependencies: [
-                "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
+                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -113,6 +121,7 @@ let package = Package(
         .executableTarget(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
+        .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(

@@ -1,3 +1,4 @@
+internal import Base
 import Foundation
 import GGUF
 import Kernels
@@ -27,7 +28,7 @@ final class GenerationEngine: TextEngine {
         let pass = try loaded.pass(slotCount: parts.card.slotCount, contextLength: parts.card.contextSize)
         progress(LoadProgress(stage: "warming up", fraction: 0.8))
         try GenerationEngine.warmUp(pass)
-        self.init(options, parts, keeper: nil, roster: pass.roster)
+        try self.init(options, parts, keeper: nil, roster: pass.roster)
         thread.send(.resume(PassHandover(pass)))
         progress(LoadProgress(stage: "ready", fraction: 1))
     }
@@ -46,7 +47,7 @@ final class GenerationEngine: TextEngine {
         let work = ModelKeeper.Work(spread)
         pool.waitUntilKnown(atMost: .seconds(10))
         let pass = try keeper.findFirstPlaces(work, waits: makeRoom == nil, progress)
-        self.init(options, parts, keeper: keeper, roster: NodeRoster(nodes: []))
+        try self.init(options, parts, keeper: keeper, roster: NodeRoster(nodes: []))
         if let pass {
             thread.send(.resume(PassHandover(pass)))
         } else {
@@ -80,7 +81,7 @@ final class GenerationEngine: TextEngine {
         }
     }
 
-    private init(_ options: EngineOptions, _ parts: Parts, keeper: ModelKeeper?, roster: NodeRoster) {
+    private init(_ options: EngineOptions, _ parts: Parts, keeper: ModelKeeper?, roster: NodeRoster) throws(ThreadError) {
         card = parts.card
         tokenizer = parts.tokenizer
         template = parts.template
@@ -94,7 +95,7 @@ final class GenerationEngine: TextEngine {
         if let keeper { onSuspended = { [weak keeper] reason in keeper?.suspended(reason) } }
         let whenSuspended = onSuspended
         let batchSize = options.batchSize
-        thread = EngineThread(name: "swiftlet engine") { send in
+        thread = try EngineThread(name: "engine") { send in
             GenerationWorker(
                 tokenizer, slotCount: card.slotCount, contextLength: card.contextSize, batchSize: batchSize, counters,
                 onSuspended: whenSuspended, send: send)
@@ -168,7 +169,7 @@ final class GenerationEngine: TextEngine {
             roster.close()
             keeper?.breakOff()
         }
-        try? await BlockingWork.run { [thread, keeper] in
+        try? await BlockingWork.alone(name: "shutdown") { [thread, keeper] in
             thread.stop()
             keeper?.stop()
         }

@@ -1,3 +1,4 @@
+internal import Base
 internal import Logging
 
 /// `swiftlet serve`: loads a model and serves it until told to stop.
@@ -16,7 +17,7 @@ public enum Serving {
         if models.count == 1 {
             directory = try await single(models[0], events, log, isQuiet: isQuiet)
         } else {
-            directory = try await BlockingWork.run { try ModelLibrary(models, events: events) }
+            directory = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, events: events) }
             log.notice("\(models.count) models, loaded as they are asked for: \(directory.models.map(\.card.id).joined(separator: ", "))")
         }
         if let warning = serverOptions.exposureWarning { log.warning("\(warning)") }
