@@ -51,7 +51,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
-        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "Node"]),
+        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeWorker", "Node"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -89,9 +89,17 @@ let package = Package(
             name: "RPCProto", dependencies: ["Base", "Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
         .target(name: "Model", dependencies: ["Base", "Tensor", "GGUF"], swiftSettings: house),
         .target(
+            name: "NodeWorker",
+            dependencies: [
+                "Base", "Tensor", "Kernels", "RPCProto",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Node/Worker", swiftSettings: house),
+        .target(
             name: "Node",
             dependencies: [
-                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
+                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeWorker",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -101,7 +109,7 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
-            swiftSettings: house),
+            exclude: ["Worker"], swiftSettings: house),
         .executableTarget(
             name: "swiftlet",
             dependencies: [

@@ -60,20 +60,6 @@ public enum Serving {
     }
 }
 
-/// A server cannot listen where it was told to.
-public struct ListeningError: Error, CustomStringConvertible {
-    public var host: String
-    public var port: Int
-    public var reason: String
-
-    public var description: String {
-        """
-        cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, \
-        --port 0 any that is free.
-        """
-    }
-}
-
 extension ServerOptions {
     /// The host as it stands in a URL.
     var urlHost: String { host.contains(":") ? "[\(host)]" : host }

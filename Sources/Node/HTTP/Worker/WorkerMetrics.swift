@@ -3,6 +3,7 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import NodeWorker
 internal import ServiceLifecycle
 
 /// Serves a worker's figures to Prometheus, at `/metrics`, and whether it is there, at `/health`.
