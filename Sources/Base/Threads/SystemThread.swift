@@ -1,9 +1,9 @@
 internal import Dispatch
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// A thread whose start can fail in a way that is told, unlike Foundation's. It runs on when nobody holds it any more.
@@ -46,11 +46,11 @@ package final class SystemThread: Sendable {
         let ended = DispatchSemaphore(value: 0)
         let context = Unmanaged.passRetained(Body(name, ended, body))
         #if canImport(Darwin)
-        var thread: pthread_t?
-        status = pthread_create(&thread, &attributes, { SystemThread.main($0) }, context.toOpaque())
+            var thread: pthread_t?
+            status = pthread_create(&thread, &attributes, { SystemThread.main($0) }, context.toOpaque())
         #else
-        var thread = pthread_t()
-        status = pthread_create(&thread, &attributes, { SystemThread.main($0) }, context.toOpaque())
+            var thread = pthread_t()
+            status = pthread_create(&thread, &attributes, { SystemThread.main($0) }, context.toOpaque())
         #endif
         guard status == 0 else {
             context.release()
@@ -69,21 +69,32 @@ package final class SystemThread: Sendable {
     package static func sleep(for time: Duration) {
         let (seconds, attoseconds) = time.components
         guard seconds >= 0, attoseconds >= 0 else { return }
-        var rest = timespec(tv_sec: Int(clamping: seconds), tv_nsec: Int(clamping: attoseconds / 1_000_000_000))
-        while nanosleep(&rest, &rest) != 0, errno == EINTR {}
+        var wanted = timespec(tv_sec: Int(clamping: seconds), tv_nsec: Int(clamping: attoseconds / 1_000_000_000))
+        var rest = timespec()
+        while nanosleep(&wanted, &rest) != 0, errno == EINTR { wanted = rest }
     }
 
     private static func main(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
         guard let context else { return nil }
         let body = Unmanaged<Body>.fromOpaque(context).takeRetainedValue()
-        #if canImport(Darwin)
-        pthread_setname_np(body.name)
-        #else
-        pthread_setname_np(pthread_self(), String(decoding: body.name.utf8.prefix(15), as: UTF8.self))
-        #endif
+        setName(body.name)
         body.run()
         body.ended.signal()
         return nil
+    }
+
+    /// Of the calling thread. A name is a courtesy: where it cannot be given, there is none.
+    private static func setName(_ name: String) {
+        #if canImport(Darwin)
+            pthread_setname_np(name)
+        #else
+            // The C library's function for this is hidden from Swift.
+            let file = open("/proc/thread-self/comm", O_WRONLY | O_CLOEXEC)
+            guard file >= 0 else { return }
+            let bytes = Array(name.utf8.prefix(15))
+            _ = write(file, bytes, bytes.count)
+            close(file)
+        #endif
     }
 }
 

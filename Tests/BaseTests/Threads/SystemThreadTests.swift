@@ -11,7 +11,8 @@ import Testing
             isDone.store(true, ordering: .releasing)
         }
         thread.join()
-        #expect(isDone.load(ordering: .acquiring))
+        let wasDone = isDone.load(ordering: .acquiring)
+        #expect(wasDone)
         thread.join()
     }
 
