@@ -26,16 +26,16 @@ func kernelVariant(_ name: String, folder: String, march: [String], define: Stri
 }
 
 #if arch(x86_64)
-let variants: [Target] = [
-    kernelVariant("KernelsBaseline", folder: "Baseline", march: ["-march=x86-64-v2"], define: "KERNELS_BASELINE"),
-    kernelVariant("KernelsAVX2", folder: "AVX2", march: ["-march=x86-64-v3"], define: "KERNELS_AVX2"),
-    kernelVariant(
-        "KernelsAVX512", folder: "AVX512", march: ["-march=x86-64-v4", "-mavx512vnni"], define: "KERNELS_AVX512"),
-]
+    let variants: [Target] = [
+        kernelVariant("KernelsBaseline", folder: "Baseline", march: ["-march=x86-64-v2"], define: "KERNELS_BASELINE"),
+        kernelVariant("KernelsAVX2", folder: "AVX2", march: ["-march=x86-64-v3"], define: "KERNELS_AVX2"),
+        kernelVariant(
+            "KernelsAVX512", folder: "AVX512", march: ["-march=x86-64-v4", "-mavx512vnni"], define: "KERNELS_AVX512"),
+    ]
 #else
-let variants: [Target] = [
-    kernelVariant("KernelsBaseline", folder: "Baseline", march: [], define: "KERNELS_BASELINE")
-]
+    let variants: [Target] = [
+        kernelVariant("KernelsBaseline", folder: "Baseline", march: [], define: "KERNELS_BASELINE")
+    ]
 #endif
 
 /// Links the Swift runtime into the program, so that it runs where no Swift is installed, in the same build as the tests
@@ -73,7 +73,7 @@ let package = Package(
             ],
             swiftSettings: house),
         .target(name: "Tensor", swiftSettings: house),
-        .target(name: "GGUF", dependencies: ["Tensor"], swiftSettings: house),
+        .target(name: "GGUF", dependencies: ["Base", "Tensor"], swiftSettings: house),
         .target(
             name: "KernelTable", path: "Sources/Kernels/Table",
             swiftSettings: house + [.enableExperimentalFeature("BuiltinModule")]),
@@ -113,7 +113,7 @@ let package = Package(
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "Node",
+                "Base", "Node",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house,
@@ -141,7 +141,7 @@ let package = Package(
         .testTarget(
             name: "NodeTests",
             dependencies: [
-                "Node", "Kernels", "RPCProto", "Tensor",
+                "Base", "Node", "NodeWorker", "Kernels", "RPCProto", "Tensor",
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

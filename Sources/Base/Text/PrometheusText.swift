@@ -15,7 +15,9 @@ package struct PrometheusText {
     }
 
     /// One figure under several labels; those without a value are left out.
-    package mutating func add(_ name: String, _ kind: String, _ help: String, rows: [(labels: KeyValuePairs<String, String>, value: String?)]) {
+    package mutating func add(
+        _ name: String, _ kind: String, _ help: String, rows: [(labels: KeyValuePairs<String, String>, value: String?)]
+    ) {
         addHead(name, kind, help)
         for (labels, value) in rows {
             guard let value else { continue }
