@@ -73,8 +73,7 @@ final class GenerationEngine: TextEngine {
             tokenizer = try Tokenizers.make(outline.file)
             let (tokens, rows) = (tokenizer.vocabulary.count, outline.hyperparameters.vocabularySize)
             guard tokens <= rows else {
-                throw ModelError(
-                    .metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
+                throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
             }
             let source = options.chatTemplate ?? outline.file.chatTemplate
             template = try ChatTemplate(source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary), tokenizer.vocabulary)

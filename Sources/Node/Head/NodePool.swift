@@ -257,9 +257,7 @@ package final class NodePool: Sendable {
 
     private func check(_ server: ConnectedServers.Server, _ index: Int) {
         if let failure = server.connection.failure { return lose(index, server.connection, failure) }
-        if server.connection.peerHasLeft {
-            return lose(index, server.connection, "\(server.connection.endpoint) has closed the connection")
-        }
+        if server.connection.peerHasLeft { return lose(index, server.connection, "\(server.connection.endpoint) has closed the connection") }
         let memory: [DeviceMemory]
         do throws(BackendError) {
             memory = try server.askMemory()

@@ -48,8 +48,7 @@ struct WeightTransfer {
         return Parallel.map(numbered) { server -> Result<Delivery, BackendError>? in
             let outcome = Result { () throws(BackendError) in
                 try WeightTransfer.deliver(
-                    server.consignments, over: server.connection, connections, server.number,
-                    attempts: isPatient ? WeightTransfer.attempts : 1
+                    server.consignments, over: server.connection, connections, server.number, attempts: isPatient ? WeightTransfer.attempts : 1
                 ) {
                     progress.tell(server.number, done: $0, sent: $1)
                 }

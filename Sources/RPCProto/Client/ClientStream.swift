@@ -3,9 +3,9 @@ internal import Synchronization
 internal import Tensor
 
 #if canImport(Glibc)
-    internal import Glibc
+internal import Glibc
 #elseif canImport(Darwin)
-    internal import Darwin
+internal import Darwin
 #endif
 
 /// Why a client's stream gave no more.
@@ -55,10 +55,10 @@ final class ClientStream: @unchecked Sendable {
         // of its own: a server that computes takes nothing meanwhile, and the system would count that too.
         SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
         #if canImport(Glibc)
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
         #else
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
-            SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
+        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
+        SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
         #endif
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 4)
@@ -140,9 +140,9 @@ final class ClientStream: @unchecked Sendable {
             message.msg_iov = list.baseAddress.map { $0 + first }
             message.msg_iovlen = numericCast(min(list.count - first, ClientStream.pieceCount))
             #if canImport(Glibc)
-                return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+            return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
             #else
-                return sendmsg(descriptor, &message, 0)
+            return sendmsg(descriptor, &message, 0)
             #endif
         }
     }

@@ -3,9 +3,9 @@ internal import Synchronization
 internal import Tensor
 
 #if canImport(Glibc)
-    internal import Glibc
+internal import Glibc
 #elseif canImport(Darwin)
-    internal import Darwin
+internal import Darwin
 #endif
 
 /// Makes connections: looks a name up, tries every address it stands for, all within one limit.
@@ -72,18 +72,18 @@ enum Dialer {
 
     private static func systemConnect(_ descriptor: Int32, _ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> Int32 {
         #if canImport(Glibc)
-            Glibc.connect(descriptor, address, length)
+        Glibc.connect(descriptor, address, length)
         #else
-            Darwin.connect(descriptor, address, length)
+        Darwin.connect(descriptor, address, length)
         #endif
     }
 
     private static func text(_ code: Int32) -> String { String(cString: strerror(code)).lowercased() }
 
     #if canImport(Glibc)
-        static let streamType = Int32(SOCK_STREAM.rawValue)
+    static let streamType = Int32(SOCK_STREAM.rawValue)
     #else
-        static let streamType = SOCK_STREAM
+    static let streamType = SOCK_STREAM
     #endif
 }
 
@@ -131,27 +131,27 @@ private final class NameLookup: Sendable {
     private func start() {
         let reference = Unmanaged.passRetained(self).toOpaque()
         #if canImport(Glibc)
-            var thread = pthread_t()
-            let code = pthread_create(
-                &thread, nil,
-                { reference in
-                    if let reference { NameLookup.work(reference) }
-                    return nil
-                }, reference)
+        var thread = pthread_t()
+        let code = pthread_create(
+            &thread, nil,
+            { reference in
+                if let reference { NameLookup.work(reference) }
+                return nil
+            }, reference)
         #else
-            var thread: pthread_t?
-            let code = pthread_create(
-                &thread, nil,
-                { reference in
-                    NameLookup.work(reference)
-                    return nil
-                }, reference)
+        var thread: pthread_t?
+        let code = pthread_create(
+            &thread, nil,
+            { reference in
+                NameLookup.work(reference)
+                return nil
+            }, reference)
         #endif
         if code != 0 { return NameLookup.work(reference) }
         #if canImport(Glibc)
-            pthread_detach(thread)
+        pthread_detach(thread)
         #else
-            if let thread { pthread_detach(thread) }
+        if let thread { pthread_detach(thread) }
         #endif
     }
 
