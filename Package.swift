@@ -51,7 +51,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
-        .library(name: "Swiftlet", targets: ["Tensor", "GGUF", "Kernels", "RPCProto", "Model", "Node"]),
+        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeWorker", "Node"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -64,26 +64,42 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
     ],
     targets: variants + [
+        .target(
+            name: "Base",
+            dependencies: [
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+            ],
+            swiftSettings: house),
         .target(name: "Tensor", swiftSettings: house),
-        .target(name: "GGUF", dependencies: ["Tensor"], swiftSettings: house),
+        .target(name: "GGUF", dependencies: ["Base", "Tensor"], swiftSettings: house),
         .target(
             name: "KernelTable", path: "Sources/Kernels/Table",
             swiftSettings: house + [.enableExperimentalFeature("BuiltinModule")]),
         .target(
             name: "Kernels",
-            dependencies: ["Tensor", "KernelTable"] + variants.map { .target(name: $0.name) },
+            dependencies: ["Base", "Tensor", "KernelTable"] + variants.map { .target(name: $0.name) },
             path: "Sources/Kernels/Backend",
             swiftSettings: house + [
                 .enableExperimentalFeature("BuiltinModule"),
                 .unsafeFlags(["-Xcc", "-mxsave"]),  // XGETBV, to ask which registers the system saves
             ]),
         .target(
-            name: "RPCProto", dependencies: ["Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
-        .target(name: "Model", dependencies: ["Tensor", "GGUF"], swiftSettings: house),
+            name: "RPCProto", dependencies: ["Base", "Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
+        .target(name: "Model", dependencies: ["Base", "Tensor", "GGUF"], swiftSettings: house),
+        .target(
+            name: "NodeWorker",
+            dependencies: [
+                "Base", "Tensor", "Kernels", "RPCProto",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Node/Worker", swiftSettings: house),
         .target(
             name: "Node",
             dependencies: [
-                "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
+                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeWorker",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -93,11 +109,11 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
-            swiftSettings: house),
+            exclude: ["Worker"], swiftSettings: house),
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "Node",
+                "Base", "Node",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house,
@@ -113,6 +129,7 @@ let package = Package(
         .executableTarget(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
+        .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor", "RPCProto"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(
@@ -124,7 +141,7 @@ let package = Package(
         .testTarget(
             name: "NodeTests",
             dependencies: [
-                "Node", "Kernels", "RPCProto", "Tensor",
+                "Base", "Node", "NodeWorker", "Kernels", "RPCProto", "Tensor",
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

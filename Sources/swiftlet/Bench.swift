@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Base
 public import Node
 
 struct Bench: AsyncParsableCommand {
@@ -61,7 +62,7 @@ struct Bench: AsyncParsableCommand {
                 batchSize: batchSizes.numbers.max() ?? 512, variant: model.variant, head: workers.options))
         let format = output
         let path = model.model
-        try await BlockingWork.run {
+        try await BlockingWork.alone(name: "bench") {
             var table = BenchmarkTable(format, modelPath: path, card: evaluator.card, conditions: evaluator.conditions)
             try Output.standard.write(table.head)
             try benchmark.run(evaluator) { try Output.standard.write(table.part($0)) }

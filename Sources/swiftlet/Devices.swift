@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 struct Devices: AsyncParsableCommand {
@@ -9,7 +10,7 @@ struct Devices: AsyncParsableCommand {
     var json = false
 
     func run() async throws {
-        let text = try await BlockingWork.run { DeviceListing.text(json: json) }
+        let text = try await BlockingWork.alone(name: "devices") { DeviceListing.text(json: json) }
         try Output.standard.write(text)
     }
 }

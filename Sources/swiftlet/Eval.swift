@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 struct Eval: AsyncParsableCommand {
@@ -60,7 +61,7 @@ struct Eval: AsyncParsableCommand {
                 batchSize: chunk, variant: model.variant, head: workers.options))
         let options = EvaluationOptions(chunkSize: chunk, first: first, slot: slot, neighbours: neighbours)
         let path = output
-        try await BlockingWork.run {
+        try await BlockingWork.alone(name: "eval") {
             let file = try Output(path: path)
             try LogitsFile.write(ids, from: evaluator, options, to: file)
             try file.close()

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 struct Inspect: AsyncParsableCommand {
@@ -17,7 +18,7 @@ struct Inspect: AsyncParsableCommand {
 
     func run() async throws {
         let command = self
-        let text = try await BlockingWork.run {
+        let text = try await BlockingWork.alone(name: "inspect") {
             try FileListing.text(ofFile: command.file, json: command.json, fullArrays: command.fullArrays)
         }
         try Output.standard.write(text.hasSuffix("\n") ? text : text + "\n")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 struct PerplexityCommand: AsyncParsableCommand {
@@ -43,7 +44,7 @@ struct PerplexityCommand: AsyncParsableCommand {
                 modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
                 variant: model.variant, head: workers.options))
         let options = Perplexity.Options(contextSize: contextSize, batchSize: batchSize, chunkLimit: chunks)
-        let result = try await BlockingWork.run {
+        let result = try await BlockingWork.alone(name: "perplexity") {
             try Perplexity.measure(text, with: evaluator, options) { chunk, count, perplexity in
                 try Output.error.write("chunk \(chunk) of \(count): \(Self.rounded(perplexity.value))\n")
             }

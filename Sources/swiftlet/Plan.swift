@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 struct Plan: AsyncParsableCommand {
@@ -40,7 +41,7 @@ struct Plan: AsyncParsableCommand {
             modelPath: model.model, contextSize: contextSize, slotCount: parallel, batchSize: batchSize, variant: model.variant,
             head: workers.options)
         let (json, compare) = (json, compare)
-        let text = try await BlockingWork.run { try PlanListing.text(options, json: json, comparing: compare) }
+        let text = try await BlockingWork.alone(name: "plan") { try PlanListing.text(options, json: json, comparing: compare) }
         try Output.standard.write(text)
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Foundation
 import Node
 
@@ -76,6 +77,9 @@ struct Serve: AsyncParsableCommand {
         help: ArgumentHelp("How much to log on standard error: \(Serving.logLevels.joined(separator: ", ")).", valueName: "level"))
     var logLevel = "info"
 
+    @Option(name: .customLong("log-format"), help: ArgumentHelp("How log lines look: text or json.", valueName: "format"))
+    var logFormat = LogFormat.text.rawValue
+
     func validate() throws {
         if !(0...65535).contains(port) { throw ValidationError("--port must be from 0 to 65535.") }
         try checkPositive(contextSize, "--ctx-size")
@@ -88,6 +92,7 @@ struct Serve: AsyncParsableCommand {
         if !Serving.logLevels.contains(logLevel) {
             throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
         }
+        if LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format must be text or json.") }
         if apiKeys.contains(where: \.isEmpty) { throw ValidationError("--api-key must not be empty.") }
     }
 
@@ -125,6 +130,7 @@ struct Serve: AsyncParsableCommand {
         limits.gracePeriod = .seconds(grace)
         limits.requests = parallel + queueLimit + 64
         let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), limits: limits)
-        try await Serving.run(models, server, logLevel: logLevel, isQuiet: served.noProgress)
+        try await Serving.run(
+            models, server, logLevel: logLevel, logFormat: LogFormat(rawValue: logFormat) ?? .text, isQuiet: served.noProgress)
     }
 }

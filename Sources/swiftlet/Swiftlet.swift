@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 @main
@@ -18,4 +19,10 @@ struct Swiftlet: AsyncParsableCommand {
             Serve.self, WorkerCommand.self, Plan.self, Run.self, Tokenize.self, Inspect.self, Devices.self,
             Bench.self, PerplexityCommand.self, Eval.self,
         ])
+
+    static func main() async {
+        // Every command may map files.
+        MappedFiles.explainLosses()
+        await main(nil)
+    }
 }

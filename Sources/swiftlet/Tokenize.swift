@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 struct Tokenize: AsyncParsableCommand {
@@ -41,7 +42,7 @@ struct Tokenize: AsyncParsableCommand {
     func run() async throws {
         let vocabulary = try await Engines.vocabulary(path: model)
         let command = self
-        try await BlockingWork.run { try command.print(with: vocabulary) }
+        try await BlockingWork.alone(name: "tokenize") { try command.print(with: vocabulary) }
     }
 
     private func print(with vocabulary: any VocabularyReader) throws {

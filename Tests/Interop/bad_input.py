@@ -3,7 +3,9 @@ and does not grow. And can a file hurt the program? Truncated and flipped models
 
 import concurrent.futures
 import json
+import os
 import random
+import shutil
 import socket
 import subprocess
 
@@ -198,4 +200,21 @@ for source in sources:
                 silent.append((source.name, number, command[0]))
 report.check(not crashed, f"{tried} runs on damaged files ({accepted} harmless), no crash {crashed[:5] or ''}")
 report.check(not silent, f"… each refusal says why {silent[:5] or ''}")
+
+# A file that is cut short while it is used is the one thing that nobody can survive; it must say so and have a status of its own.
+victim = SCRATCH / "victim.gguf"
+shutil.copyfile(GEMMA, victim)
+with Server(victim, ctx=256) as server:
+    os.truncate(victim, 4096)
+    try:
+        server.post(COMPLETIONS, {"prompt": "The sea is", "max_tokens": 8})
+    except OSError:
+        pass  # The connection goes with the process.
+    try:
+        status = server.process.wait(20)
+    except subprocess.TimeoutExpired:
+        status = None
+    told = [line for line in server.tail().splitlines() if "was cut short" in line]
+    report.check(status == 74, f"a model's file cut short while it is served ends the server with status {status} (74)")
+    report.check(len(told) == 1 and str(victim) in told[0], f"… and a line that names it: {told}")
 report.finish()

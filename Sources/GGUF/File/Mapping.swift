@@ -1,3 +1,4 @@
+internal import Base
 internal import Tensor
 
 #if canImport(Glibc)
@@ -11,11 +12,13 @@ internal import Tensor
 /// A file's bytes, mapped read-only for as long as this object lives.
 ///
 /// Pages come from the file as they are touched. A file that is cut short by somebody else after it was opened takes
-/// its pages away: touching them then ends the process with SIGBUS, which no check of ours can prevent. Bytes that are
+/// its pages away: touching them then ends the process with SIGBUS, which no check of ours can prevent; ``MappedFiles`` can have it
+/// say why. Bytes that are
 /// changed in place show through, so readers of the mapping check lengths each time they follow one.
 final class Mapping: @unchecked Sendable {
-    // Sendable: both fields are constants, and the memory is never written through them.
+    // Sendable: all fields are constants, and the memory is never written through them.
     let bytes: UnsafeRawBufferPointer
+    private let number: Int?
 
     init(path: String) throws(GGUFError) {
         // Non-blocking, so that opening a named pipe does not wait for its writer.
@@ -36,9 +39,11 @@ final class Mapping: @unchecked Sendable {
             throw .system("cannot be mapped", file: path)
         }
         bytes = UnsafeRawBufferPointer(start: start, count: count)
+        number = MappedFiles.note(bytes, path: path)
     }
 
     deinit {
+        if let number { MappedFiles.forget(number) }
         munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count)
     }
 

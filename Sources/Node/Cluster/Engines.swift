@@ -1,10 +1,12 @@
+internal import Base
+
 /// Where engines come from.
 public enum Engines {
     public typealias Progress = LoadProgress.Report
 
     /// Loads a model to be shared by many requests: on this machine, or over workers all of which must be there.
     public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
-        try await BlockingWork.run {
+        try await BlockingWork.alone(name: "load") {
             let keeper = try FixedKeeper(options) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 * $0.fraction)) }
             return try engine(options, keeper, progress)
         }
@@ -25,7 +27,7 @@ public enum Engines {
     package static func text(
         _ options: EngineOptions, over pool: NodePool, makeRoom: (@Sendable () -> Bool)? = nil, progress: @escaping Progress
     ) async throws -> any TextEngine {
-        try await BlockingWork.run {
+        try await BlockingWork.alone(name: "load") {
             progress(LoadProgress(stage: "asking the workers", fraction: 0))
             let spread = try SpreadModel(options)
             let keeper = ModelKeeper(spread, over: pool, makeRoom: makeRoom, progress)
@@ -38,12 +40,12 @@ public enum Engines {
 
     /// As ``text(_:progress:)``, with the model cut after the given layers into stages that work side by side.
     package static func text(_ options: EngineOptions, cutAfter cuts: [Int]) async throws -> any TextEngine {
-        try await BlockingWork.run { try engine(options, FixedKeeper(options, cutAfter: cuts)) { _ in } }
+        try await BlockingWork.alone(name: "load") { try engine(options, FixedKeeper(options, cutAfter: cuts)) { _ in } }
     }
 
     /// Loads a model to be measured.
     public static func evaluator(_ options: EngineOptions, progress: @escaping Progress) async throws -> any Evaluator {
-        try await BlockingWork.run {
+        try await BlockingWork.alone(name: "load") {
             progress(LoadProgress(stage: "reading metadata", fraction: 0))
             var options = options
             options.wantsAllResults = true
@@ -57,6 +59,6 @@ public enum Engines {
 
     /// Reads only the vocabulary of a model's file.
     public static func vocabulary(path: String) async throws -> any VocabularyReader {
-        try await BlockingWork.run { try FileVocabulary(path: path) }
+        try await BlockingWork.alone(name: "load") { try FileVocabulary(path: path) }
     }
 }

@@ -1,3 +1,5 @@
+internal import Base
+
 /// One text to be continued.
 public struct GenerationRequest: Hashable, Sendable {
     public var prompt: Prompt

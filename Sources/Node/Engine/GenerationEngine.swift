@@ -1,3 +1,4 @@
+internal import Base
 import Foundation
 import GGUF
 import Kernels
@@ -31,7 +32,7 @@ package final class GenerationEngine: TextEngine {
         self.keeper = keeper
         queueLimit = max(1, options.queueLimit)
         let batchSize = options.batchSize
-        let thread = EngineThread<GenerationWorker.Message>(name: "swiftlet engine") { send in
+        let thread = try EngineThread<GenerationWorker.Message>(name: "engine") { send in
             GenerationWorker(
                 tokenizer, slotCount: card.slotCount, contextLength: card.contextSize, batchSize: batchSize, counters,
                 onSuspended: { [weak keeper] reason in keeper?.suspended(reason) }, send: send)
@@ -144,7 +145,7 @@ package final class GenerationEngine: TextEngine {
             keeper.breakOff()
         }
         keeper.letGo()
-        try? await BlockingWork.run { [thread, keeper] in
+        try? await BlockingWork.alone(name: "shutdown") { [thread, keeper] in
             thread.stop()
             keeper.stop()
         }

@@ -1,3 +1,5 @@
+internal import Base
+
 /// One machine that a model runs on, as it is now: a worker, or this one.
 public struct NodeStatus: Hashable, Sendable {
     public enum State: String, Hashable, Sendable {

@@ -1,3 +1,4 @@
+internal import Base
 internal import Kernels
 
 /// What `swiftlet devices` prints.

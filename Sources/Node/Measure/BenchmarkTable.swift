@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 
 /// Benchmark results in the forms of llama.cpp's `llama-bench`, so that scripts made for it read ours.

@@ -9,6 +9,9 @@ internal import UnixSignals
 /// Serves a model over HTTP as OpenAI's API, until told to stop.
 public struct HTTPServer: Service {
     private let models: any ModelDirectory
+    /// Nil where the models are there already.
+    private let loading: LoadService?
+    private let mark = ListeningMark()
     private let options: ServerOptions
     private let logger: Logger
     private let gate: RequestGate
@@ -33,13 +36,36 @@ public struct HTTPServer: Service {
         self.options = options
         self.logger = logger
         self.onRunning = onRunning
+        loading = nil
         gate = RequestGate(limit: options.limits.requests)
+    }
+
+    /// Listens first, then has the models loaded. Until they are there requests are answered with 503, as llama.cpp's server does.
+    ///
+    /// - Parameters:
+    ///   - load: what loads them, called once the server listens; what it throws ends the server. A server that is stopped meanwhile
+    ///     does not wait for it.
+    ///   - events: where `load` and the models tell what happens.
+    ///   - onRunning: called once, when connections are accepted, with the port.
+    ///   - onReady: called once, when requests are served, with the port.
+    public init(
+        loading load: @escaping @Sendable () async throws -> any ModelDirectory, events: EventFeed, options: ServerOptions, logger: Logger,
+        onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in },
+        onReady: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    ) {
+        let models = ModelsToCome(events: events)
+        self.models = models
+        self.options = options
+        self.logger = logger
+        self.onRunning = onRunning
+        gate = RequestGate(limit: options.limits.requests, isLoading: true)
+        loading = LoadService(load: load, models: models, gate: gate, mark: mark, onReady: onReady)
     }
 
     /// Serves until SIGTERM or SIGINT comes, or the surrounding service group stops: then turns new requests away, lets those under
     /// way finish for the grace period, breaks off what is left, shuts the engine down and returns.
     ///
-    /// - Throws: when it cannot listen at the address.
+    /// - Throws: ``ListeningError`` when it cannot listen at the address, and what loading throws.
     public func run() async throws {
         try await run(stopsOn: [])
     }
@@ -52,8 +78,10 @@ public struct HTTPServer: Service {
     private func run(stopsOn signals: [UnixSignal]) async throws {
         // Services are stopped from the last to the first, each when the one after it is done.
         let drain = DrainService(gate: gate, models: models, gracePeriod: options.limits.gracePeriod, logger: logger)
-        var configuration = ServiceGroupConfiguration(
-            services: [.init(service: application()), .init(service: drain)], gracefulShutdownSignals: signals, logger: quiet(logger))
+        let listening = ListeningService(application: application(), host: options.host, port: options.port, mark: mark)
+        var services: [ServiceGroupConfiguration.ServiceConfiguration] = [.init(service: listening), .init(service: drain)]
+        if let loading { services.append(.init(service: loading)) }
+        var configuration = ServiceGroupConfiguration(services: services, gracefulShutdownSignals: signals, logger: quiet(logger))
         configuration.maximumGracefulShutdownDuration = options.limits.gracePeriod + .seconds(10)
         let group = ServiceGroup(configuration: configuration)
         do {
@@ -109,14 +137,18 @@ public struct HTTPServer: Service {
             additionalChannelHandlers: [ConnectionWatch(bodySizeLimit: limits.bodySize, stalledTime: limits.stalledTime)],
             idleTimeout: TimeAmount(limits.idleTime),
             httpDecoderConfiguration: .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))
-        let onRunning = onRunning
+        let (onRunning, mark, wantedPort) = (onRunning, mark, options.port)
         return Application(
             router: router,
             server: .http1(configuration: channel),
             configuration: ApplicationConfiguration(
                 address: .hostname(options.host, port: options.port), serverName: "swiftlet",
                 availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
-            onServerRunning: { channel in await onRunning(channel.localAddress?.port ?? 0) },
+            onServerRunning: { channel in
+                let port = channel.localAddress?.port ?? wantedPort
+                mark.set(port: port)
+                await onRunning(port)
+            },
             logger: quiet(logger))
     }
 }

@@ -1,3 +1,5 @@
+internal import Base
+
 /// Where and how an HTTP server listens, and what it lets clients do.
 public struct ServerOptions: Hashable, Sendable {
     /// An address or a name of this machine; `0.0.0.0` and `::` take requests from anywhere.

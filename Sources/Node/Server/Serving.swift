@@ -1,3 +1,4 @@
+public import Base
 internal import Logging
 
 /// `swiftlet serve`: loads a model and serves it until told to stop.
@@ -5,36 +6,38 @@ public enum Serving {
     /// What log lines there can be, from the most to the fewest.
     public static let logLevels = Logger.Level.allCases.map(\.rawValue)
 
+    /// Listens, and then loads.
+    ///
     /// - Parameter models: one is loaded at once; several are when they are asked for.
-    /// - Throws: what loading the model or listening at the address throws.
+    /// - Throws: ``ListeningError``, and what loading the model throws.
     public static func run(
-        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, isQuiet: Bool
+        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text, isQuiet: Bool
     ) async throws {
-        let log = LogFormat.text.logger(level: logLevel)
+        let log = logFormat.logger(level: logLevel)
         let events = EventFeed { log.log(level: $0.level, "\($0.line)") }
-        let directory: any ModelDirectory
-        if models.count == 1 {
-            directory = try await single(models[0], events, log, isQuiet: isQuiet)
-        } else {
-            directory = try await BlockingWork.run { try ModelLibrary(models, events: events) }
-            log.notice("\(models.count) models, loaded as they are asked for: \(directory.models.map(\.card.id).joined(separator: ", "))")
-        }
         if let warning = serverOptions.exposureWarning { log.warning("\(warning)") }
-        let server = HTTPServer(models: directory, options: serverOptions, logger: log) { port in
-            log.notice("listening on http://\(serverOptions.urlHost):\(port)")
-        }
-        do {
-            try await server.runUntilSignal()
-        } catch {
-            throw ListeningError(host: serverOptions.host, port: serverOptions.port, reason: "\(error)")
-        }
+        let server = HTTPServer(
+            loading: {
+                if models.count == 1 {
+                    return try await single(models[0], events, log, logFormat, isQuiet: isQuiet)
+                }
+                let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, events: events) }
+                let names = library.models.map(\.card.id).joined(separator: ", ")
+                log.notice("\(models.count) models, loaded as they are asked for: \(names)")
+                return library
+            },
+            events: events, options: serverOptions, logger: log,
+            onRunning: { port in log.info("loading; http://\(serverOptions.urlHost):\(port) answers with 503 meanwhile") },
+            onReady: { port in log.notice("listening on http://\(serverOptions.urlHost):\(port)") })
+        try await server.runUntilSignal()
         log.notice("stopped")
     }
 
     private static func single(
-        _ options: EngineOptions, _ events: EventFeed, _ log: Logger, isQuiet: Bool
+        _ options: EngineOptions, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat, isQuiet: Bool
     ) async throws -> SingleModel {
-        let report = ProgressReport(loading: options.modelPath, isQuiet: isQuiet)
+        // Lines that are not JSON would disturb whoever reads them.
+        let report = ProgressReport(loading: options.modelPath, isQuiet: isQuiet || logFormat == .json)
         let engine: any TextEngine
         var pool: NodePool?
         do {
@@ -50,26 +53,14 @@ public enum Serving {
             throw error
         }
         let card = engine.card
-        report.finish("\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)")
-        if let summary = NodeStatus.summary(engine.nodes), !summary.isEmpty {
+        let summary = "\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)"
+        report.finish(summary)
+        if logFormat == .json { log.notice("loaded \(summary)") }
+        if let places = NodeStatus.summary(engine.nodes), !places.isEmpty {
             let sent = engine.nodes.reduce(0) { $0 + $1.sentBytes }
-            log.notice("\(card.id) is on \(summary); \(sent >> 20) MiB sent")
+            log.notice("\(card.id) is on \(places); \(sent >> 20) MiB sent")
         }
         return SingleModel(engine, pool: pool, events: events)
-    }
-}
-
-/// A server cannot listen where it was told to.
-public struct ListeningError: Error, CustomStringConvertible {
-    public var host: String
-    public var port: Int
-    public var reason: String
-
-    public var description: String {
-        """
-        cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, \
-        --port 0 any that is free.
-        """
     }
 }
 

@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 internal import Synchronization
 internal import UnixSignals
@@ -96,7 +97,7 @@ public struct TerminalChat: Sendable {
 
     private func nextLine() async throws -> String? {
         let readLine = readLine
-        return try await BlockingWork.run {
+        return try await BlockingWork.alone(name: "terminal") {
             guard var line = readLine("> ") else { return nil }
             while line.hasSuffix("\\"), let more = readLine("… ") {
                 line = line.dropLast() + "\n" + more

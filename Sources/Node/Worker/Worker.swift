@@ -1,4 +1,4 @@
-internal import Foundation
+internal import Base
 internal import Kernels
 public import Logging
 internal import RPCProto
@@ -99,7 +99,7 @@ public final class Worker: Service {
         limits.memory = options.limits.memory
         limits.refusesOvercommitment = true
         limits.graphSeconds = options.limits.graphSeconds
-        return try CPUBackend(variant: variant, threads: options.threads ?? DeviceListing.coreCount, limits: limits)
+        return try CPUBackend(variant: variant, threads: options.threads ?? DeviceDescription.availableCoreCount(), limits: limits)
     }
 
     private static func listen(_ options: WorkerOptions) throws -> [Door] {
@@ -122,13 +122,16 @@ public final class Worker: Service {
 
     /// Serves until the surrounding service group stops. Then requests under way may finish for the grace period, and
     /// what is left is broken off.
+    ///
+    /// - Throws: if the system has no threads for it.
     public func run() async throws {
-        for door in doors {
-            let accepting = Thread { [self] in accept(door) }
-            accepting.name = "worker"
-            accepting.start()
+        do throws(ThreadError) {
+            for door in doors { try SystemThread.start(name: "accept", stackSize: 1 << 20) { [self] in accept(door) } }
+            try watch.start { [self] in statusLine.show(status) }
+        } catch {
+            await stop()
+            throw error
         }
-        watch.start { [self] in statusLine.show(status) }
         // Also where the surrounding task is cancelled: nothing must go on serving.
         try? await gracefulShutdown()
         await stop()
@@ -170,7 +173,7 @@ public final class Worker: Service {
             } catch {
                 // Out of descriptors, most likely: sessions that end give some back.
                 complaints.note(.warning, "\(error)")
-                Thread.sleep(forTimeInterval: 0.1)
+                SystemThread.sleep(for: .milliseconds(100))
             }
         }
     }
@@ -187,19 +190,20 @@ public final class Worker: Service {
             return stream.interrupt()
         }
         stream.keepAlive(within: options.limits.keepAliveSeconds)
-        let isStarted = DetachedThread.start(stackSize: 1 << 20) { [self] in
-            logger.debug("\(stream.peer) connected")
-            let end = converse(connection, dialect)
-            connection.releaseDevices()
-            // At once, not when the thread's last reference goes: the peer waits for it.
-            stream.interrupt()
-            connections.remove(number, end)
-            report(end, connection)
-        }
-        if !isStarted {
+        do throws(ThreadError) {
+            try SystemThread.start(name: "session \(number)", stackSize: 1 << 20) { [self] in
+                logger.debug("\(stream.peer) connected")
+                let end = converse(connection, dialect)
+                connection.releaseDevices()
+                // At once, not when the thread's last reference goes: the peer waits for it.
+                stream.interrupt()
+                connections.remove(number, end)
+                report(end, connection)
+            }
+        } catch {
             connection.end("there is no thread for it")
             connections.remove(number, .closed)
-            complaints.note(.warning, "\(stream.peer) turned away: the system has no thread for it")
+            complaints.note(.warning, "\(stream.peer) turned away: \(error)")
         }
     }
 

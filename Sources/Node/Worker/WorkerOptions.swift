@@ -114,7 +114,7 @@ public struct WorkerOptions: Sendable {
         TensorCache.defaultFolder(environment: environment)
     }
 
-    static func address(_ host: String, _ port: Int) -> String {
+    package static func address(_ host: String, _ port: Int) -> String {
         host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }

@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 internal import RPCProto
 internal import Synchronization
@@ -21,18 +22,16 @@ final class WorkerWatch: Sendable {
         self.limits = limits
     }
 
-    func start(each period: @escaping @Sendable () -> Void) {
-        let thread = Thread { [self] in
+    /// - Throws: if the system has no thread for it.
+    func start(each period: @escaping @Sendable () -> Void) throws(ThreadError) {
+        try SystemThread.start(name: "watch", stackSize: 1 << 20) { [self] in
             var progress: [Int: Progress] = [:]
             while !isStopped.load(ordering: .relaxed) {
-                Thread.sleep(forTimeInterval: WorkerWatch.period)
+                SystemThread.sleep(for: .seconds(WorkerWatch.period))
                 look(&progress)
                 period()
             }
         }
-        thread.name = "watch"
-        thread.stackSize = 1 << 20
-        thread.start()
     }
 
     func stop() { isStopped.store(true, ordering: .relaxed) }

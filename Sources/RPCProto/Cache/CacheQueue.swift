@@ -1,3 +1,4 @@
+internal import Base
 internal import Tensor
 
 /// Contents that wait to be written, and the thread that writes them one after the other.
@@ -58,7 +59,11 @@ final class CacheQueue: Sendable {
         }
         guard needsThread else { return true }
         // Where the system has no more threads, the session writes.
-        if !BackgroundThread.start({ [self] in writeAll(write) }) { writeAll(write) }
+        do throws(ThreadError) {
+            try SystemThread.start(name: "cache") { [self] in writeAll(write) }
+        } catch {
+            writeAll(write)
+        }
         return true
     }
 

@@ -1,3 +1,4 @@
+internal import Base
 internal import Synchronization
 internal import Tensor
 
@@ -190,11 +191,4 @@ final class ClientStream: @unchecked Sendable {
     }
 
     private static func text(_ code: Int32) -> String { String(cString: strerror(code)) }
-}
-
-extension MonotonicClock {
-    /// The moment so many seconds from now; at once, if that is no number.
-    static func moment(in seconds: Double) -> UInt64 {
-        nanoseconds() &+ (seconds > 0 ? UInt64(min(seconds, 1e9) * 1e9) : 0)
-    }
 }

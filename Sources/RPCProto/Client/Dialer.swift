@@ -1,3 +1,4 @@
+internal import Base
 internal import Tensor
 
 #if canImport(Glibc)
@@ -111,11 +112,14 @@ private enum NameLookup {
         // Addresses need no resolver, so no thread.
         if case .success(let addresses) = ask(endpoint, AI_NUMERICHOST) { return addresses }
         let answer = Monitor<Result<[SocketAddress], Dialer.Failure>?>(nil)
-        let isAsked = BackgroundThread.start {
-            let found = ask(endpoint, 0)
-            answer.change { $0 = found }
+        do throws(ThreadError) {
+            try SystemThread.start(name: "resolver") {
+                let found = ask(endpoint, 0)
+                answer.change { $0 = found }
+            }
+        } catch {
+            throw Dialer.Failure(message: "the name cannot be resolved: \(error)")
         }
-        guard isAsked else { throw Dialer.Failure(message: "there is no thread to resolve the name on") }
         guard let found = answer.wait(until: deadline, { $0 }) else { throw Dialer.Failure(message: "the name is not resolved in time") }
         return try found.get()
     }

@@ -1,3 +1,5 @@
+internal import Base
+
 /// Whose exchange a connection carries: one at a time, in the order in which they were asked for. An upload that is one
 /// exchange behind the other does not take the connection again before whoever waits for it.
 final class ExchangeTurns: Sendable {
@@ -17,6 +19,9 @@ final class ExchangeTurns: Sendable {
         }
         tickets.wait { $0.current == own ? () : nil }
     }
+
+    /// Whether somebody has a turn, or waits for one.
+    var areTaken: Bool { tickets.read { $0.current < $0.next } }
 
     func giveBack() { tickets.change { $0.current += 1 } }
 }

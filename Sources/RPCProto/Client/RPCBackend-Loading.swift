@@ -1,3 +1,4 @@
+internal import Base
 public import Tensor
 
 // Weights: laid out, asked for by hash, sent.

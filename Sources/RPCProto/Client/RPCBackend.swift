@@ -1,3 +1,4 @@
+internal import Base
 public import Tensor
 
 /// One device of a server elsewhere, as a backend: its memory, its graphs.

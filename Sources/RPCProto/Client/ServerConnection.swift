@@ -145,7 +145,7 @@ public final class ServerConnection: Sendable {
     public var peerHasLeft: Bool { pipeline.stream.peerHasLeft }
 
     /// Whether somebody asks or is answered at this moment.
-    public var isExchanging: Bool { exchanging.withLockIfAvailable { _ in false } ?? true }
+    public var isExchanging: Bool { turns.areTaken }
 
     /// As ``close()``, with what later calls are to throw.
     func breakOff(_ error: BackendError) { breakOff(error, .other) }

@@ -1,3 +1,4 @@
+import Base
 import Node
 import Testing
 
@@ -85,7 +86,7 @@ final class RawConnection: Sendable {
 
 /// Runs blocking work off the concurrency runtime's threads.
 func blocking<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result) async throws -> Result {
-    try await BlockingWork.run(work)
+    try await BlockingWork.alone(name: "test", work)
 }
 
 /// Looks again until `condition` holds; fails after ten seconds.

@@ -1,3 +1,4 @@
+internal import Base
 internal import Synchronization
 internal import Tensor
 

@@ -1,3 +1,5 @@
+internal import Base
+
 #if arch(x86_64)
 internal import Builtin
 #endif

@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 internal import Model
 internal import RPCProto
@@ -93,13 +94,10 @@ final class ModelKeeper: PassKeeper {
         guard let spread = spread.withLock({ $0.take() }) else { throw EngineError.stopped }
         let user = pool.join { [weak self] in self?.workersChanged() }
         self.user.withLock { $0 = user }
-        monitor.withLock { $0.engine = engine }
+        monitor.change { $0.engine = engine }
         // Handed over whole.
         nonisolated(unsafe) let work = PlaceFinding(spread, pool, user, name, progress)
-        let thread = Thread { [self] in run(work, user) }
-        thread.name = "swiftlet keeper"
-        thread.stackSize = 8 << 20
-        thread.start()
+        try SystemThread.start(name: "keeper") { [self] in run(work, user) }
         let refusal = monitor.wait(atMost: nil) { state -> Optional<(any Error)?> in
             if let refusal = state.refusal { return .some(refusal) }
             return state.hasBegun ? .some(nil) : state.hasEnded ? .some(EngineError.stopped) : nil
@@ -120,7 +118,7 @@ final class ModelKeeper: PassKeeper {
 
     private func handle(_ event: Keeper.Event) {
         let now = now
-        monitor.withLock { state in
+        monitor.change { state in
             for effect in state.keeper.handle(event, at: now) {
                 switch effect {
                 case .abandon: state.vanity.set()
@@ -153,7 +151,7 @@ final class ModelKeeper: PassKeeper {
         finding.letGo()
         user.leave()
         self.user.withLock { $0 = nil }
-        monitor.withLock { state in
+        monitor.change { state in
             state.roster = NodeRoster(nodes: [])
             // Its closures hold on to the engine's thread.
             state.engine = nil
@@ -169,7 +167,7 @@ final class ModelKeeper: PassKeeper {
         case .abandon: break
         case .resume:
             guard let pass = finding.take() else { break }
-            monitor.withLock { $0.roster = pass.roster }
+            monitor.change { $0.roster = pass.roster }
             engine.resume(pass.handover)
         case .suspend(let reason): engine.suspend(reason)
         case .turnAway(let reason, let endsAll): engine.turnAway(withAbsence(reason), endsAll ? .all : .waiting)
@@ -180,10 +178,10 @@ final class ModelKeeper: PassKeeper {
             tell(.placed, "is on \(places), \(message)")
         case .tell(.unavailable, let reason): tell(.unavailable, withAbsence(reason))
         case .tell(let kind, let message): tell(kind, message)
-        case .begun: monitor.withLock { $0.hasBegun = true }
+        case .begun: monitor.change { $0.hasBegun = true }
         case .refused(let reason, let isShortage):
             let error = isShortage ? HeadError.noRoom(withAbsence(reason)) : finding.lastError ?? HeadError.placement(reason)
-            monitor.withLock { $0.refusal = error }
+            monitor.change { $0.refusal = error }
             return false
         case .end: return false
         }

@@ -1,6 +1,6 @@
+internal import Base
 internal import Foundation
 internal import RPCProto
-internal import Synchronization
 internal import Tensor
 
 /// Servers that answered, with what they say of themselves.
@@ -135,24 +135,5 @@ public enum HeadError: Error, Hashable, CustomStringConvertible {
                 : "\(complaints.count) workers cannot be used:\n" + complaints.map { "  " + $0 }.joined(separator: "\n")
         case .placement(let message), .noRoom(let message): message
         }
-    }
-}
-
-/// Work that mostly waits, a thread for each piece.
-enum Parallel {
-    static func map<Item: Sendable, Value: Sendable>(_ items: [Item], _ body: @escaping @Sendable (Item) -> Value) -> [Value] {
-        if items.count == 1 { return [body(items[0])] }
-        let values = Mutex([Value?](repeating: nil, count: items.count))
-        let done = DispatchSemaphore(value: 0)
-        for (index, item) in items.enumerated() {
-            let thread = Thread {
-                let value = body(item)
-                values.withLock { $0[index] = value }
-                done.signal()
-            }
-            thread.start()
-        }
-        for _ in items { done.wait() }
-        return values.withLock { $0.compactMap { $0 } }
     }
 }

@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 internal import RPCProto
 internal import Synchronization
@@ -64,7 +65,7 @@ package final class NodePool: Sendable {
 
     /// Has the membership changed, and does what follows from it.
     private func apply(_ change: (inout Membership) -> [Membership.Effect]) {
-        let (effects, closed, observers) = monitor.withLock { state in
+        let (effects, closed, observers) = monitor.change { state in
             let effects = change(&state.membership)
             var closed: [ConnectedServers.Server] = []
             for case .close(let link) in effects {
@@ -83,7 +84,7 @@ package final class NodePool: Sendable {
     private func list(_ peers: [Peer]) {
         let now = now
         let ids = Set(peers.map(\.id))
-        monitor.withLock { state in
+        monitor.change { state in
             for peer in peers { state.peers[peer.id] = peer }
         }
         apply { membership in
@@ -92,7 +93,7 @@ package final class NodePool: Sendable {
             for peer in peers { effects += membership.list(peer.id, at: now) }
             return effects
         }
-        monitor.withLock { state in
+        monitor.change { state in
             state.peers = state.peers.filter { state.membership[$0.key] != nil }
             state.facts = state.facts.filter { state.membership[$0.key] != nil }
         }
@@ -144,7 +145,7 @@ package final class NodePool: Sendable {
     ///
     /// - Parameter call: called after each change, from threads that must not be kept waiting.
     func join(_ call: @escaping @Sendable () -> Void) -> PoolUser {
-        let number = monitor.withLock { state in
+        let number = monitor.change { state in
             let user = state.membership.join()
             state.observers[user] = call
             return user
@@ -153,7 +154,7 @@ package final class NodePool: Sendable {
     }
 
     fileprivate func leave(_ user: Membership.User) {
-        monitor.withLock { state in
+        monitor.change { state in
             state.observers[user] = nil
             state.turns.removeAll { $0 == user }
         }
@@ -166,8 +167,8 @@ package final class NodePool: Sendable {
     /// - Parameter isInVain: asked while waiting, whether to give up.
     /// - Returns: nil if it was given up.
     fileprivate func inTurn<Value>(_ user: Membership.User, _ isInVain: () -> Bool, _ body: () throws -> Value) rethrows -> Value? {
-        monitor.withLock { $0.turns.append(user) }
-        defer { monitor.withLock { $0.turns.removeAll { $0 == user } } }
+        monitor.change { $0.turns.append(user) }
+        defer { monitor.change { $0.turns.removeAll { $0 == user } } }
         while true {
             if isInVain() { return nil }
             let isFirst: Bool? = monitor.wait(atMost: .milliseconds(100)) { $0.turns.first == user ? true : nil }
@@ -176,7 +177,7 @@ package final class NodePool: Sendable {
     }
 
     fileprivate func gather(for user: Membership.User, includesIdle: Bool) -> ConnectedServers {
-        let candidates = monitor.withLock { $0.membership.gather(for: user, includesIdle: includesIdle) }
+        let candidates = monitor.change { $0.membership.gather(for: user, includesIdle: includesIdle) }
         let found = Parallel.map(candidates) { [self] candidate -> ConnectedServers.Server? in
             let (id, link): (NodeID, Membership.Link)
             switch candidate {
@@ -230,14 +231,14 @@ package final class NodePool: Sendable {
 
     /// Notes that a device had no room for so many bytes.
     func doubt(_ server: ConnectedServers.Server, device: Int, needed: Int) {
-        monitor.withLock { $0.membership.doubt(server.id, device: device, needed: needed) }
+        monitor.change { $0.membership.doubt(server.id, device: device, needed: needed) }
     }
 
     // MARK: Looking
 
     /// Sees to it that there is a thread for the next look.
     private func hireWatchers() {
-        let isNeeded = monitor.withLock { state in
+        let isNeeded = monitor.change { state in
             guard !state.membership.isStopped, state.idleWatcherCount == 0, state.watcherCount < NodePool.watcherLimit,
                 state.membership.nextLook != nil
             else { return false }
@@ -245,18 +246,19 @@ package final class NodePool: Sendable {
             return true
         }
         guard isNeeded else { return }
-        let thread = Thread { [weak self, monitor] in
-            NodePool.watch(monitor) { self }
+        do throws(ThreadError) {
+            try SystemThread.start(name: "nodes") { [weak self, monitor] in NodePool.watch(monitor) { self } }
+        } catch {
+            // The others take this look too, later.
+            monitor.change { $0.watcherCount -= 1 }
         }
-        thread.name = "swiftlet nodes"
-        thread.start()
     }
 
     /// A watcher's life: it holds the pool only while it looks.
     private static func watch(_ monitor: Monitor<State>, _ pool: () -> NodePool?) {
         while true {
             guard let now = pool()?.now else { break }
-            let (look, pause): (Membership.Look?, Duration?) = monitor.withLock { state in
+            let (look, pause): (Membership.Look?, Duration?) = monitor.change { state in
                 if state.membership.isStopped { return (nil, nil) }
                 if let look = state.membership.nextDueLook(at: now) { return (look, nil) }
                 return (nil, state.membership.nextLook.map { max(.milliseconds(1), $0 - now) } ?? idleTime)
@@ -269,20 +271,20 @@ package final class NodePool: Sendable {
                 continue
             }
             guard let pause else { break }
-            let version = monitor.withLock { state in
+            let version = monitor.change { state in
                 state.idleWatcherCount += 1
                 return state.membership.nextLook
             }
             _ = monitor.wait(atMost: min(pause, idleTime)) { state in
                 state.membership.isStopped || state.membership.nextLook != version ? true : nil
             }
-            let isSuperfluous = monitor.withLock { state in
+            let isSuperfluous = monitor.change { state in
                 state.idleWatcherCount -= 1
                 return state.idleWatcherCount > 0
             }
             if isSuperfluous { break }
         }
-        monitor.withLock { $0.watcherCount -= 1 }
+        monitor.change { $0.watcherCount -= 1 }
     }
 
     private func take(_ look: Membership.Look) {
@@ -295,7 +297,7 @@ package final class NodePool: Sendable {
             // Who takes a step there looks after it: waiting for its end would keep this thread from others.
             if server.connection.isExchanging {
                 let now = now
-                return monitor.withLock { $0.membership.wasBusy(id, link: link, at: now) }
+                return monitor.change { $0.membership.wasBusy(id, link: link, at: now) }
             }
             _ = ask(id, link)
         }
@@ -324,7 +326,7 @@ package final class NodePool: Sendable {
         let now = now
         switch outcome {
         case .success(var server):
-            monitor.withLock { state in
+            monitor.change { state in
                 state.linkCount += 1
                 server.link = state.linkCount
                 state.links[server.link] = server
@@ -370,11 +372,11 @@ final class PoolUser: Sendable {
     func settle(on ids: Set<NodeID>, isInPlace: Bool = false) { pool.settle(number, on: ids, isInPlace: isInPlace) }
 
     /// Notes what is about to be taken of workers' memory, by device, in the place of what was noted before.
-    func reserve(_ bytes: [NodeID: [Int: Int]]) { pool.monitor.withLock { $0.membership.reserve(bytes, for: number) } }
+    func reserve(_ bytes: [NodeID: [Int: Int]]) { pool.monitor.change { $0.membership.reserve(bytes, for: number) } }
 
     /// Notes that some of it has been taken.
     func take(_ bytes: Int, of id: NodeID, device: Int) {
-        pool.monitor.withLock { $0.membership.take(bytes, of: id, device: device, for: number) }
+        pool.monitor.change { $0.membership.take(bytes, of: id, device: device, for: number) }
     }
 
     /// Ends the connections that only this user has, for when an answer is not worth waiting for any more.

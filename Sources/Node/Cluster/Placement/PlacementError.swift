@@ -1,3 +1,5 @@
+internal import Base
+
 /// Why a model cannot be placed.
 public enum PlacementError: Error, Hashable, Sendable, CustomStringConvertible {
     /// There is no device, or none that says how much memory it has (their names).

@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 
 /// A placement as people read it: a table of the stages, and why they are so.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// A model that does not fit, in figures.
 public struct Shortage: Hashable, Sendable, CustomStringConvertible {
     public let name: String

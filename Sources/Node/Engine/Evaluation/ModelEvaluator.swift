@@ -107,7 +107,7 @@ package final class ModelEvaluator: Evaluator {
             throw EngineError.unsupported("\(total) tokens do not fit a context of \(card.contextSize): raise --ctx-size")
         }
         func token(_ position: Int) -> Int32 { Int32((position &* 2_654_435 &+ 17) % card.vocabularySize) }
-        let runner = StepRunner(loaded)
+        let runner = try StepRunner(loaded)
         defer { runner.stop() }
         func takeIn(_ range: Range<Int>, by size: Int) throws {
             // As generation does it: pieces small enough that every stage has one.

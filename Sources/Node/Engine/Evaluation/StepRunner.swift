@@ -13,10 +13,11 @@ final class StepRunner {
     private var idle: [ForwardStep] = []
     private var underWay = 0
 
-    init(_ loaded: LoadedPass) {
+    /// - Throws: if the system has no threads for the stages.
+    init(_ loaded: LoadedPass) throws {
         self.loaded = loaded
         let finished = finished
-        pipeline = loaded.stations.count > 1 ? StepPipeline(loaded.stations) { finished.add($0) } : nil
+        pipeline = loaded.stations.count > 1 ? try StepPipeline(loaded.stations) { finished.add($0) } : nil
     }
 
     /// Has pieces computed, after those before; returns when there is room for another step.

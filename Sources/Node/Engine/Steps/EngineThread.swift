@@ -1,5 +1,6 @@
-import Foundation
-import Synchronization
+internal import Base
+internal import Dispatch
+internal import Synchronization
 
 /// The one thread on which an engine computes, and the mailbox through which others reach it.
 ///
@@ -18,16 +19,14 @@ final class EngineThread<Message: Sendable>: Sendable {
 
     /// - Parameter handler: made and used on the new thread only, so it needs no synchronisation of its own. What it is
     ///   given sends messages to itself, from any thread, for as long as the thread takes them.
+    /// - Throws: if the system has no thread for it.
     init<Handler: EngineThreadHandler>(
         name: String, _ handler: @escaping @Sendable (_ send: @escaping @Sendable (Message) -> Void) -> Handler
-    )
+    ) throws(ThreadError)
     where Handler.Message == Message {
-        let thread = Thread { [self] in run(handler { [weak self] in self?.send($0) }) }
-        thread.name = name
         // Models with many layers build deep call chains nowhere, but templates and graphs want more than the 512 KiB
         // that some systems give to threads.
-        thread.stackSize = 8 << 20
-        thread.start()
+        try SystemThread.start(name: name, stackSize: 8 << 20) { [self] in run(handler { [weak self] in self?.send($0) }) }
     }
 
     /// - Returns: false if the thread no longer takes messages.

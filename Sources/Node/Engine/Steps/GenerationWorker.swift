@@ -157,7 +157,8 @@ struct GenerationWorker: EngineThreadHandler {
         guard let loaded = handover.take() else { return }
         let send = send
         running = Running(
-            pass: loaded.pass, pipeline: loaded.stations.count > 1 ? StepPipeline(loaded.stations) { send(.done($0)) } : nil,
+            // Where the system has no threads for the stages, this one takes the steps through them all.
+            pass: loaded.pass, pipeline: loaded.stations.count > 1 ? try? StepPipeline(loaded.stations) { send(.done($0)) } : nil,
             reducesLogits: loaded.reducesLogits)
         scheduler.spread(depth: loaded.depth)
         counters.set(phase: .ready)

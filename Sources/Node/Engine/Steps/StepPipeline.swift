@@ -1,4 +1,5 @@
-import Model
+internal import Base
+internal import Model
 
 /// Takes steps through a model's stages, each station of which is a thread of its own: while one step is with the second
 /// station, the next one is with the first.
@@ -20,14 +21,21 @@ final class StepPipeline: Sendable {
     /// - Parameters:
     ///   - stations: stages in order; those of one station are run one after another by one thread.
     ///   - onDone: called with each step when it is through or has failed, in order, on a thread that must not be kept waiting.
-    init(_ stations: [[ForwardStage]], onDone: @escaping @Sendable (Ticket) -> Void) {
+    /// - Throws: if the system has no thread for a station.
+    init(_ stations: [[ForwardStage]], onDone: @escaping @Sendable (Ticket) -> Void) throws(ThreadError) {
         var threads: [EngineThread<Ticket>] = []
         var next = onDone
         for (index, stages) in stations.enumerated().reversed() {
             // Whoever else has the stages reads their meters, which are atomic, or runs them while no ticket is under way.
             nonisolated(unsafe) let owned = stages
             let onward = next
-            let thread = EngineThread<Ticket>(name: "swiftlet stage \(index)") { _ in Station(stages: owned, onward: onward) }
+            let thread: EngineThread<Ticket>
+            do throws(ThreadError) {
+                thread = try EngineThread(name: "stage \(index)") { _ in Station(stages: owned, onward: onward) }
+            } catch {
+                for thread in threads { thread.stop() }
+                throw error
+            }
             threads.insert(thread, at: 0)
             next = { thread.send($0) }
         }

@@ -1,3 +1,4 @@
+internal import Base
 internal import NIOCore
 
 /// Lines of a `text/event-stream`.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// What `serve` tells Prometheus of itself and of the machines its model runs on.
 enum HeadMetrics {
     static func text(status: EngineStatus, nodes: [NodeStatus]) -> String {

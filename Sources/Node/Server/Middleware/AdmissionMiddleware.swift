@@ -1,7 +1,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 
-/// Lets no more requests in than the server can hold, and none while it is stopping.
+/// Lets no more requests in than the server can hold, and none while it is stopping or what they need is being loaded.
 struct AdmissionMiddleware: RouterMiddleware {
     typealias Context = ServerContext
 
@@ -10,6 +10,7 @@ struct AdmissionMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
     ) async throws -> Response {
+        if gate.isLoading, !RouteTable.earlyPaths.contains(request.uri.path) { throw APIError.loading }
         if RouteTable.uncountedPaths.contains(request.uri.path) { return try await next(request, context) }
         let pass = try gate.enter()
         var response = try await next(request, context)

@@ -18,6 +18,9 @@ struct RouteTable: Sendable {
     /// Paths that are answered however busy the server is, and while it is stopping.
     static let uncountedPaths = openPaths.union(["/v1/nodes", "/v1/events", "/metrics"])
 
+    /// Paths that are answered while the model is being loaded.
+    static let earlyPaths: Set<String> = ["/v1/events"]
+
     let routes: [Route]
 
     /// The methods that a request's path can be asked with.

@@ -1,3 +1,4 @@
+internal import Base
 internal import HTTPTypes
 internal import Hummingbird
 
@@ -21,6 +22,8 @@ struct APIError: Error, Hashable, Sendable {
     var parameter: String?
     /// A word for programs.
     var code: String?
+    /// Whether the body is what llama.cpp's server says, for programs that wait for it by its words.
+    var isStock = false
     var headers: HTTPFields
 
     init(
@@ -42,7 +45,10 @@ struct APIError: Error, Hashable, Sendable {
 
     /// `{"error": {…}}`.
     var body: JSONValue {
-        [
+        if isStock {
+            return ["error": ["code": .integer(status.code), "message": .string(message), "type": .string(kind.rawValue)]]
+        }
+        return [
             "error": [
                 "message": .string(message),
                 "type": .string(kind.rawValue),
@@ -85,6 +91,14 @@ extension APIError {
     static let stopping = APIError(
         .serviceUnavailable, .unavailable, "The server is shutting down.", code: "shutting_down",
         headers: [.retryAfter: "10", .connection: "close"])
+}
+
+extension APIError {
+    static let loading: APIError = {
+        var error = APIError(.serviceUnavailable, .unavailable, "Loading model", headers: [.retryAfter: "2"])
+        error.isStock = true
+        return error
+    }()
 }
 
 extension APIError: HTTPResponseError {

@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 
 /// The JSON in which answers to one request are told, whole or in chunks.

@@ -1,3 +1,5 @@
+internal import Base
+
 /// What completions and chats have in common in a request.
 struct AnswerOptions: Hashable, Sendable {
     var sampling: SamplingSettings

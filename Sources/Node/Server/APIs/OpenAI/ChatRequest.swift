@@ -1,3 +1,5 @@
+internal import Base
+
 /// The body of `POST /v1/chat/completions`.
 struct ChatRequest: Hashable, Sendable {
     var conversation: Conversation

@@ -1,3 +1,5 @@
+internal import Base
+
 /// The body of `POST /v1/completions`.
 struct CompletionRequest: Hashable, Sendable {
     var prompts: [Prompt]

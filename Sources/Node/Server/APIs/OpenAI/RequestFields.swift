@@ -1,3 +1,5 @@
+internal import Base
+
 /// The members of a request's JSON object, read by name and type. A member that is null counts as left out.
 ///
 /// Every error names the member, so that a client sees what to change.

@@ -1,3 +1,5 @@
+internal import Base
+
 extension RequestFields {
     /// How tokens are to be chosen. The names are OpenAI's, and llama.cpp's server's where OpenAI has none.
     func sampling(vocabularySize: Int) throws(APIError) -> SamplingSettings {

@@ -1,10 +1,10 @@
-internal import Logging
+package import Logging
 
 /// How log lines look.
 public enum LogFormat: String, Sendable {
     case text, json
 
-    func logger(level: String) -> Logger {
+    package func logger(level: String) -> Logger {
         let format = self
         var logger = Logger(label: "swiftlet") { label in
             switch format {

@@ -1,7 +1,9 @@
+internal import Base
 internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import NodeWorker
 internal import ServiceLifecycle
 
 /// Serves a worker's figures to Prometheus, at `/metrics`, and whether it is there, at `/health`.
@@ -10,7 +12,7 @@ struct WorkerMetrics: Service {
     let address: WorkerOptions.MetricsAddress
     let logger: Logger
 
-    /// - Throws: when it cannot listen at the address.
+    /// - Throws: ``ListeningError`` when it cannot listen at the address.
     func run() async throws {
         let router = Router()
         let worker = worker
@@ -22,19 +24,17 @@ struct WorkerMetrics: Service {
         router.get("/health") { _, _ in "ok\n" }
         let log = logger
         let shown = address
+        let mark = ListeningMark()
         let application = Application(
             router: router,
             configuration: ApplicationConfiguration(address: .hostname(address.host, port: address.port), serverName: "swiftlet"),
             onServerRunning: { channel in
                 let port = channel.localAddress?.port ?? shown.port
+                mark.set(port: port)
                 log.notice("metrics on http://\(WorkerOptions.address(shown.host, port))/metrics")
             },
             logger: Logger(label: "swiftlet") { _ in SwiftLogNoOpLogHandler() })
-        do {
-            try await application.run()
-        } catch {
-            throw ListeningError(host: address.host, port: address.port, reason: "\(error)")
-        }
+        try await ListeningService(application: application, host: address.host, port: address.port, mark: mark).run()
     }
 
     static func text(_ status: WorkerStatus) -> String {

@@ -2,7 +2,7 @@ internal import Foundation
 
 extension Int {
     /// Bytes as people read them, to three figures: `18 B`, `5.25 MiB`, `170 MiB`, `1.46 GiB`.
-    var binarySize: String {
+    package var binarySize: String {
         let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
         var value = Double(self)
         var unit = 0
@@ -19,7 +19,7 @@ extension Int {
 
 extension Double {
     /// Milliseconds as people read them: `0.084 ms`, `8.39 ms`, `134 ms`.
-    var millisecondText: String {
+    package var millisecondText: String {
         let decimals = self < 0.0995 ? 3 : self < 9.995 ? 2 : self < 99.95 ? 1 : 0
         return String(format: "%.\(decimals)f ms", self)
     }

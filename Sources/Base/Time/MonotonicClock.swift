@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// Time that only goes forward, as a number that fits an atomic.
@@ -11,5 +11,10 @@ package enum MonotonicClock {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000 &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+    }
+
+    /// The moment so many seconds from now; at once, if that is no number.
+    package static func moment(in seconds: Double) -> UInt64 {
+        nanoseconds() &+ (seconds > 0 ? UInt64(min(seconds, 1e9) * 1e9) : 0)
     }
 }

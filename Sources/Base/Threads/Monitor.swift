@@ -1,5 +1,3 @@
-internal import Tensor
-
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)
@@ -81,6 +79,12 @@ package final class Monitor<Value>: @unchecked Sendable {
                 pthread_cond_timedwait(condition, mutex, &time)
             #endif
         }
+    }
+
+    /// As ``wait(_:)``, but no longer than a while; nil then. Without a limit it waits for ever.
+    package func wait<Result>(atMost patience: Duration?, _ body: (inout Value) -> Result?) -> Result? {
+        guard let patience else { return wait(body) }
+        return wait(until: MonotonicClock.moment(in: patience / .seconds(1)), body)
     }
 
     private static func time(_ nanoseconds: UInt64) -> timespec {

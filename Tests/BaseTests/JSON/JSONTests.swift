@@ -1,4 +1,4 @@
-import Node
+import Base
 import Testing
 
 @Suite struct JSONTests {

@@ -1,7 +1,6 @@
+import Base
 import Foundation
-import RPCProto
 import Synchronization
-import Tensor
 import Testing
 
 /// What threads wait with: woken by changes, and by nothing else.

@@ -1,21 +1,23 @@
 /// Figures in Prometheus's text format, version 0.0.4.
-struct PrometheusText {
-    static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+package struct PrometheusText {
+    package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
     private let prefix: String
     private var lines: [String] = []
 
-    init(prefix: String) { self.prefix = prefix }
+    package init(prefix: String) { self.prefix = prefix }
 
-    var text: String { lines.joined(separator: "\n") + "\n" }
+    package var text: String { lines.joined(separator: "\n") + "\n" }
 
-    mutating func add(_ name: String, _ kind: String, _ help: String, _ value: some CustomStringConvertible) {
+    package mutating func add(_ name: String, _ kind: String, _ help: String, _ value: some CustomStringConvertible) {
         addHead(name, kind, help)
         lines.append("\(prefix)\(name) \(value)")
     }
 
     /// One figure under several labels; those without a value are left out.
-    mutating func add(_ name: String, _ kind: String, _ help: String, rows: [(labels: KeyValuePairs<String, String>, value: String?)]) {
+    package mutating func add(
+        _ name: String, _ kind: String, _ help: String, rows: [(labels: KeyValuePairs<String, String>, value: String?)]
+    ) {
         addHead(name, kind, help)
         for (labels, value) in rows {
             guard let value else { continue }

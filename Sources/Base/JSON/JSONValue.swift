@@ -40,7 +40,7 @@ public struct JSONObject: Hashable, Sendable {
     }
 
     /// Adds a member at the end without looking for one of that name. O(1).
-    mutating func append(_ name: String, _ value: JSONValue) {
+    package mutating func append(_ name: String, _ value: JSONValue) {
         members.append(Member(name: name, value: value))
     }
 }
@@ -66,7 +66,7 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension JSONObject {
-    init(_ elements: [(String, JSONValue)]) {
+    package init(_ elements: [(String, JSONValue)]) {
         members = elements.map { Member(name: $0.0, value: $0.1) }
     }
 }

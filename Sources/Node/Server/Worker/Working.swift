@@ -1,5 +1,7 @@
+public import Base
 internal import Foundation
 internal import Logging
+public import NodeWorker
 internal import ServiceLifecycle
 
 /// `swiftlet worker`: serves until told to stop.

@@ -1,0 +1,19 @@
+/// A server cannot listen where it was told to.
+public struct ListeningError: Error, CustomStringConvertible {
+    public var host: String
+    public var port: Int
+    public var reason: String
+
+    package init(host: String, port: Int, reason: String) {
+        self.host = host
+        self.port = port
+        self.reason = reason
+    }
+
+    public var description: String {
+        """
+        cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, \
+        --port 0 any that is free.
+        """
+    }
+}
