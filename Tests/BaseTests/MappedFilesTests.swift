@@ -16,8 +16,11 @@ import Testing
             let bytes = UnsafeRawBufferPointer(start: start, count: count)
             _ = MappedFiles.note(bytes, path: "/models/the model.gguf")
             ftruncate(file, 4096)
+            let middle = UInt(bitPattern: start) + UInt(count / 2)
             // By several threads at once, as kernels do it.
-            DispatchQueue.concurrentPerform(iterations: 8) { index in print(bytes[count / 2 + index]) }
+            DispatchQueue.concurrentPerform(iterations: 8) { index in
+                print(UnsafePointer<UInt8>(bitPattern: middle + UInt(index))?.pointee ?? 0)
+            }
         }
         let told = String(decoding: result?.standardErrorContent ?? [], as: UTF8.self)
         #expect(told.contains("swiftlet: the file '/models/the model.gguf' was cut short, or its disk failed, while it was in use\n"))
