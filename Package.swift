@@ -51,7 +51,7 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
-        .library(name: "Swiftlet", targets: ["Tensor", "GGUF", "Kernels", "RPCProto", "Model", "Node"]),
+        .library(name: "Swiftlet", targets: ["Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model", "Node"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -79,11 +79,14 @@ let package = Package(
             ]),
         .target(
             name: "RPCProto", dependencies: ["Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
-        .target(name: "Model", dependencies: ["Tensor", "GGUF"], swiftSettings: house),
+        .target(name: "Jinja", path: "Sources/Model/Jinja", swiftSettings: house),
+        .target(
+            name: "Model", dependencies: ["Tensor", "GGUF", "Jinja"], path: "Sources/Model", exclude: ["Jinja"],
+            swiftSettings: house),
         .target(
             name: "Node",
             dependencies: [
-                "Tensor", "GGUF", "Kernels", "RPCProto", "Model",
+                "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -120,7 +123,8 @@ let package = Package(
             dependencies: ["Tensor", "Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
             swiftSettings: house),
         .testTarget(name: "RPCProtoTests", dependencies: ["RPCProto", "Kernels", "Tensor"], swiftSettings: house),
-        .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
+        .testTarget(name: "JinjaTests", dependencies: ["Jinja"], swiftSettings: house),
+        .testTarget(name: "ModelTests", dependencies: ["Model", "Jinja", "Kernels"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",
             dependencies: [

@@ -1,6 +1,7 @@
 import Foundation
 import GGUF
 import Kernels
+import Jinja
 import Model
 import Synchronization
 import Tensor

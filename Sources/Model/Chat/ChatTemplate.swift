@@ -1,15 +1,17 @@
+public import Jinja
+
 /// A model's chat template: turns a conversation into the text that the model was trained on. Templates are programs in
 /// the language Jinja, stored in the model file (`tokenizer.chat_template`).
 ///
 /// Parsed once, rendered often; may be shared freely. Neither the template nor the messages are trusted: see
 /// ``TemplateLimits``.
 public struct ChatTemplate: Sendable {
-    /// The template's text.
-    public let source: String
-    private let statements: [Statement]
+    private let template: Template
     private let bosToken: String
     private let eosToken: String
-    private let limits: TemplateLimits
+
+    /// The template's text.
+    public var source: String { template.source }
 
     /// Throws a ``TemplateError`` of kind `syntax`, `unsupported` or `limit`, with the line.
     ///
@@ -19,11 +21,9 @@ public struct ChatTemplate: Sendable {
     public init(
         source: String, bosToken: String = "", eosToken: String = "", limits: TemplateLimits = .init()
     ) throws(TemplateError) {
-        self.source = source
         self.bosToken = bosToken
         self.eosToken = eosToken
-        self.limits = limits
-        statements = try Parser.statements(of: source, limits: limits)
+        template = try Template(source: source, limits: limits)
     }
 
     /// The prompt for a conversation. It contains the special tokens' texts, so it is to be tokenized with
@@ -42,6 +42,6 @@ public struct ChatTemplate: Sendable {
             ("add_generation_prompt", .bool(addGenerationPrompt)),
         ]
         variables += extra.map { ($0.key, $0.value) }
-        return try Interpreter.render(statements, variables: variables, limits: limits, now: now ?? CalendarTime.now)
+        return try template.render(variables, now: now)
     }
 }
