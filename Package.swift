@@ -57,6 +57,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -79,7 +80,9 @@ let package = Package(
             ]),
         .target(
             name: "RPCProto", dependencies: ["Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
-        .target(name: "Jinja", path: "Sources/Model/Jinja", swiftSettings: house),
+        .target(
+            name: "Jinja", dependencies: [.product(name: "OrderedCollections", package: "swift-collections")],
+            path: "Sources/Model/Jinja", swiftSettings: house),
         .target(
             name: "Model", dependencies: ["Tensor", "GGUF", "Jinja"], path: "Sources/Model", exclude: ["Jinja"],
             swiftSettings: house),

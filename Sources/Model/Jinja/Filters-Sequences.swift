@@ -54,7 +54,7 @@ extension Interpreter {
         try charge(elements: dictionary.map.count)
         switch name {
         case "keys": return try list(dictionary.map.keys.map(\.value))
-        case "values": return try list(dictionary.map.values)
+        case "values": return try list(Array(dictionary.map.values))
         default: return try list(dictionary.items)
         }
     }

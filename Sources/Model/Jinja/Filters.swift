@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 // Jinja's filters: `value | NAME(arguments)`. Here those for single values; the ones for sequences are beside this file.
 
 extension Interpreter {
@@ -174,7 +176,7 @@ extension Interpreter {
         case "format":
             let values: Value = .tuple(arguments.positional)
             guard !arguments.named.isEmpty else { return .string(try formatted(printf: text, values)) }
-            var map = OrderedMap<DictionaryKey, Value>()
+            var map = OrderedDictionary<DictionaryKey, Value>()
             for (name, value) in arguments.named { map[.text(ExactText(name))] = value }
             return .string(try formatted(printf: text, try dictionary(map)))
         case "striptags": return .string(Self.withoutTags(text))

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// The values passed in a call.
 struct CallArguments {
     var positional: [Value] = []
@@ -104,7 +106,7 @@ extension Interpreter {
             throw failure(.evaluation, "macro '\(definition.name)' takes no more than \(definition.parameters.count) arguments")
         }
         if definition.takesMoreNamed {
-            var map = OrderedMap<DictionaryKey, Value>()
+            var map = OrderedDictionary<DictionaryKey, Value>()
             for (name, value) in named { map[.text(ExactText(name))] = value }
             scope.variables["kwargs"] = try dictionary(map)
         } else if let unknown = named.first {
@@ -142,8 +144,8 @@ extension Interpreter {
     }
 
     /// The members that `dict(…)` and `namespace(…)` are given: those of a dict, then the named ones.
-    private func map(_ arguments: CallArguments) throws(TemplateError) -> OrderedMap<DictionaryKey, Value> {
-        var map = OrderedMap<DictionaryKey, Value>()
+    private func map(_ arguments: CallArguments) throws(TemplateError) -> OrderedDictionary<DictionaryKey, Value> {
+        var map = OrderedDictionary<DictionaryKey, Value>()
         if let first = arguments.positional.first {
             if case .dictionary(let dictionary) = first {
                 map = dictionary.map

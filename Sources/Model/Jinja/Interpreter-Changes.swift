@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 // Methods that change their receiver. Values are not shared here, so the changed value is stored back into the
 // variable, attribute or item that the method was called on. (`a.b.append(x)` changes what `a.b` is.)
 
@@ -59,7 +61,7 @@ extension Interpreter {
             for (key, value) in arguments.named { map[.text(ExactText(key))] = value }
         case ("pop", let key?):
             guard let key = DictionaryKey(key) else { throw unfit(name) }
-            if let found = map.remove(key) {
+            if let found = map.removeValue(forKey: key) {
                 result = found
             } else if let otherwise = arguments.value(1, "default") {
                 result = otherwise
@@ -70,7 +72,7 @@ extension Interpreter {
             guard let key = DictionaryKey(key) else { throw unfit(name) }
             result = map[key] ?? arguments.value(1, "default") ?? .none
             map[key] = result
-        case ("clear", _): map = OrderedMap()
+        case ("clear", _): map = OrderedDictionary()
         default: throw unfit(name)
         }
         return (try self.dictionary(map), result)

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 extension Interpreter {
     func evaluate(_ expression: Expression, _ scope: Scope) throws(TemplateError) -> Value {
         try descend()
@@ -45,7 +47,7 @@ extension Interpreter {
     private func dictionary(
         _ entries: [(key: Expression, value: Expression)], _ scope: Scope
     ) throws(TemplateError) -> Value {
-        var map = OrderedMap<DictionaryKey, Value>()
+        var map = OrderedDictionary<DictionaryKey, Value>()
         for (key, value) in entries {
             let key = try evaluate(key, scope)
             guard let found = DictionaryKey(key) else { throw failure(.evaluation, "a \(key.typeName) cannot be a key") }

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// Runs a parsed template once. Everything it does is counted: steps, bytes of output, depth.
 ///
 /// What a template can compute is limited to values; there is no way from it to files, the network or this program.
@@ -40,7 +42,7 @@ final class Interpreter {
             scope.variables.removeAll()
             scope.parent = nil
         }
-        for namespace in namespaces { namespace.attributes = OrderedMap() }
+        for namespace in namespaces { namespace.attributes = OrderedDictionary() }
     }
 
     /// Keeps a scope until the end, because a macro that it may hold refers to it.
@@ -82,7 +84,7 @@ final class Interpreter {
         return try checked(.list(elements))
     }
 
-    func dictionary(_ map: OrderedMap<DictionaryKey, Value>) throws(TemplateError) -> Value {
+    func dictionary(_ map: OrderedDictionary<DictionaryKey, Value>) throws(TemplateError) -> Value {
         try charge(elements: map.count)
         return try checked(.dictionary(DictionaryValue(map)))
     }

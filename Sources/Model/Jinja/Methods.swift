@@ -60,7 +60,7 @@ extension Interpreter {
             let found = DictionaryKey(key).flatMap { dictionary.map[$0] }
             return found ?? arguments.value(1, "default") ?? .none
         case "keys": return try list(dictionary.map.keys.map(\.value))
-        case "values": return try list(dictionary.map.values)
+        case "values": return try list(Array(dictionary.map.values))
         case "items": return try list(dictionary.items)
         case "copy": return .dictionary(dictionary)
         default: return try change(.dictionary(dictionary), name, arguments).1

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// A value given to a template: JSON's values, with the order of an object's keys kept.
 public enum TemplateValue: Sendable, Equatable {
     case null
@@ -11,7 +13,7 @@ public enum TemplateValue: Sendable, Equatable {
 
 /// An object whose keys keep their order.
 public struct TemplateObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
-    var members = OrderedMap<ExactText, TemplateValue>()
+    var members = OrderedDictionary<ExactText, TemplateValue>()
 
     public init() {}
 
@@ -27,10 +29,6 @@ public struct TemplateObject: Sendable, Equatable, ExpressibleByDictionaryLitera
     public subscript(key: String) -> TemplateValue? {
         get { members[ExactText(key)] }
         set { members[ExactText(key)] = newValue }
-    }
-
-    public static func == (left: TemplateObject, right: TemplateObject) -> Bool {
-        left.members.keys == right.members.keys && left.members.values == right.members.values
     }
 }
 

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// A value while a template runs. Lists and dictionaries are values here: a change is written back to the variable it
 /// was made through, so there are no cycles, and how deep values nest is known.
 enum Value {
@@ -122,7 +124,7 @@ enum Value {
         case .string(let text): self = .string(text)
         case .array(let elements): self = .list(elements.map(Value.init))
         case .object(let object):
-            var map = OrderedMap<DictionaryKey, Value>()
+            var map = OrderedDictionary<DictionaryKey, Value>()
             for (key, member) in zip(object.members.keys, object.members.values) { map[.text(key)] = Value(member) }
             self = .dictionary(DictionaryValue(map))
         }
@@ -174,10 +176,10 @@ enum DictionaryKey: Hashable {
 }
 
 struct DictionaryValue {
-    let map: OrderedMap<DictionaryKey, Value>
+    let map: OrderedDictionary<DictionaryKey, Value>
     let depth: Int
 
-    init(_ map: OrderedMap<DictionaryKey, Value>) {
+    init(_ map: OrderedDictionary<DictionaryKey, Value>) {
         self.map = map
         var deepest = 0
         for value in map.values { deepest = max(deepest, value.depth) }
@@ -193,7 +195,7 @@ struct DictionaryValue {
 /// What `namespace(…)` makes: attributes that can be set from inner scopes. The interpreter keeps every one alive
 /// until it ends, and empties them then; so chains and cycles of them cost no stack and do not leak.
 final class Namespace {
-    var attributes = OrderedMap<ExactText, Value>()
+    var attributes = OrderedDictionary<ExactText, Value>()
 }
 
 /// A macro with the scope it was defined in.
