@@ -131,7 +131,7 @@ let package = Package(
         .testTarget(
             name: "NodeTests",
             dependencies: [
-                "Node", "Kernels", "RPCProto", "Tensor",
+                "Node", "Jinja", "Kernels", "Model", "RPCProto", "Tensor",
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

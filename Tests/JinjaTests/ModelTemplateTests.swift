@@ -33,7 +33,7 @@ struct ModelTemplateTests {
                 let template =
                     try templates[sample.template] ?? Template(source: String(decoding: Data(contentsOf: file), as: UTF8.self))
                 templates[sample.template] = template
-                rendered = try sample.render(template)
+                rendered = try sample.render(template).text
             } catch {
                 failure = "\(error)"
             }

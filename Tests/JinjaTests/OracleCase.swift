@@ -29,13 +29,12 @@ struct OracleCase {
         try data.split(separator: 0x0A).map { try #require(try OracleCase(line: $0)) }
     }
 
-    func render(limits: TemplateLimits = .init()) throws(TemplateError) -> String {
-        try render(Template(source: template, limits: limits))
+    func render(limits: TemplateLimits = .init(), isUntrusted: Bool = true) throws(TemplateError) -> RenderedText {
+        try render(Template(source: template, limits: limits), isUntrusted: isUntrusted)
     }
 
-    func render(_ template: Template) throws(TemplateError) -> String {
-        var values: [(String, TemplateValue)] = []
-        for name in variables.keys { values.append((name, variables[name] ?? .null)) }
+    func render(_ template: Template, isUntrusted: Bool = true) throws(TemplateError) -> RenderedText {
+        let values = variables.keys.map { Template.Variable($0, variables[$0] ?? .null, isUntrusted: isUntrusted) }
         return try template.render(values, now: now)
     }
 

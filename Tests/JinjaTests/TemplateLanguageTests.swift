@@ -11,8 +11,10 @@ struct TemplateLanguageTests {
         let cases = try OracleCase.all(in: Data(contentsOf: ExternalData.fixture("template/language.jsonl")))
         #expect(cases.count > 60)
         for sample in cases {
-            let output = try? sample.render()
-            #expect(output.map { Array($0.utf8) } == sample.output.map { Array($0.utf8) }, "\(sample.template)")
+            for isUntrusted in [false, true] {
+                let output = try? sample.render(isUntrusted: isUntrusted)
+                #expect(output.map { Array($0.text.utf8) } == sample.output.map { Array($0.utf8) }, "\(sample.template)")
+            }
         }
     }
 
@@ -23,7 +25,7 @@ struct TemplateLanguageTests {
             {% set _ = ns.d.k.append('z') %}{% set l = [3, 1] %}{% set k = l %}{% set _ = l.insert(0, 9) %}\
             {{ ns.l }} {{ ns.d }} {{ l }} {{ k }} {{ l.pop() }} {{ l.pop(0) }} {{ l }} {{ ns.d.pop('k') }} {{ ns.d }}
             """
-        let output = try Template(source: source).render([])
+        let output = try Template(source: source).render([]).text
         #expect(output == "[1, 2, 3] {'k': [1, 'z']} [9, 3, 1] [3, 1] 1 9 [3] [1, 'z'] {}")
     }
 

@@ -26,8 +26,12 @@ public struct ChatTemplate: Sendable {
         template = try Template(source: source, limits: limits)
     }
 
-    /// The prompt for a conversation. It contains the special tokens' texts, so it is to be tokenized with
-    /// `parseSpecial`, and without adding a start token if it begins with one.
+    /// The prompt for a conversation. It contains the special tokens' texts, so it is to be tokenized with these
+    /// recognised in all but what came from the conversation (``Tokenizer/encode(_:addSpecial:plain:)``), and without
+    /// adding a start token if it begins with one.
+    ///
+    /// Trusted are the template and the tokens of start and end. All that the caller gives is not, apart from roles that
+    /// are common words: templates make control tokens of them (`<|` and the role and `|>`).
     ///
     /// - Parameters:
     ///   - addGenerationPrompt: end with the start of the assistant's answer.
@@ -35,13 +39,23 @@ public struct ChatTemplate: Sendable {
     ///   - now: seconds since 1970 for templates that tell the date; nil takes the clock's.
     public func render(
         messages: [ChatMessage], addGenerationPrompt: Bool, extra: [String: TemplateValue] = [:], now: Int? = nil
-    ) throws(TemplateError) -> String {
-        var variables: [(String, TemplateValue)] = [
-            ("bos_token", .string(bosToken)), ("eos_token", .string(eosToken)),
-            ("messages", .array(messages.map { .object($0.fields) })),
-            ("add_generation_prompt", .bool(addGenerationPrompt)),
+    ) throws(TemplateError) -> RenderedText {
+        var variables = [
+            Template.Variable("bos_token", .string(bosToken), isUntrusted: false),
+            Template.Variable("eos_token", .string(eosToken), isUntrusted: false),
+            Template.Variable("messages", .array(messages.map { .object(Self.fields(of: $0)) }), isUntrusted: true),
+            Template.Variable("add_generation_prompt", .bool(addGenerationPrompt), isUntrusted: false),
         ]
-        variables += extra.map { ($0.key, $0.value) }
+        variables += extra.map { Template.Variable($0.key, $0.value, isUntrusted: true) }
         return try template.render(variables, now: now)
+    }
+
+    /// Roles that any client may take, as every template expects.
+    private static let commonRoles: Set<String> = ["system", "developer", "user", "assistant", "model", "tool", "function", "ipython"]
+
+    private static func fields(of message: ChatMessage) -> TemplateObject {
+        var fields = message.fields
+        if commonRoles.contains(message.role) { fields.trust("role") }
+        return fields
     }
 }

@@ -58,7 +58,7 @@ extension Interpreter {
                 guard case .dictionary(let other) = other else { throw unfit(name) }
                 for (key, value) in zip(other.map.keys, other.map.values) { map[key] = value }
             }
-            for (key, value) in arguments.named { map[.text(ExactText(key))] = value }
+            for (key, value) in arguments.named { map[.text(key)] = value }
         case ("pop", let key?):
             guard let key = DictionaryKey(key) else { throw unfit(name) }
             if let found = map.removeValue(forKey: key) {
@@ -87,7 +87,7 @@ extension Interpreter {
         defer { ascend() }
         switch place {
         case .name(let name): scope.holder(of: name)?.variables[name] = value
-        case .attribute(let object, let name): try store(value, at: .string(name), in: object, scope)
+        case .attribute(let object, let name): try store(value, at: .string(MarkedText(name)), in: object, scope)
         case .item(let object, let key): try store(value, at: try evaluate(key, scope), in: object, scope)
         default: break
         }
@@ -96,7 +96,7 @@ extension Interpreter {
     private func store(_ value: Value, at key: Value, in object: Expression, _ scope: Scope) throws(TemplateError) {
         switch try evaluate(object, scope) {
         case .namespace(let namespace):
-            if let name = key.text { namespace.attributes[ExactText(name)] = value }
+            if let name = key.text { namespace.attributes[ExactText(name.string)] = value }
         case .dictionary(let dictionary):
             guard let key = DictionaryKey(key) else { return }
             var map = dictionary.map

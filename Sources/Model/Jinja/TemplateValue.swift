@@ -14,8 +14,16 @@ public enum TemplateValue: Sendable, Equatable {
 /// An object whose keys keep their order.
 public struct TemplateObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
     var members = OrderedDictionary<ExactText, TemplateValue>()
+    private var trusted: Set<ExactText> = []
 
     public init() {}
+
+    /// Says that a member is no word of a stranger's, whoever gave the object.
+    package mutating func trust(_ key: String) { trusted.insert(ExactText(key)) }
+
+    func isTrusted(_ key: ExactText) -> Bool { trusted.contains(key) }
+
+    public static func == (left: TemplateObject, right: TemplateObject) -> Bool { left.members == right.members }
 
     /// Of equal keys the last counts.
     public init(dictionaryLiteral elements: (String, TemplateValue)...) {

@@ -2,57 +2,57 @@
 
 extension Value {
     /// What printing the value writes. Appends to `output`; stops with false once that has more than `limit` bytes.
-    func write(to output: inout String, limit: Int) -> Bool {
+    func write(to output: inout MarkedTextBuilder, limit: Int) -> Bool {
         switch self {
         case .undefined: return true
-        case .string(let text), .markup(let text): output += text
+        case .string(let text), .markup(let text): output.append(text)
         default: return writeRepresentation(to: &output, limit: limit)
         }
-        return output.utf8.count <= limit
+        return output.count <= limit
     }
 
     /// The value as Python source would have it.
-    func writeRepresentation(to output: inout String, limit: Int) -> Bool {
+    func writeRepresentation(to output: inout MarkedTextBuilder, limit: Int) -> Bool {
         switch self {
-        case .undefined: output += "Undefined"
-        case .none: output += "None"
-        case .bool(let truth): output += truth ? "True" : "False"
-        case .int(let number): output += String(number)
-        case .double(let number): output += Self.python(number)
+        case .undefined: output.append("Undefined")
+        case .none: output.append("None")
+        case .bool(let truth): output.append(truth ? "True" : "False")
+        case .int(let number): output.append(String(number))
+        case .double(let number): output.append(Self.python(number))
         case .string(let text): Self.quote(text, into: &output)
         case .markup(let text):
-            output += "Markup("
+            output.append("Markup(")
             Self.quote(text, into: &output)
-            output += ")"
+            output.append(")")
         case .list(let list):
-            output += "["
+            output.append("[")
             guard Self.write(list.elements, to: &output, limit: limit) else { return false }
-            output += "]"
+            output.append("]")
         case .tuple(let list):
-            output += "("
+            output.append("(")
             guard Self.write(list.elements, to: &output, limit: limit) else { return false }
-            output += list.elements.count == 1 ? ",)" : ")"
+            output.append(list.elements.count == 1 ? ",)" : ")")
         case .dictionary(let dictionary):
-            output += "{"
+            output.append("{")
             for (index, (key, value)) in zip(dictionary.map.keys, dictionary.map.values).enumerated() {
-                if index > 0 { output += ", " }
+                if index > 0 { output.append(", ") }
                 guard key.value.writeRepresentation(to: &output, limit: limit) else { return false }
-                output += ": "
+                output.append(": ")
                 guard value.writeRepresentation(to: &output, limit: limit) else { return false }
             }
-            output += "}"
+            output.append("}")
         // Not the attributes: one may be the namespace itself.
-        case .namespace: output += "<Namespace>"
-        case .macro(let macro): output += "<Macro '\(macro.definition.name)'>"
-        case .function, .method: output += "<function>"
-        case .loop(let loop): output += "<LoopContext \(loop.index + 1)/\(loop.elements.count)>"
+        case .namespace: output.append("<Namespace>")
+        case .macro(let macro): output.append("<Macro '\(macro.definition.name)'>")
+        case .function, .method: output.append("<function>")
+        case .loop(let loop): output.append("<LoopContext \(loop.index + 1)/\(loop.elements.count)>")
         }
-        return output.utf8.count <= limit
+        return output.count <= limit
     }
 
-    private static func write(_ elements: [Value], to output: inout String, limit: Int) -> Bool {
+    private static func write(_ elements: [Value], to output: inout MarkedTextBuilder, limit: Int) -> Bool {
         for (index, element) in elements.enumerated() {
-            if index > 0 { output += ", " }
+            if index > 0 { output.append(", ") }
             guard element.writeRepresentation(to: &output, limit: limit) else { return false }
         }
         return true
@@ -65,29 +65,26 @@ extension Value {
         return "\(number)"
     }
 
-    private static func quote(_ text: String, into output: inout String) {
+    private static func quote(_ text: MarkedText, into output: inout MarkedTextBuilder) {
         let quote: Unicode.Scalar = text.utf8.contains(0x27) && !text.utf8.contains(0x22) ? "\"" : "'"
-        output.unicodeScalars.append(quote)
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\n": output += "\\n"
-            case "\r": output += "\\r"
-            case "\t": output += "\\t"
-            case "\\": output += "\\\\"
-            case quote:
-                output += "\\"
-                output.unicodeScalars.append(scalar)
-            default:
-                if TextOperations.isPrintable(scalar) {
-                    output.unicodeScalars.append(scalar)
-                } else {
-                    let code = String(scalar.value, radix: 16)
-                    let (mark, width) = scalar.value < 0x100 ? ("x", 2) : scalar.value < 0x10000 ? ("u", 4) : ("U", 8)
-                    output += "\\\(mark)" + String(repeating: "0", count: max(0, width - code.count)) + code
-                }
+        output.append(MarkedScalar(quote))
+        text.forEachScalar { marked in
+            let escape: String
+            switch marked.scalar {
+            case "\n": escape = "\\n"
+            case "\r": escape = "\\r"
+            case "\t": escape = "\\t"
+            case "\\": escape = "\\\\"
+            case quote: escape = "\\\(quote)"
+            case let scalar where TextOperations.isPrintable(scalar): return output.append(marked)
+            case let scalar:
+                let code = String(scalar.value, radix: 16)
+                let (mark, width) = scalar.value < 0x100 ? ("x", 2) : scalar.value < 0x10000 ? ("u", 4) : ("U", 8)
+                escape = "\\\(mark)" + String(repeating: "0", count: max(0, width - code.count)) + code
             }
+            output.append(escape, isUntrusted: marked.isUntrusted)
         }
-        output.unicodeScalars.append(quote)
+        output.append(MarkedScalar(quote))
     }
 }
 
@@ -99,29 +96,29 @@ struct JSONWriter {
     }
 
     /// What goes before each level; nil for everything on one line.
-    var indent: String?
-    var itemSeparator = ", "
-    var keySeparator = ": "
+    var indent: MarkedText?
+    var itemSeparator: MarkedText = ", "
+    var keySeparator: MarkedText = ": "
     var sortsKeys = false
     var escapesNonASCII = false
     let limit: Int
-    private(set) var output = ""
+    private(set) var output = MarkedTextBuilder()
 
     init(limit: Int) { self.limit = limit }
 
     mutating func write(_ value: Value, level: Int = 0) throws(Failure) {
         switch value {
-        case .none: output += "null"
-        case .bool(let truth): output += truth ? "true" : "false"
-        case .int(let number): output += String(number)
-        case .double(let number): output += Self.text(number)
+        case .none: output.append("null")
+        case .bool(let truth): output.append(truth ? "true" : "false")
+        case .int(let number): output.append(String(number))
+        case .double(let number): output.append(Self.text(number))
         case .string(let text), .markup(let text): write(text)
         case .list(let list), .tuple(let list):
             if list.elements.isEmpty {
-                output += "[]"
+                output.append("[]")
                 break
             }
-            output += "["
+            output.append("[")
             for (index, element) in list.elements.enumerated() {
                 separate(index, level: level)
                 try write(element, level: level + 1)
@@ -130,51 +127,51 @@ struct JSONWriter {
         case .dictionary(let dictionary): try write(dictionary, level: level)
         default: throw .notJSON(value.typeName)
         }
-        if output.utf8.count > limit { throw .tooLong }
+        if output.count > limit { throw .tooLong }
     }
 
     private mutating func write(_ dictionary: DictionaryValue, level: Int) throws(Failure) {
         if dictionary.map.isEmpty {
-            output += "{}"
+            output.append("{}")
             return
         }
-        output += "{"
+        output.append("{")
         var members = zip(dictionary.map.keys, dictionary.map.values).map { (key: Self.text($0), value: $1) }
-        if sortsKeys { members.sort { TextOperations.precedes($0.key, $1.key) } }
+        if sortsKeys { members.sort { TextOperations.precedes($0.key.string, $1.key.string) } }
         for (index, (key, value)) in members.enumerated() {
             separate(index, level: level)
             write(key)
-            output += keySeparator
+            output.append(keySeparator)
             try write(value, level: level + 1)
         }
         close("}", level: level)
     }
 
     private mutating func separate(_ index: Int, level: Int) {
-        if index > 0 { output += indent == nil ? itemSeparator : Self.withoutTrailingSpace(itemSeparator) }
+        if index > 0 { output.append(indent == nil ? itemSeparator : Self.withoutTrailingSpace(itemSeparator)) }
         newLine(level + 1)
     }
 
-    private static func withoutTrailingSpace(_ separator: String) -> String { separator == ", " ? "," : separator }
+    private static func withoutTrailingSpace(_ separator: MarkedText) -> MarkedText { separator == ", " ? "," : separator }
 
     private mutating func close(_ bracket: String, level: Int) {
         newLine(level)
-        output += bracket
+        output.append(bracket)
     }
 
     private mutating func newLine(_ level: Int) {
         guard let indent else { return }
-        output += "\n"
-        for _ in 0..<level { output += indent }
+        output.append("\n")
+        for _ in 0..<level { output.append(indent) }
     }
 
-    private static func text(_ key: DictionaryKey) -> String {
+    private static func text(_ key: DictionaryKey) -> MarkedText {
         switch key {
         case .none: "null"
         case .bool(let truth): truth ? "true" : "false"
-        case .int(let number): String(number)
-        case .double(let number): text(number)
-        case .text(let text): text.text
+        case .int(let number): MarkedText(String(number))
+        case .double(let number): MarkedText(text(number))
+        case .text(let text): text
         }
     }
 
@@ -184,28 +181,34 @@ struct JSONWriter {
         return "\(number)"
     }
 
-    private mutating func write(_ text: String) {
-        output += "\""
+    private mutating func write(_ text: MarkedText) {
+        output.append("\"")
+        for part in text.parts { write(part.string, isUntrusted: part.isMarked) }
+        output.append("\"")
+    }
+
+    private mutating func write(_ text: String, isUntrusted: Bool) {
+        var escaped = ""
         for scalar in text.unicodeScalars {
             switch scalar {
-            case "\"": output += "\\\""
-            case "\\": output += "\\\\"
-            case "\n": output += "\\n"
-            case "\r": output += "\\r"
-            case "\t": output += "\\t"
-            case "\u{8}": output += "\\b"
-            case "\u{C}": output += "\\f"
+            case "\"": escaped += "\\\""
+            case "\\": escaped += "\\\\"
+            case "\n": escaped += "\\n"
+            case "\r": escaped += "\\r"
+            case "\t": escaped += "\\t"
+            case "\u{8}": escaped += "\\b"
+            case "\u{C}": escaped += "\\f"
             default:
                 if scalar.value < 0x20 || (escapesNonASCII && scalar.value > 0x7E) {
                     for unit in String(Character(scalar)).utf16 {
                         let code = String(unit, radix: 16)
-                        output += "\\u" + String(repeating: "0", count: max(0, 4 - code.count)) + code
+                        escaped += "\\u" + String(repeating: "0", count: max(0, 4 - code.count)) + code
                     }
                 } else {
-                    output.unicodeScalars.append(scalar)
+                    escaped.unicodeScalars.append(scalar)
                 }
             }
         }
-        output += "\""
+        output.append(escaped, isUntrusted: isUntrusted)
     }
 }

@@ -9,9 +9,9 @@ enum Value {
     case bool(Bool)
     case int(Int)
     case double(Double)
-    case string(String)
+    case string(MarkedText)
     /// Text marked as safe for HTML: adding other text to it escapes that text. (Nothing else is ever escaped.)
-    case markup(String)
+    case markup(MarkedText)
     case list(ListValue)
     case tuple(ListValue)
     case dictionary(DictionaryValue)
@@ -38,7 +38,7 @@ enum Value {
     }
 
     /// The text of a string, whether marked as safe or not.
-    var text: String? {
+    var text: MarkedText? {
         switch self {
         case .string(let text), .markup(let text): text
         default: nil
@@ -110,22 +110,26 @@ enum Value {
             case .bool(let truth): .bool(truth)
             case .int(let number): .int(number)
             case .double(let number): .double(number)
-            case .string(let text): .string(text)
+            case .string(let text): .string(MarkedText(text))
             }
     }
 
-    /// A value from outside. Its depth is what it is; the interpreter checks it against its limit.
-    init(_ value: TemplateValue) {
+    /// A value from outside. Its depth is what it is; the interpreter checks it against its limit. Its strings, keys
+    /// included, are trusted or not; numbers always are, since what they are written with spells nothing.
+    init(_ value: TemplateValue, isUntrusted: Bool) {
         switch value {
         case .null: self = .none
         case .bool(let truth): self = .bool(truth)
         case .int(let number): self = .int(number)
         case .double(let number): self = .double(number)
-        case .string(let text): self = .string(text)
-        case .array(let elements): self = .list(elements.map(Value.init))
+        case .string(let text): self = .string(MarkedText(text, isUntrusted: isUntrusted))
+        case .array(let elements): self = .list(elements.map { Value($0, isUntrusted: isUntrusted) })
         case .object(let object):
             var map = OrderedDictionary<DictionaryKey, Value>()
-            for (key, member) in zip(object.members.keys, object.members.values) { map[.text(key)] = Value(member) }
+            for (key, member) in zip(object.members.keys, object.members.values) {
+                map[.text(MarkedText(key.text, isUntrusted: isUntrusted))] = Value(
+                    member, isUntrusted: isUntrusted && !object.isTrusted(key))
+            }
             self = .dictionary(DictionaryValue(map))
         }
     }
@@ -150,7 +154,7 @@ enum DictionaryKey: Hashable {
     case bool(Bool)
     case int(Int)
     case double(Double)
-    case text(ExactText)
+    case text(MarkedText)
 
     var value: Value {
         switch self {
@@ -158,7 +162,7 @@ enum DictionaryKey: Hashable {
         case .bool(let truth): .bool(truth)
         case .int(let number): .int(number)
         case .double(let number): .double(number)
-        case .text(let text): .string(text.text)
+        case .text(let text): .string(text)
         }
     }
 
@@ -169,7 +173,7 @@ enum DictionaryKey: Hashable {
         case .bool(let truth): self = .bool(truth)
         case .int(let number): self = .int(number)
         case .double(let number): self = .double(number)
-        case .string(let text), .markup(let text): self = .text(ExactText(text))
+        case .string(let text), .markup(let text): self = .text(text)
         default: return nil
         }
     }
@@ -186,7 +190,7 @@ struct DictionaryValue {
         depth = deepest + 1
     }
 
-    subscript(_ key: String) -> Value? { map[.text(ExactText(key))] }
+    subscript(_ key: String) -> Value? { map[.text(MarkedText(key))] }
 
     /// Its pairs, as `items()` gives them.
     var items: [Value] { zip(map.keys, map.values).map { .tuple([$0.value, $1]) } }

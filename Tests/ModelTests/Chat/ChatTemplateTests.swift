@@ -13,7 +13,7 @@ struct ChatTemplateTests {
             ChatMessage(role: "user", content: " Hi "), ChatMessage(role: "assistant", content: "Hello!"),
             ChatMessage(role: "user", content: "Why?"),
         ]
-        let prompt = try template.render(messages: messages, addGenerationPrompt: true)
+        let prompt = try template.render(messages: messages, addGenerationPrompt: true).text
         #expect(
             prompt == "<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nHello!<end_of_turn>\n"
                 + "<start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\n")
