@@ -58,17 +58,20 @@ struct SpecialTokenPartition: Sendable {
     func fragments(of text: UnsafeBufferPointer<UInt8>, plain: [Range<Int>], vocabulary: Vocabulary) -> [Fragment] {
         guard !text.isEmpty else { return [] }
         var heap = BinaryHeap<Candidate>()
-        var offset = 0
-        // First what is not plain, then the plain range after it.
-        for index in 0...plain.count {
-            let isLast = index == plain.count
-            let open = isLast ? text.count : min(max(plain[index].lowerBound, offset), text.count)
-            let end = isLast ? text.count : min(max(plain[index].upperBound, open), text.count)
-            for start in offset..<end where (start < open ? starts : startsAlways)[Int(text[start])] {
+        func look(in range: Range<Int>, for starts: [Bool]) {
+            for start in range where starts[Int(text[start])] {
                 if let first = longest(at: start, below: .max, text, plain, vocabulary) { heap.push(first) }
             }
+        }
+        var offset = 0
+        for range in plain {
+            let start = min(max(range.lowerBound, offset), text.count)
+            let end = min(max(range.upperBound, start), text.count)
+            look(in: offset..<start, for: starts)
+            look(in: start..<end, for: startsAlways)
             offset = end
         }
+        look(in: offset..<text.count, for: starts)
         guard !heap.isEmpty else { return [.text(0..<text.count)] }
 
         var isTaken = [Bool](repeating: false, count: text.count)
