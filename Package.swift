@@ -51,12 +51,13 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
-        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeWorker", "Node"]),
+        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model", "NodeWorker", "Node"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-crypto", from: "4.0.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -87,7 +88,12 @@ let package = Package(
             ]),
         .target(
             name: "RPCProto", dependencies: ["Base", "Tensor", .product(name: "Crypto", package: "swift-crypto")], swiftSettings: house),
-        .target(name: "Model", dependencies: ["Base", "Tensor", "GGUF"], swiftSettings: house),
+        .target(
+            name: "Jinja", dependencies: [.product(name: "OrderedCollections", package: "swift-collections")],
+            path: "Sources/Model/Jinja", swiftSettings: house),
+        .target(
+            name: "Model", dependencies: ["Base", "Tensor", "GGUF", "Jinja"], path: "Sources/Model", exclude: ["Jinja"],
+            swiftSettings: house),
         .target(
             name: "NodeWorker",
             dependencies: [
@@ -99,7 +105,7 @@ let package = Package(
         .target(
             name: "Node",
             dependencies: [
-                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeWorker",
+                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model", "NodeWorker",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -137,11 +143,12 @@ let package = Package(
             dependencies: ["Tensor", "Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
             swiftSettings: house),
         .testTarget(name: "RPCProtoTests", dependencies: ["RPCProto", "Kernels", "Tensor"], swiftSettings: house),
-        .testTarget(name: "ModelTests", dependencies: ["Model", "Kernels"], swiftSettings: house),
+        .testTarget(name: "JinjaTests", dependencies: ["Jinja"], swiftSettings: house),
+        .testTarget(name: "ModelTests", dependencies: ["Model", "Jinja", "Kernels"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",
             dependencies: [
-                "Base", "Node", "NodeWorker", "Kernels", "RPCProto", "Tensor",
+                "Base", "Node", "NodeWorker", "Jinja", "Kernels", "Model", "RPCProto", "Tensor",
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

@@ -25,6 +25,8 @@ struct Run: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Instructions that stand before a conversation.", valueName: "text"))
     var system: String?
 
+    @OptionGroup var chat: ChatOptions
+
     @Option(
         name: [.customShort("n"), .customLong("n-predict")],
         help: ArgumentHelp("Tokens to generate at most; -1 for no limit.", valueName: "n"))
@@ -57,11 +59,12 @@ struct Run: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let options = EngineOptions(
+        var options = EngineOptions(
             modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
             variant: model.variant, head: workers.options)
+        options.parsesSpecialInChats = chat.parsesSpecial
         let engine = try await model.loading(
-            { try await Engines.text(options, progress: $0) },
+            { [options] in try await Engines.text(options, progress: $0) },
             summary: { "\($0.card.id) (\($0.card.typeDescription), \($0.card.contextSize) tokens)" })
         let request = GenerationRequest(
             prompt: .text(""), sampling: try sampling.settings(), maxTokens: count < 0 ? nil : count, ignoreEnd: ignoreEnd)

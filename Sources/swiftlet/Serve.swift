@@ -60,6 +60,8 @@ struct Serve: AsyncParsableCommand {
         name: .customLong("chat-template-file"), help: ArgumentHelp("A chat template to use instead of the model's.", valueName: "file"))
     var chatTemplateFile: String?
 
+    @OptionGroup var chat: ChatOptions
+
     @Option(name: .customLong("max-queue"), help: ArgumentHelp("Requests that may wait; more are answered with 503.", valueName: "n"))
     var queueLimit = 64
 
@@ -120,9 +122,11 @@ struct Serve: AsyncParsableCommand {
             template = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self)
         }
         let models = files.map { file in
-            EngineOptions(
+            var options = EngineOptions(
                 modelPath: file, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
                 threads: threads.threads, batchSize: batchSize, variant: served.variant, chatTemplate: template, head: workers.options)
+            options.parsesSpecialInChats = chat.parsesSpecial
+            return options
         }
         var limits = ServerOptions.Limits()
         limits.bodySize = bodyLimit

@@ -28,13 +28,17 @@ struct PieceMerger {
 
     private let vocabulary: Vocabulary
     private let byteTokens: [Int32]
+    private let structureStarts: [Bool]
     private var pieces: [Piece] = []
     private var pairs = BinaryHeap<Pair>()
 
-    /// - Parameter byteTokens: by byte value, the token that stands for it, -1 for none.
-    init(vocabulary: Vocabulary, byteTokens: [Int32]) {
+    /// - Parameters:
+    ///   - byteTokens: by byte value, the token that stands for it, -1 for none.
+    ///   - structureStarts: by byte value, whether any control token's text starts with it.
+    init(vocabulary: Vocabulary, byteTokens: [Int32], structureStarts: [Bool]) {
         self.vocabulary = vocabulary
         self.byteTokens = byteTokens
+        self.structureStarts = structureStarts
     }
 
     /// Appends the tokens of a text whose spaces have been escaped.
@@ -78,13 +82,21 @@ struct PieceMerger {
         let start = pieces[left].start
         let size = pieces[left].count + pieces[right].count
         guard size <= vocabulary.tokens.longest,
-            let token = vocabulary.tokens.find(UnsafeBufferPointer(rebasing: text[start..<(start + size)]))
+            let token = textToken(UnsafeBufferPointer(rebasing: text[start..<(start + size)]))
         else { return }
         pairs.push(Pair(score: vocabulary.scores[Int(token)], size: Int32(truncatingIfNeeded: size), left: left, right: right))
     }
 
+    /// The token with exactly this text, unless it is one for structure: text that merely spells it is split on.
+    private func textToken(_ piece: UnsafeBufferPointer<UInt8>) -> Int32? {
+        guard let token = vocabulary.tokens.find(piece) else { return nil }
+        // Few texts start as control tokens do; the others need no look at the attributes.
+        guard structureStarts[Int(piece[0])] else { return token }
+        return vocabulary.attributes[Int(token)].isDisjoint(with: .structure) ? token : nil
+    }
+
     private func emit(_ piece: UnsafeBufferPointer<UInt8>, into output: inout [Int32]) {
-        if let token = vocabulary.tokens.find(piece) {
+        if let token = textToken(piece) {
             output.append(token)
             return
         }

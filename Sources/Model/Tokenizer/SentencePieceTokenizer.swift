@@ -5,6 +5,8 @@ public struct SentencePieceTokenizer: Tokenizer {
     private let partition: SpecialTokenPartition
     /// By byte value, the token that stands for it, -1 for none.
     private let byteTokens: [Int32]
+    /// By byte value, whether any control token's text starts with it.
+    private let structureStarts: [Bool]
 
     public init(vocabulary: Vocabulary) {
         self.vocabulary = vocabulary
@@ -16,15 +18,20 @@ public struct SentencePieceTokenizer: Tokenizer {
             let itself = [UInt8(byte)].withUnsafeBufferPointer { vocabulary.tokens.find($0) }
             return written ?? itself ?? -1
         }
+        var structureStarts = [Bool](repeating: false, count: 256)
+        for id in vocabulary.attributes.indices where !vocabulary.attributes[id].isDisjoint(with: .structure) {
+            if let first = vocabulary.tokens.withBytes(of: Int32(id), { $0.first }) { structureStarts[Int(first)] = true }
+        }
+        self.structureStarts = structureStarts
     }
 
-    public func encode(_ text: UnsafeBufferPointer<UInt8>, addSpecial: Bool, parseSpecial: Bool) -> [Int32] {
+    public func encode(_ text: UnsafeBufferPointer<UInt8>, addSpecial: Bool, plain: [Range<Int>]) -> [Int32] {
         var output: [Int32] = []
         if addSpecial, vocabulary.addBOS, let bos = vocabulary.special.bos { output.append(bos) }
-        var merger = PieceMerger(vocabulary: vocabulary, byteTokens: byteTokens)
+        var merger = PieceMerger(vocabulary: vocabulary, byteTokens: byteTokens, structureStarts: structureStarts)
         var escaped: [UInt8] = []
         var isAfterSpecial = true
-        for fragment in partition.fragments(of: text, parseSpecial: parseSpecial, vocabulary: vocabulary) {
+        for fragment in partition.fragments(of: text, plain: plain, vocabulary: vocabulary) {
             switch fragment {
             case .token(let token):
                 output.append(token)

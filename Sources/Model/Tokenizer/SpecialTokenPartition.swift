@@ -34,9 +34,9 @@ struct SpecialTokenPartition: Sendable {
         self.startsAlways = startsAlways
     }
 
-    /// Control tokens are parsed on request only; the others that are looked for, always.
+    /// Control tokens are parsed only outside of what is plain; the others that are looked for, always.
     private static func isAlwaysParsed(_ attributes: TokenAttributes) -> Bool {
-        attributes.isDisjoint(with: [.control, .unknown])
+        attributes.isDisjoint(with: .structure)
     }
 
     /// Where a token might stand. Ordered by who comes first: the longer, then the lower id, then the earlier.
@@ -53,13 +53,25 @@ struct SpecialTokenPartition: Sendable {
     }
 
     /// The text as fragments in order; together with stripped white space they cover it.
-    func fragments(of text: UnsafeBufferPointer<UInt8>, parseSpecial: Bool, vocabulary: Vocabulary) -> [Fragment] {
+    ///
+    /// - Parameter plain: bytes of which no control token is made; ascending and disjoint.
+    func fragments(of text: UnsafeBufferPointer<UInt8>, plain: [Range<Int>], vocabulary: Vocabulary) -> [Fragment] {
         guard !text.isEmpty else { return [] }
-        let starts = parseSpecial ? self.starts : startsAlways
         var heap = BinaryHeap<Candidate>()
-        for start in 0..<text.count where starts[Int(text[start])] {
-            if let first = longest(at: start, below: .max, text, parseSpecial, vocabulary) { heap.push(first) }
+        func look(in range: Range<Int>, for starts: [Bool]) {
+            for start in range where starts[Int(text[start])] {
+                if let first = longest(at: start, below: .max, text, plain, vocabulary) { heap.push(first) }
+            }
         }
+        var offset = 0
+        for range in plain {
+            let start = min(max(range.lowerBound, offset), text.count)
+            let end = min(max(range.upperBound, start), text.count)
+            look(in: offset..<start, for: starts)
+            look(in: start..<end, for: startsAlways)
+            offset = end
+        }
+        look(in: offset..<text.count, for: starts)
         guard !heap.isEmpty else { return [.text(0..<text.count)] }
 
         var isTaken = [Bool](repeating: false, count: text.count)
@@ -69,7 +81,7 @@ struct SpecialTokenPartition: Sendable {
             // Whatever is taken already is at least as long, so it cannot hide between the two ends.
             if isTaken[candidate.start] { continue }
             if isTaken[end - 1] {
-                let next = longest(at: candidate.start, below: candidate.length, text, parseSpecial, vocabulary)
+                let next = longest(at: candidate.start, below: candidate.length, text, plain, vocabulary)
                 if let next { heap.push(next) }
                 continue
             }
@@ -90,11 +102,23 @@ struct SpecialTokenPartition: Sendable {
         return fragments
     }
 
+    /// Where the next plain byte is, from `start` on; beyond any text if there is none.
+    private func plainByte(from start: Int, _ plain: [Range<Int>]) -> Int {
+        var low = 0
+        var high = plain.count
+        while low < high {
+            let middle = (low + high) / 2
+            if plain[middle].upperBound <= start { low = middle + 1 } else { high = middle }
+        }
+        return low < plain.count ? max(plain[low].lowerBound, start) : .max
+    }
+
     /// The longest token that the text spells at `start` and that is shorter than `limit`.
     private func longest(
-        at start: Int, below limit: Int, _ text: UnsafeBufferPointer<UInt8>, _ parseSpecial: Bool, _ vocabulary: Vocabulary
+        at start: Int, below limit: Int, _ text: UnsafeBufferPointer<UInt8>, _ plain: [Range<Int>], _ vocabulary: Vocabulary
     ) -> Candidate? {
         var best: Candidate?
+        let plainByte = plainByte(from: start, plain)
         // All tokens in low..<high begin with the `depth` bytes at `start`.
         var low = 0
         var high = sorted.count
@@ -106,7 +130,7 @@ struct SpecialTokenPartition: Sendable {
             depth += 1
             guard low < high, vocabulary.tokens.length(of: sorted[low]) == depth else { continue }
             let token = sorted[low]
-            if parseSpecial || Self.isAlwaysParsed(vocabulary.attributes(of: token)) {
+            if start + depth <= plainByte || Self.isAlwaysParsed(vocabulary.attributes(of: token)) {
                 best = Candidate(length: depth, token: token, start: start)
             }
         }

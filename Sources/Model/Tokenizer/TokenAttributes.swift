@@ -19,9 +19,13 @@ public struct TokenAttributes: OptionSet, Sendable {
     public static let stripsLeft = TokenAttributes(rawValue: 1 << 6)
     /// Swallows white space after it when found in text.
     public static let stripsRight = TokenAttributes(rawValue: 1 << 7)
+    /// Structure that readers see, as they do ordinary text; found in text as control tokens are.
+    public static let visibleStructure = TokenAttributes(rawValue: 1 << 8)
 
     /// Tokens that are looked for in a text before it is split.
     static let partitioning: TokenAttributes = [.control, .userDefined, .unknown]
+    /// Tokens that text does not become by merely spelling them.
+    static let structure: TokenAttributes = [.control, .unknown, .visibleStructure]
     /// Tokens whose text is shown only on request.
     static let hidden: TokenAttributes = [.control, .unknown]
 

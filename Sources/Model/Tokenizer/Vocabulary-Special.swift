@@ -54,7 +54,7 @@ extension Vocabulary {
         }
         // These carry the structure of a reply in one family's format, and a reader needs to see them.
         for text in ["<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"] {
-            if let found = tokens.find(text) { attributes[Int(found)] = .userDefined }
+            if let found = tokens.find(text) { attributes[Int(found)] = [.userDefined, .visibleStructure] }
         }
         ends.formUnion([special.eos, special.eot, special.eom].compactMap { $0 })
         withdrawFalseEnds(&ends)
@@ -69,7 +69,7 @@ extension Vocabulary {
         // There `<|end|>` closes one message of several in a reply.
         if calls, returns, let end = ending("<|end|>") {
             ends.remove(end)
-            attributes[Int(end)] = .userDefined
+            attributes[Int(end)] = [.userDefined, .visibleStructure]
         }
         let plainStrikeThrough = ending("<|tool_response>") != nil || ending("<|plamo:eos|>") != nil
         // There `</s>` is an HTML tag.

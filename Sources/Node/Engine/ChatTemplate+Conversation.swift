@@ -1,4 +1,5 @@
 internal import Base
+import Jinja
 import Model
 
 extension ChatTemplate {
@@ -9,7 +10,7 @@ extension ChatTemplate {
             eosToken: vocabulary.special.eos.map(vocabulary.text(of:)) ?? "")
     }
 
-    func render(_ conversation: Conversation) throws(TemplateError) -> String {
+    func render(_ conversation: Conversation) throws(TemplateError) -> RenderedText {
         let messages = conversation.messages.map { message in
             var fields: TemplateObject = ["role": .string(message.role), "content": .string(message.content)]
             if let name = message.name { fields["name"] = .string(name) }

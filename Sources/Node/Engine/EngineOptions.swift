@@ -18,6 +18,9 @@ public struct EngineOptions: Hashable, Sendable {
     public var variant: String?
     /// A chat template to use in place of the model's own.
     public var chatTemplate: String?
+    /// Whether spellings of control tokens in a chat's messages are read as those tokens, as llama.cpp's server does. Then
+    /// whoever writes a message can end its turn and begin another.
+    public var parsesSpecialInChats = false
     /// Whether a result is wanted for every token of a step, as when a model is measured: that takes more memory.
     public var wantsAllResults = false
     /// Which other machines help.

@@ -1,4 +1,5 @@
 internal import Base
+public import Jinja
 
 /// One text to be continued.
 public struct GenerationRequest: Hashable, Sendable {
@@ -29,8 +30,9 @@ public enum Prompt: Hashable, Sendable {
     /// Plain text: control tokens around it are added, spellings of control tokens inside it are read as such.
     case text(String)
     /// A chat template's output: as `text`, but the begin-of-sequence token is not put in front a second time where the
-    /// template wrote it.
-    case rendered(String)
+    /// template wrote it, and what came from the conversation is plain text, whatever it spells (see
+    /// ``EngineOptions/parsesSpecialInChats``).
+    case rendered(RenderedText)
     /// Exactly these.
     case tokens([Int32])
 }

@@ -1,6 +1,7 @@
 internal import Base
 import Foundation
 import GGUF
+package import Jinja
 import Kernels
 package import Model
 import Synchronization
@@ -12,6 +13,7 @@ package final class GenerationEngine: TextEngine {
     package let card: ModelCard
     private let tokenizer: any Tokenizer
     private let template: ChatTemplate
+    private let parsesSpecialInChats: Bool
     private let thread: EngineThread<GenerationWorker.Message>
     private let counters: EngineCounters
     private let queueLimit: Int
@@ -26,6 +28,7 @@ package final class GenerationEngine: TextEngine {
         card = parts.card
         tokenizer = parts.tokenizer
         template = parts.template
+        parsesSpecialInChats = options.parsesSpecialInChats
         let (tokenizer, card) = (parts.tokenizer, parts.card)
         let counters = EngineCounters(slotCount: card.slotCount)
         self.counters = counters
@@ -102,8 +105,8 @@ package final class GenerationEngine: TextEngine {
         return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
     }
 
-    package func render(_ conversation: Conversation) async throws(EngineError) -> String {
-        try await blocking { [template] () throws(EngineError) -> String in
+    package func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText {
+        try await blocking { [template] () throws(EngineError) -> RenderedText in
             do throws(TemplateError) {
                 return try template.render(conversation)
             } catch {
@@ -164,9 +167,10 @@ package final class GenerationEngine: TextEngine {
             return tokens
         case .text(let text):
             return try await blocking { [tokenizer] in tokenizer.encode(text, addSpecial: true, parseSpecial: true) }
-        case .rendered(let text):
-            return try await blocking { [tokenizer] in
-                let tokens = tokenizer.encode(text, addSpecial: true, parseSpecial: true)
+        case .rendered(let rendered):
+            return try await blocking { [tokenizer, parsesSpecialInChats] in
+                let tokens = tokenizer.encode(
+                    rendered.text, addSpecial: true, plain: parsesSpecialInChats ? [] : rendered.untrusted)
                 // The template may have written the token that the tokenizer puts in front.
                 let bos = tokenizer.vocabulary.special.bos
                 let isDoubled = tokenizer.vocabulary.addBOS && tokens.count > 1 && tokens[0] == bos && tokens[1] == bos

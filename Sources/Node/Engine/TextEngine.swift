@@ -1,3 +1,5 @@
+public import Jinja
+
 /// A loaded language model that many callers share: what the HTTP server and the terminal chat stand on.
 ///
 /// None of the calls blocks the calling thread for long: whatever computes (a long tokenization, a template, a model's
@@ -29,10 +31,10 @@ public protocol TextEngine: Sendable {
     /// The prompt that the model's chat template makes of a conversation.
     ///
     /// The result holds control tokens in their spelling, the begin-of-sequence token among them if the template writes
-    /// it; it is meant to be generated from as ``Prompt/rendered(_:)``.
+    /// it, and tells what of it came from the conversation; it is meant to be generated from as ``Prompt/rendered(_:)``.
     /// - Throws: ``EngineError/template(_:)`` where the template refuses the conversation (roles that do not alternate)
     ///   or the model has none.
-    func render(_ conversation: Conversation) async throws(EngineError) -> String
+    func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText
 
     /// Puts a request in the queue and returns the stream of what becomes of it.
     ///

@@ -138,6 +138,31 @@ struct SentencePieceTokenizerTests {
         }
     }
 
+    @Test("A control token counts only where all of it is outside of what is plain; text is split across the borders")
+    func plainRanges() throws {
+        var synthetic = SyntheticVocabulary()
+        for character in "<>xy ▁" { synthetic.add(String(character), score: -9) }
+        synthetic.add("<x>", type: 3)
+        synthetic.add("<x><y>", type: 3)
+        synthetic.add("yy", type: 4)
+        synthetic.add("xx", score: -1)
+        // Joined by and by, plain text must not come to be a control token either.
+        synthetic.add("<x", score: -1)
+        let tokenizer = try synthetic.tokenizer(.init(addSpacePrefix: false))
+        func split(_ text: String, _ plain: [Range<Int>]) -> [Int32] { tokenizer.encode(text, addSpecial: false, plain: plain) }
+        #expect(split("<x><x>", [0..<3]) == (try ids(tokenizer, ["<x", ">", "<x>"])))
+        #expect(split("<x><x>", [3..<6]) == (try ids(tokenizer, ["<x>", "<x", ">"])))
+        for plain in [[0..<1], [1..<2], [2..<3], [0..<3], [0..<1, 2..<3], [-5..<99]] {
+            #expect(split("<x>", plain) == (try ids(tokenizer, ["<x", ">"])), "\(plain)")
+        }
+        #expect(split("<x>", [7..<9]) == (try ids(tokenizer, ["<x>"])))
+        // A shorter token that is wholly outside still counts where a longer one is not.
+        #expect(split("<x><y>", [4..<6]) == (try ids(tokenizer, ["<x>", "<", "y", ">"])))
+        #expect(split("<x><y>", []) == (try ids(tokenizer, ["<x><y>"])))
+        // What is ordinary text does not see borders.
+        #expect(split("xxyy", [1..<3]) == (try ids(tokenizer, ["xx", "yy"])))
+    }
+
     @Test("Decoding takes off what encoding put on")
     func decodesWhatItEncodes() throws {
         var synthetic = SyntheticVocabulary()

@@ -1,4 +1,5 @@
 import Base
+import Jinja
 import Node
 import Testing
 
@@ -13,7 +14,7 @@ import Testing
         #expect(json["choices"]?[0]?["message"]?["role"] == "assistant")
         #expect(json["choices"]?[0]?["message"]?["content"] == "The")
         #expect(json["choices"]?[0]?["finish_reason"] == "length")
-        #expect(server.engine.seen.requests.first?.prompt == .rendered("<user>Hi<assistant>"))
+        #expect(server.engine.seen.requests.first?.prompt == .rendered(RenderedText("<user>Hi<assistant>", untrusted: [6..<8])))
     }
 
     @Test("A streamed chat says who speaks first, then what, then why it ends")

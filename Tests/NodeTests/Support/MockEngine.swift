@@ -1,3 +1,4 @@
+import Jinja
 import Node
 import Synchronization
 
@@ -59,10 +60,18 @@ final class MockEngine: TextEngine {
         tokens.flatMap { $0 < 256 ? [UInt8($0)] : Array("<\($0)>".utf8) }
     }
 
-    func render(_ conversation: Conversation) async throws(EngineError) -> String {
+    func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText {
         log.withLock { $0.conversations.append(conversation) }
         if conversation.messages.first?.role == "assistant" { throw .template("the first message must be the user's") }
-        return conversation.messages.map { "<\($0.role)>\($0.content)" }.joined() + (conversation.addGenerationPrompt ? "<assistant>" : "")
+        var rendered = RenderedText("")
+        for message in conversation.messages {
+            rendered.text += "<\(message.role)>"
+            let start = rendered.text.utf8.count
+            rendered.text += message.content
+            if !message.content.isEmpty { rendered.untrusted.append(start..<rendered.text.utf8.count) }
+        }
+        if conversation.addGenerationPrompt { rendered.text += "<assistant>" }
+        return rendered
     }
 
     func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream {
@@ -70,7 +79,8 @@ final class MockEngine: TextEngine {
         if let refusal = behaviour.refusal { throw refusal }
         let promptTokens: Int
         switch request.prompt {
-        case .text(let text), .rendered(let text): promptTokens = text.utf8.count + 1
+        case .text(let text): promptTokens = text.utf8.count + 1
+        case .rendered(let rendered): promptTokens = rendered.text.utf8.count + 1
         case .tokens(let tokens): promptTokens = tokens.count
         }
         if promptTokens == 0 { throw .emptyPrompt }

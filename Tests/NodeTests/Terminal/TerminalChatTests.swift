@@ -1,4 +1,5 @@
 import Foundation
+import Jinja
 import Node
 import Synchronization
 import Testing
@@ -31,5 +32,7 @@ import Testing
         let text = try await chat(["this is much too long for the context", "hi"], engine)
         #expect(text == "The\n")
         #expect(engine.seen.conversations.last?.messages.map(\.content) == ["hi"])
+        // What was typed reaches the engine as such.
+        #expect(engine.seen.requests.last?.prompt == .rendered(RenderedText("<user>hi<assistant>", untrusted: [6..<8])))
     }
 }

@@ -24,13 +24,13 @@ struct AnswerRoutes: Sendable {
         let engine = lease.engine
         let body = try ChatRequest(fields, vocabularySize: engine.card.vocabularySize)
         let format = AnswerFormat(.chat, model: engine.card.id, includesUsage: body.options.includesUsage)
-        let prompt: String
+        let prompt: Prompt
         do throws(EngineError) {
-            prompt = try await engine.render(body.conversation)
+            prompt = .rendered(try await engine.render(body.conversation))
         } catch {
             throw APIError(error, parameter: "messages")
         }
-        return try await answer(lease, [.rendered(prompt)], body.options, format, parameter: "messages", context)
+        return try await answer(lease, [prompt], body.options, format, parameter: "messages", context)
     }
 
     /// The texts to put in front of answers.
@@ -38,7 +38,8 @@ struct AnswerRoutes: Sendable {
         var texts: [String] = []
         for prompt in prompts {
             switch prompt {
-            case .text(let text), .rendered(let text): texts.append(text)
+            case .text(let text): texts.append(text)
+            case .rendered(let rendered): texts.append(rendered.text)
             case .tokens(let tokens): texts.append(String(decoding: try await engine.detokenize(tokens), as: UTF8.self))
             }
         }

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// A value while a template runs. Lists and dictionaries are values here: a change is written back to the variable it
 /// was made through, so there are no cycles, and how deep values nest is known.
 enum Value {
@@ -7,9 +9,9 @@ enum Value {
     case bool(Bool)
     case int(Int)
     case double(Double)
-    case string(String)
+    case string(MarkedText)
     /// Text marked as safe for HTML: adding other text to it escapes that text. (Nothing else is ever escaped.)
-    case markup(String)
+    case markup(MarkedText)
     case list(ListValue)
     case tuple(ListValue)
     case dictionary(DictionaryValue)
@@ -36,7 +38,7 @@ enum Value {
     }
 
     /// The text of a string, whether marked as safe or not.
-    var text: String? {
+    var text: MarkedText? {
         switch self {
         case .string(let text), .markup(let text): text
         default: nil
@@ -108,22 +110,26 @@ enum Value {
             case .bool(let truth): .bool(truth)
             case .int(let number): .int(number)
             case .double(let number): .double(number)
-            case .string(let text): .string(text)
+            case .string(let text): .string(MarkedText(text))
             }
     }
 
-    /// A value from outside. Its depth is what it is; the interpreter checks it against its limit.
-    init(_ value: TemplateValue) {
+    /// A value from outside. Its depth is what it is; the interpreter checks it against its limit. Its strings, keys
+    /// included, are trusted or not; numbers always are, since what they are written with spells nothing.
+    init(_ value: TemplateValue, isUntrusted: Bool) {
         switch value {
         case .null: self = .none
         case .bool(let truth): self = .bool(truth)
         case .int(let number): self = .int(number)
         case .double(let number): self = .double(number)
-        case .string(let text): self = .string(text)
-        case .array(let elements): self = .list(elements.map(Value.init))
+        case .string(let text): self = .string(MarkedText(text, isUntrusted: isUntrusted))
+        case .array(let elements): self = .list(elements.map { Value($0, isUntrusted: isUntrusted) })
         case .object(let object):
-            var map = OrderedMap<DictionaryKey, Value>()
-            for (key, member) in zip(object.members.keys, object.members.values) { map[.text(key)] = Value(member) }
+            var map = OrderedDictionary<DictionaryKey, Value>()
+            for (key, member) in zip(object.members.keys, object.members.values) {
+                map[.text(MarkedText(key.text, isUntrusted: isUntrusted))] = Value(
+                    member, isUntrusted: isUntrusted && !object.isTrusted(key))
+            }
             self = .dictionary(DictionaryValue(map))
         }
     }
@@ -148,7 +154,7 @@ enum DictionaryKey: Hashable {
     case bool(Bool)
     case int(Int)
     case double(Double)
-    case text(ExactText)
+    case text(MarkedText)
 
     var value: Value {
         switch self {
@@ -156,7 +162,7 @@ enum DictionaryKey: Hashable {
         case .bool(let truth): .bool(truth)
         case .int(let number): .int(number)
         case .double(let number): .double(number)
-        case .text(let text): .string(text.text)
+        case .text(let text): .string(text)
         }
     }
 
@@ -167,24 +173,24 @@ enum DictionaryKey: Hashable {
         case .bool(let truth): self = .bool(truth)
         case .int(let number): self = .int(number)
         case .double(let number): self = .double(number)
-        case .string(let text), .markup(let text): self = .text(ExactText(text))
+        case .string(let text), .markup(let text): self = .text(text)
         default: return nil
         }
     }
 }
 
 struct DictionaryValue {
-    let map: OrderedMap<DictionaryKey, Value>
+    let map: OrderedDictionary<DictionaryKey, Value>
     let depth: Int
 
-    init(_ map: OrderedMap<DictionaryKey, Value>) {
+    init(_ map: OrderedDictionary<DictionaryKey, Value>) {
         self.map = map
         var deepest = 0
         for value in map.values { deepest = max(deepest, value.depth) }
         depth = deepest + 1
     }
 
-    subscript(_ key: String) -> Value? { map[.text(ExactText(key))] }
+    subscript(_ key: String) -> Value? { map[.text(MarkedText(key))] }
 
     /// Its pairs, as `items()` gives them.
     var items: [Value] { zip(map.keys, map.values).map { .tuple([$0.value, $1]) } }
@@ -193,7 +199,7 @@ struct DictionaryValue {
 /// What `namespace(…)` makes: attributes that can be set from inner scopes. The interpreter keeps every one alive
 /// until it ends, and empties them then; so chains and cycles of them cost no stack and do not leak.
 final class Namespace {
-    var attributes = OrderedMap<ExactText, Value>()
+    var attributes = OrderedDictionary<ExactText, Value>()
 }
 
 /// A macro with the scope it was defined in.

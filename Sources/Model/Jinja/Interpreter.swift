@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// Runs a parsed template once. Everything it does is counted: steps, bytes of output, depth.
 ///
 /// What a template can compute is limited to values; there is no way from it to files, the network or this program.
@@ -8,7 +10,7 @@ final class Interpreter {
     /// The line of the statement being run, for messages.
     var line = 1
     /// The text written so far by the template, macro or block being run.
-    private(set) var output = ""
+    private(set) var output = MarkedTextBuilder()
     private var steps = 0
     private var depth = 0
     /// What could form cycles, to be emptied at the end.
@@ -21,18 +23,20 @@ final class Interpreter {
     }
 
     static func render(
-        _ statements: [Statement], variables: [(String, TemplateValue)], limits: TemplateLimits, now: Int
-    ) throws(TemplateError) -> String {
+        _ statements: [Statement], variables: [Template.Variable], limits: TemplateLimits, now: Int
+    ) throws(TemplateError) -> MarkedText {
         let interpreter = Interpreter(limits: limits, now: now)
         defer { interpreter.releaseCycles() }
         let scope = Scope(parent: nil)
         for function in Function.allCases { scope.variables[function.rawValue] = .function(function) }
-        for (name, value) in variables {
-            guard TemplateValue.isShallow(value, limits.depth) else { throw interpreter.failure(.limit, "'\(name)' is nested too deep") }
-            scope.variables[name] = Value(value)
+        for variable in variables {
+            guard TemplateValue.isShallow(variable.value, limits.depth) else {
+                throw interpreter.failure(.limit, "'\(variable.name)' is nested too deep")
+            }
+            scope.variables[variable.name] = Value(variable.value, isUntrusted: variable.isUntrusted)
         }
         _ = try interpreter.run(statements, in: scope)
-        return interpreter.output
+        return interpreter.output.text
     }
 
     private func releaseCycles() {
@@ -40,7 +44,7 @@ final class Interpreter {
             scope.variables.removeAll()
             scope.parent = nil
         }
-        for namespace in namespaces { namespace.attributes = OrderedMap() }
+        for namespace in namespaces { namespace.attributes = OrderedDictionary() }
     }
 
     /// Keeps a scope until the end, because a macro that it may hold refers to it.
@@ -70,6 +74,12 @@ final class Interpreter {
         try charge(1 + bytes / 8)
     }
 
+    /// Counts work on a text just made, its marks included.
+    func charge(making text: MarkedText) throws(TemplateError) {
+        try charge(bytes: text.utf8.count)
+        try charge(text.markCount)
+    }
+
     /// Counts work on elements, and refuses lists that are too long to be made.
     func charge(elements: Int) throws(TemplateError) {
         if elements > limits.steps / 16 { throw failure(.limit, "a list of \(elements) elements is too long") }
@@ -82,7 +92,7 @@ final class Interpreter {
         return try checked(.list(elements))
     }
 
-    func dictionary(_ map: OrderedMap<DictionaryKey, Value>) throws(TemplateError) -> Value {
+    func dictionary(_ map: OrderedDictionary<DictionaryKey, Value>) throws(TemplateError) -> Value {
         try charge(elements: map.count)
         return try checked(.dictionary(DictionaryValue(map)))
     }
@@ -102,33 +112,39 @@ final class Interpreter {
 
     // MARK: Output
 
-    func emit(_ text: String) throws(TemplateError) {
-        let total = output.utf8.count + text.utf8.count
-        if total > limits.output { throw failure(.limit, "the output is too long") }
-        try charge(1 + text.utf8.count / 8)
-        output += text
+    func emit(_ text: MarkedText) throws(TemplateError) {
+        if output.count + text.utf8.count > limits.output { throw failure(.limit, "the output is too long") }
+        try charge(1 + text.utf8.count / 8 + text.markCount)
+        output.append(text)
     }
 
     /// Runs something with its output going into a text of its own.
-    func capture(_ body: () throws(TemplateError) -> Void) throws(TemplateError) -> String {
+    func capture(_ body: () throws(TemplateError) -> Void) throws(TemplateError) -> MarkedText {
         let outer = output
-        output = ""
+        output = MarkedTextBuilder()
         defer { output = outer }
         try body()
-        return output
+        return output.text
     }
 
-    func capture(_ statements: [Statement], in scope: Scope) throws(TemplateError) -> String {
+    func capture(_ statements: [Statement], in scope: Scope) throws(TemplateError) -> MarkedText {
         try capture { () throws(TemplateError) in _ = try run(statements, in: scope) }
     }
 
     /// The value as printed.
-    func text(_ value: Value) throws(TemplateError) -> String {
+    func text(_ value: Value) throws(TemplateError) -> MarkedText {
         if let text = value.text { return text }
-        var text = ""
+        var text = MarkedTextBuilder()
         guard value.write(to: &text, limit: limits.output) else { throw failure(.limit, "a text is too long") }
-        try charge(bytes: text.utf8.count)
-        return text
+        try charge(making: text.text)
+        return text.text
+    }
+
+    /// The value as Python source would have it.
+    func representation(_ value: Value) throws(TemplateError) -> MarkedText {
+        var text = MarkedTextBuilder()
+        guard value.writeRepresentation(to: &text, limit: limits.output) else { throw failure(.limit, "a text is too long") }
+        return text.text
     }
 
     /// The elements that a loop or a filter goes through.
@@ -141,7 +157,7 @@ final class Interpreter {
             return dictionary.map.keys.map(\.value)
         case .string(let text), .markup(let text):
             try charge(elements: text.utf8.count)
-            return text.unicodeScalars.map { .string(String(Character($0))) }
+            return text.scalars.map { .string(MarkedText($0)) }
         default: throw failure(.evaluation, "a \(value.typeName) cannot be iterated over")
         }
     }

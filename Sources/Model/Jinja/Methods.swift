@@ -60,7 +60,7 @@ extension Interpreter {
             let found = DictionaryKey(key).flatMap { dictionary.map[$0] }
             return found ?? arguments.value(1, "default") ?? .none
         case "keys": return try list(dictionary.map.keys.map(\.value))
-        case "values": return try list(dictionary.map.values)
+        case "values": return try list(Array(dictionary.map.values))
         case "items": return try list(dictionary.items)
         case "copy": return .dictionary(dictionary)
         default: return try change(.dictionary(dictionary), name, arguments).1
@@ -87,14 +87,14 @@ extension Interpreter {
 
     // MARK: Strings
 
-    private func string(_ arguments: CallArguments, _ position: Int, _ name: String) throws(TemplateError) -> String? {
+    private func string(_ arguments: CallArguments, _ position: Int, _ name: String) throws(TemplateError) -> MarkedText? {
         guard let value = arguments.value(position, name), !value.isNone else { return nil }
         guard let text = value.text else { throw failure(.evaluation, "a string is needed, not a \(value.typeName)") }
         try charge(bytes: text.utf8.count)
         return text
     }
 
-    private func required(_ arguments: CallArguments, _ position: Int, _ name: String) throws(TemplateError) -> String {
+    private func required(_ arguments: CallArguments, _ position: Int, _ name: String) throws(TemplateError) -> MarkedText {
         guard let text = try string(arguments, position, name) else { throw failure(.evaluation, "a string is needed") }
         return text
     }
@@ -105,48 +105,50 @@ extension Interpreter {
         return number
     }
 
-    private func call(_ name: String, on text: String, _ arguments: CallArguments) throws(TemplateError) -> Value {
+    private func call(_ name: String, on text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> Value {
         switch name {
         case "strip", "lstrip", "rstrip":
             let characters = try string(arguments, 0, "chars")
             return .string(
-                TextOperations.strip(text, left: name != "rstrip", right: name != "lstrip", characters: characters))
+                TextOperations.strip(text, left: name != "rstrip", right: name != "lstrip", characters: characters?.string))
         case "startswith", "endswith": return .bool(try hasAffix(name, text, arguments))
         case "split", "rsplit", "splitlines", "partition", "rpartition": return try split(name, text, arguments)
         case "find", "rfind", "index", "rindex", "count": return try search(name, text, arguments)
         case "replace":
             let pattern = try required(arguments, 0, "old")
             let replacement = try required(arguments, 1, "new")
-            return .string(try replace(text, pattern, replacement, limit: try integer(arguments, 2, "count") ?? -1))
+            return .string(try replace(text, pattern.string, replacement, limit: try integer(arguments, 2, "count") ?? -1))
         case "removeprefix":
             let prefix = try required(arguments, 0, "prefix")
-            guard TextOperations.starts(text, with: prefix) else { return .string(text) }
-            return .string(String(decoding: text.utf8.dropFirst(prefix.utf8.count), as: UTF8.self))
+            guard TextOperations.starts(text.string, with: prefix.string) else { return .string(text) }
+            return .string(text.dropFirst(prefix.utf8.count))
         case "removesuffix":
             let suffix = try required(arguments, 0, "suffix")
-            guard TextOperations.ends(text, with: suffix) else { return .string(text) }
-            return .string(String(decoding: text.utf8.dropLast(suffix.utf8.count), as: UTF8.self))
+            guard TextOperations.ends(text.string, with: suffix.string) else { return .string(text) }
+            return .string(text.prefix(text.utf8.count - suffix.utf8.count))
         case "join": return try joined(arguments.value(0, "iterable") ?? .undefined(""), separator: text, strictly: true)
         case "format": return .string(try formatted(braces: text, arguments))
         case "zfill", "ljust", "rjust", "center": return try padded(name, text, arguments)
-        case _ where name.hasPrefix("is"): return .bool(Self.classify(name, text))
+        case _ where name.hasPrefix("is"): return .bool(Self.classify(name, text.string))
         default: return .string(Self.recased(name, text))
         }
     }
 
-    private static func recased(_ name: String, _ text: String) -> String {
+    private static func recased(_ name: String, _ text: MarkedText) -> MarkedText {
         switch name {
-        case "upper": return text.uppercased()
-        case "lower", "casefold": return text.lowercased()
+        case "upper": return text.mapped { $0.uppercased() }
+        case "lower", "casefold": return text.mapped { $0.lowercased() }
         case "capitalize": return TextOperations.capitalized(text)
         case "title": return TextOperations.titled(text) { !($0.properties.isCased) }
         case "swapcase":
-            var output = ""
-            for scalar in text.unicodeScalars {
-                let properties = scalar.properties
-                output += properties.isUppercase ? properties.lowercaseMapping : properties.uppercaseMapping
+            return text.mapped { part in
+                var output = ""
+                for scalar in part.unicodeScalars {
+                    let properties = scalar.properties
+                    output += properties.isUppercase ? properties.lowercaseMapping : properties.uppercaseMapping
+                }
+                return output
             }
-            return output
         default: return text
         }
     }
@@ -175,32 +177,39 @@ extension Interpreter {
         }
     }
 
-    private func hasAffix(_ name: String, _ text: String, _ arguments: CallArguments) throws(TemplateError) -> Bool {
+    private func hasAffix(_ name: String, _ text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> Bool {
         guard let value = arguments.value(0, "prefix") else { throw failure(.evaluation, "\(name)() needs a string") }
         var candidates = [value]
         if case .tuple(let list) = value { candidates = list.elements }
         for candidate in candidates {
-            guard let affix = candidate.text else { throw failure(.evaluation, "\(name)() needs a string, not a \(candidate.typeName)") }
-            if name == "startswith" ? TextOperations.starts(text, with: affix) : TextOperations.ends(text, with: affix) { return true }
+            guard let affix = candidate.text?.string else {
+                throw failure(.evaluation, "\(name)() needs a string, not a \(candidate.typeName)")
+            }
+            let holds =
+                name == "startswith" ? TextOperations.starts(text.string, with: affix) : TextOperations.ends(text.string, with: affix)
+            if holds { return true }
         }
         return false
     }
 
-    private func split(_ name: String, _ text: String, _ arguments: CallArguments) throws(TemplateError) -> Value {
+    private func split(_ name: String, _ text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> Value {
         if name == "splitlines" {
             let keepsEnds = arguments.value(0, "keepends")?.isTrue ?? false
             return try list(TextOperations.lines(text, keepsEnds: keepsEnds).map(Value.string))
         }
         let fromEnd = name.hasPrefix("r")
-        let separator = try string(arguments, 0, "sep")
+        let separator = try string(arguments, 0, "sep")?.string
         if let separator {
             guard !separator.isEmpty else { throw failure(.evaluation, "an empty separator") }
-            try charge(search: separator, in: text)
+            try charge(search: separator, in: text.string)
         }
         if name.hasSuffix("partition") {
             guard let separator else { throw failure(.evaluation, "\(name)() needs a separator") }
-            let parts = TextOperations.split(text, by: separator, limit: 1, fromEnd: fromEnd)
-            if parts.count == 2 { return .tuple([.string(parts[0]), .string(separator), .string(parts[1])]) }
+            if let cut = TextOperations.cuts(of: text.string, by: separator, limit: 1, fromEnd: fromEnd).first {
+                // The separator as it stands in the text, which is not the template's word for it.
+                let end = cut + separator.utf8.count
+                return .tuple([.string(text.prefix(cut)), .string(text.slice(cut..<end)), .string(text.dropFirst(end))])
+            }
             return .tuple(fromEnd ? [.string(""), .string(""), .string(text)] : [.string(text), .string(""), .string("")])
         }
         let given = try integer(arguments, 1, "maxsplit") ?? -1
@@ -214,8 +223,8 @@ extension Interpreter {
         return try list(parts.map(Value.string))
     }
 
-    private func search(_ name: String, _ text: String, _ arguments: CallArguments) throws(TemplateError) -> Value {
-        let pattern = try required(arguments, 0, "sub")
+    private func search(_ name: String, _ text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> Value {
+        let (text, pattern) = (text.string, try required(arguments, 0, "sub").string)
         try charge(search: pattern, in: text)
         if name == "count" {
             if pattern.isEmpty { return .int(TextOperations.length(text) + 1) }
@@ -227,8 +236,10 @@ extension Interpreter {
     }
 
     /// With occurrences of a pattern replaced, at most `limit`, a negative one meaning all.
-    func replace(_ text: String, _ pattern: String, _ replacement: String, limit: Int) throws(TemplateError) -> String {
-        try charge(search: pattern, in: text)
+    func replace(
+        _ text: MarkedText, _ pattern: String, _ replacement: MarkedText, limit: Int
+    ) throws(TemplateError) -> MarkedText {
+        try charge(search: pattern, in: text.string)
         let places = text.utf8.count / max(pattern.utf8.count, 1) + 1
         let (growth, overflow) = replacement.utf8.count.multipliedReportingOverflow(by: places)
         // Only what is really made counts as too long; the estimate above is for most texts far too high.
@@ -238,38 +249,41 @@ extension Interpreter {
             try charge(bytes: overflow ? .max : real)
         }
         let result = TextOperations.replace(text, pattern, by: replacement, limit: limit < 0 ? .max : limit)
-        try charge(bytes: result.utf8.count)
+        try charge(making: result)
         return result
     }
 
-    private func padded(_ name: String, _ text: String, _ arguments: CallArguments) throws(TemplateError) -> Value {
+    private func padded(_ name: String, _ text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> Value {
         guard let width = try integer(arguments, 0, "width") else { throw failure(.evaluation, "\(name)() needs a width") }
-        let fill = name == "zfill" ? "0" : try string(arguments, 1, "fillchar") ?? " "
-        let missing = width - min(max(width, 0), TextOperations.length(text))
+        let fill: MarkedText = name == "zfill" ? "0" : try string(arguments, 1, "fillchar") ?? " "
+        let missing = width - min(max(width, 0), TextOperations.length(text.string))
         guard missing > 0, width > 0 else { return .string(text) }
         try charge(bytes: missing > limits.output ? .max : missing * max(fill.utf8.count, 1))
-        func filling(_ count: Int) -> String { String(repeating: fill, count: count) }
+        // Of a fill of several origins all is taken for untrusted.
+        func filling(_ count: Int) -> MarkedText {
+            MarkedText(String(repeating: fill.string, count: count), isUntrusted: fill.isMarked)
+        }
         switch name {
         case "ljust": return .string(text + filling(missing))
         case "center":
             let left = missing / 2 + (missing & width & 1)
             return .string(filling(left) + text + filling(missing - left))
-        case "zfill" where text.hasPrefix("-") || text.hasPrefix("+"):
-            return .string(String(text.prefix(1)) + filling(missing) + String(text.dropFirst()))
+        case "zfill" where text.string.hasPrefix("-") || text.string.hasPrefix("+"):
+            return .string(text.prefix(1) + filling(missing) + text.dropFirst(1))
         default: return .string(filling(missing) + text)
         }
     }
 
     /// The elements' texts with a separator between them. Strictly: only strings.
-    func joined(_ value: Value, separator: String, strictly: Bool) throws(TemplateError) -> Value {
-        var output = ""
+    func joined(_ value: Value, separator: MarkedText, strictly: Bool) throws(TemplateError) -> Value {
+        var output = MarkedTextBuilder()
         for (index, element) in try elements(of: value).enumerated() {
             if strictly, element.text == nil { throw failure(.evaluation, "join() needs strings, not a \(element.typeName)") }
-            if index > 0 { output += separator }
-            output += try text(element)
-            if output.utf8.count > limits.output { throw failure(.limit, "a text is too long") }
+            if index > 0 { output.append(separator) }
+            output.append(try text(element))
+            if output.count > limits.output { throw failure(.limit, "a text is too long") }
         }
-        try charge(bytes: output.utf8.count)
-        return .string(output)
+        try charge(making: output.text)
+        return .string(output.text)
     }
 }

@@ -24,6 +24,7 @@ extension Interpreter {
         switch (left, right) {
         case (.string(let a), .string(let b)):
             try charge(bytes: a.utf8.count + b.utf8.count)
+            try charge(a.markCount + b.markCount)
             return .string(a + b)
         case (.list(let a), .list(let b)):
             try charge(elements: a.elements.count + b.elements.count)
@@ -36,6 +37,7 @@ extension Interpreter {
         if let a = left.text, let b = right.text {
             // One side is marked as safe; the other is made so.
             try charge(bytes: 6 * (a.utf8.count + b.utf8.count))
+            try charge(a.markCount + b.markCount)
             return .markup(escaped(left, a) + escaped(right, b))
         }
         if let a = left.integer, let b = right.integer { return try whole(.add, a, b) }
@@ -43,7 +45,7 @@ extension Interpreter {
         return .double(a + b)
     }
 
-    private func escaped(_ value: Value, _ text: String) -> String {
+    private func escaped(_ value: Value, _ text: MarkedText) -> MarkedText {
         if case .markup = value { return text }
         return TextOperations.escapedForHTML(text)
     }
@@ -56,7 +58,15 @@ extension Interpreter {
             if let text = value.text {
                 let (bytes, overflow) = text.utf8.count.multipliedReportingOverflow(by: times)
                 try charge(bytes: overflow ? .max : bytes)
-                return .string(String(repeating: text, count: text.isEmpty ? 0 : times))
+                guard text.markCount > 0 else {
+                    let repeated = String(repeating: text.string, count: text.isEmpty ? 0 : times)
+                    return .string(MarkedText(repeated, isUntrusted: text.isMarked))
+                }
+                // No overflow: there are fewer marks than bytes.
+                try charge(text.markCount * times)
+                var repeated = MarkedTextBuilder()
+                for _ in 0..<times { repeated.append(text) }
+                return .string(repeated.text)
             }
             if case .list(let list) = value {
                 let (total, overflow) = list.elements.count.multipliedReportingOverflow(by: times)
@@ -141,7 +151,7 @@ extension Interpreter {
         if let a = left.text, let b = right.text {
             guard a.utf8.count == b.utf8.count else { return false }
             try charge(1 + a.utf8.count / 16)
-            return TextOperations.equal(a, b)
+            return a == b
         }
         if let a = left.integer, let b = right.integer { return a == b }
         if let a = left.number, let b = right.number { return a == b }
@@ -169,7 +179,7 @@ extension Interpreter {
     func precedes(_ left: Value, _ right: Value) throws(TemplateError) -> Bool {
         if let a = left.text, let b = right.text {
             try charge(1 + min(a.utf8.count, b.utf8.count) / 16)
-            return TextOperations.precedes(a, b)
+            return TextOperations.precedes(a.string, b.string)
         }
         if let a = left.integer, let b = right.integer { return a < b }
         if let a = left.number, let b = right.number { return a < b }
@@ -189,8 +199,8 @@ extension Interpreter {
             guard let part = element.text else {
                 throw failure(.evaluation, "a \(element.typeName) cannot be in a string")
             }
-            try charge(search: part, in: text)
-            return TextOperations.contains(text, part)
+            try charge(search: part.string, in: text.string)
+            return TextOperations.contains(text.string, part.string)
         case .dictionary(let dictionary):
             if let text = element.text { try charge(1 + text.utf8.count / 8) }
             return DictionaryKey(element).map { dictionary.map[$0] != nil } ?? false

@@ -37,9 +37,9 @@ extension Interpreter {
             if case .markup = value { return true }
             return false
         case "odd", "even", "divisibleby": return try divides(name, value, arguments)
-        case "lower": return TextOperations.equal(try text(value), try text(value).lowercased())
-        case "upper": return TextOperations.equal(try text(value), try text(value).uppercased())
-        case "filter": return Self.filterNames.contains(try text(value))
+        case "lower": return TextOperations.equal(try text(value).string, try text(value).string.lowercased())
+        case "upper": return TextOperations.equal(try text(value).string, try text(value).string.uppercased())
+        case "filter": return Self.filterNames.contains(try text(value).string)
         case "sameas": return try same(value, try other(name, arguments))
         case "in": return try contains(try other(name, arguments), value)
         case "eq", "equalto", "==": return try equal(value, try other(name, arguments))

@@ -1,27 +1,10 @@
 import Foundation
-import Model
+import Jinja
 import Testing
 
 @Suite("Templates of models")
 struct ModelTemplateTests {
     init() { _ = OracleCase.zone }
-
-    @Test("Gemma's template, as it stands, marks turns as the model was trained")
-    func gemma() throws {
-        guard let file = ExternalData.find("templates/google-gemma-2-2b-it.jinja") else { return }
-        let template = try ChatTemplate(source: String(contentsOf: file, encoding: .utf8), bosToken: "<bos>", eosToken: "<eos>")
-        let messages = [
-            ChatMessage(role: "user", content: " Hi "), ChatMessage(role: "assistant", content: "Hello!"),
-            ChatMessage(role: "user", content: "Why?"),
-        ]
-        let prompt = try template.render(messages: messages, addGenerationPrompt: true)
-        #expect(
-            prompt == "<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nHello!<end_of_turn>\n"
-                + "<start_of_turn>user\nWhy?<end_of_turn>\n<start_of_turn>model\n")
-        #expect(throws: TemplateError.self) {
-            try template.render(messages: [ChatMessage(role: "system", content: "x")], addGenerationPrompt: true)
-        }
-    }
 
     /// What Jinja 2 refuses and we need not: its sandbox forbids lists to change, and its `map` gives a generator,
     /// which `tojson` cannot write.
@@ -40,7 +23,7 @@ struct ModelTemplateTests {
         oracle.waitUntilExit()
         #expect(oracle.terminationStatus == 0)
 
-        var templates: [String: ChatTemplate] = [:]
+        var templates: [String: Template] = [:]
         var agreeing = 0
         for sample in try OracleCase.all(in: Data(contentsOf: output)) {
             var rendered: String?
@@ -48,9 +31,9 @@ struct ModelTemplateTests {
             do {
                 let file = folder.appending(path: sample.template)
                 let template =
-                    try templates[sample.template] ?? ChatTemplate(source: String(decoding: Data(contentsOf: file), as: UTF8.self))
+                    try templates[sample.template] ?? Template(source: String(decoding: Data(contentsOf: file), as: UTF8.self))
                 templates[sample.template] = template
-                rendered = try sample.render(template)
+                rendered = try sample.render(template).text
             } catch {
                 failure = "\(error)"
             }

@@ -1,15 +1,21 @@
+internal import OrderedCollections
+
 /// The values passed in a call.
 struct CallArguments {
     var positional: [Value] = []
-    var named: [(name: String, value: Value)] = []
+    /// The names are texts too: spread from a dict they can be read again, from `kwargs`.
+    var named: [(name: MarkedText, value: Value)] = []
     /// The body of a call block.
     var caller: MacroValue?
 
     /// The argument at a position or with a name; nil if it is not given.
     func value(_ position: Int, _ name: String) -> Value? {
         if position < positional.count { return positional[position] }
-        return named.last { $0.name == name }?.value
+        return self[name]
     }
+
+    /// The argument with a name, the last of several.
+    subscript(_ name: String) -> Value? { named.last { $0.name.string == name }?.value }
 
     /// All but the first.
     var rest: CallArguments {
@@ -22,7 +28,7 @@ extension Interpreter {
         var values = CallArguments()
         values.positional = try evaluate(arguments.positional, scope)
         for (name, expression) in arguments.named {
-            values.named.append((name, try evaluate(expression, scope)))
+            values.named.append((MarkedText(name), try evaluate(expression, scope)))
         }
         if let spread = arguments.spread {
             values.positional += try elements(of: try evaluate(spread, scope))
@@ -69,7 +75,7 @@ extension Interpreter {
         }
     }
 
-    private func recurse(_ loop: LoopState, _ value: Value) throws(TemplateError) -> String {
+    private func recurse(_ loop: LoopState, _ value: Value) throws(TemplateError) -> MarkedText {
         try descend()
         defer { ascend() }
         return try capture { () throws(TemplateError) in
@@ -77,7 +83,7 @@ extension Interpreter {
         }
     }
 
-    private func call(_ macro: MacroValue, _ arguments: CallArguments) throws(TemplateError) -> String {
+    private func call(_ macro: MacroValue, _ arguments: CallArguments) throws(TemplateError) -> MarkedText {
         let definition = macro.definition
         let scope = Scope(parent: macro.scope)
         let callLine = line
@@ -86,7 +92,7 @@ extension Interpreter {
         for (index, parameter) in definition.parameters.enumerated() {
             if index < arguments.positional.count {
                 scope.variables[parameter.name] = arguments.positional[index]
-            } else if let position = named.firstIndex(where: { $0.name == parameter.name }) {
+            } else if let position = named.firstIndex(where: { $0.name.string == parameter.name }) {
                 scope.variables[parameter.name] = named.remove(at: position).value
             } else if let initial = parameter.initial {
                 scope.variables[parameter.name] = try evaluate(initial, scope)
@@ -104,11 +110,11 @@ extension Interpreter {
             throw failure(.evaluation, "macro '\(definition.name)' takes no more than \(definition.parameters.count) arguments")
         }
         if definition.takesMoreNamed {
-            var map = OrderedMap<DictionaryKey, Value>()
-            for (name, value) in named { map[.text(ExactText(name))] = value }
+            var map = OrderedDictionary<DictionaryKey, Value>()
+            for (name, value) in named { map[.text(name)] = value }
             scope.variables["kwargs"] = try dictionary(map)
         } else if let unknown = named.first {
-            throw failure(.evaluation, "macro '\(definition.name)' has no parameter '\(unknown.name)'")
+            throw failure(.evaluation, "macro '\(definition.name)' has no parameter '\(unknown.name.string)'")
         }
         if let caller = arguments.caller {
             keep(scope)
@@ -126,24 +132,24 @@ extension Interpreter {
         case .namespace:
             let namespace = makeNamespace()
             for (key, value) in zip(try map(arguments).keys, try map(arguments).values) {
-                if let name = key.value.text { namespace.attributes[ExactText(name)] = value }
+                if let name = key.value.text { namespace.attributes[ExactText(name.string)] = value }
             }
             return .namespace(namespace)
         case .raiseException:
             let message = try arguments.value(0, "message").map { (value) throws(TemplateError) in try text(value) }
-            throw failure(.raised, message ?? "the template refused the conversation")
+            throw failure(.raised, message?.string ?? "the template refused the conversation")
         case .currentTime:
             guard let format = arguments.value(0, "format")?.text else {
                 throw failure(.evaluation, "strftime_now needs a format")
             }
             try charge(bytes: 16 * format.utf8.count)
-            return .string(CalendarTime(secondsSince1970: now).text(format))
+            return .string(MarkedText(CalendarTime(secondsSince1970: now).text(format.string), isUntrusted: format.isMarked))
         }
     }
 
     /// The members that `dict(…)` and `namespace(…)` are given: those of a dict, then the named ones.
-    private func map(_ arguments: CallArguments) throws(TemplateError) -> OrderedMap<DictionaryKey, Value> {
-        var map = OrderedMap<DictionaryKey, Value>()
+    private func map(_ arguments: CallArguments) throws(TemplateError) -> OrderedDictionary<DictionaryKey, Value> {
+        var map = OrderedDictionary<DictionaryKey, Value>()
         if let first = arguments.positional.first {
             if case .dictionary(let dictionary) = first {
                 map = dictionary.map
@@ -157,7 +163,7 @@ extension Interpreter {
                 }
             }
         }
-        for (name, value) in arguments.named { map[.text(ExactText(name))] = value }
+        for (name, value) in arguments.named { map[.text(name)] = value }
         try charge(elements: map.count)
         return map
     }

@@ -8,7 +8,7 @@ import Testing
             tokens: TokenTable(["<unk>", "<bos>", "<eos>"] + marks), scores: nil, types: nil)
         let chosen = FallbackTemplates.choose(for: vocabulary)
         let template = try ChatTemplate(source: chosen, bosToken: "<bos>", eosToken: "<eos>")
-        return try template.render(messages: messages, addGenerationPrompt: true)
+        return try template.render(messages: messages, addGenerationPrompt: true).text
     }
 
     private let conversation = [

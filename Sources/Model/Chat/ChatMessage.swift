@@ -1,3 +1,5 @@
+public import Jinja
+
 /// One message of a conversation, as a chat template sees it.
 public struct ChatMessage: Sendable, Equatable {
     /// All its fields: `role`, `content`, and whatever else the caller has (`tool_calls`, `name`…), in order.

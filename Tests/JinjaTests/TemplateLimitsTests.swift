@@ -1,5 +1,5 @@
 import Foundation
-import Model
+import Jinja
 import Testing
 
 /// A template comes with the model file. Whatever is in it, rendering ends soon, in bounded memory and stack.
@@ -16,7 +16,7 @@ struct TemplateLimitsTests {
 
     private func failure(_ source: String) -> TemplateError? {
         do {
-            _ = try ChatTemplate(source: source, limits: Self.small).render(messages: [], addGenerationPrompt: false)
+            _ = try Template(source: source, limits: Self.small).render([])
             return nil
         } catch {
             return error
@@ -111,8 +111,8 @@ struct TemplateLimitsTests {
                     "{% macro m(n) %}{% if n > 0 %}{% call m(n - 1) %}{% endcall %}{% endif %}{% endmacro %}{{ m(\(depth)) }}",
                 ]
                 for source in sources {
-                    let template = try? ChatTemplate(source: source)
-                    _ = try? template?.render(messages: [], addGenerationPrompt: false)
+                    let template = try? Template(source: source)
+                    _ = try? template?.render([])
                 }
             }
         }
@@ -147,16 +147,5 @@ struct TemplateLimitsTests {
             let mangled = OracleCase(sample, template: String(decoding: bytes, as: UTF8.self))
             _ = try? mangled.render(limits: Self.small)
         }
-    }
-}
-
-extension OracleCase {
-    init(_ other: OracleCase, template: String) {
-        name = other.name
-        self.template = template
-        variables = other.variables
-        now = other.now
-        output = other.output
-        error = other.error
     }
 }

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 // Jinja's filters: `value | NAME(arguments)`. Here those for single values; the ones for sequences are beside this file.
 
 extension Interpreter {
@@ -22,12 +24,10 @@ extension Interpreter {
         case "float": return try float(value, arguments)
         case "abs": return try absolute(value)
         case "round": return try rounded(value, arguments)
-        case "attr": return try attribute(try text(arguments.value(0, "name") ?? .none), of: value)
+        case "attr": return try attribute(try text(arguments.value(0, "name") ?? .none).string, of: value)
         case "length", "count": return .int(try length(value))
         case "pprint":
-            var output = ""
-            guard value.writeRepresentation(to: &output, limit: limits.output) else { throw failure(.limit, "a text is too long") }
-            return .string(output)
+            return .string(try representation(value))
         default: throw failure(.unsupported, "there is no filter '\(name)'")
         }
     }
@@ -43,7 +43,7 @@ extension Interpreter {
         case .undefined: return 0
         case .string(let text), .markup(let text):
             try charge(bytes: text.utf8.count)
-            return TextOperations.length(text)
+            return TextOperations.length(text.string)
         case .list(let list), .tuple(let list): return list.elements.count
         case .dictionary(let dictionary): return dictionary.map.count
         case .loop(let loop): return loop.elements.count
@@ -53,23 +53,23 @@ extension Interpreter {
 
     // MARK: JSON
 
-    private func json(_ value: Value, _ arguments: CallArguments) throws(TemplateError) -> String {
+    private func json(_ value: Value, _ arguments: CallArguments) throws(TemplateError) -> MarkedText {
         var writer = JSONWriter(limit: limits.output)
-        switch arguments.named.last(where: { $0.name == "indent" })?.value ?? (arguments.positional.last ?? .none) {
+        switch arguments["indent"] ?? (arguments.positional.last ?? .none) {
         case .int(let width):
             try charge(bytes: width > 1000 ? .max : max(width, 0))
-            writer.indent = String(repeating: " ", count: max(width, 0))
+            writer.indent = MarkedText(String(repeating: " ", count: max(width, 0)))
         case .string(let indent): writer.indent = indent
         default: break
         }
-        if let separators = arguments.named.last(where: { $0.name == "separators" })?.value, !separators.isNone {
+        if let separators = arguments["separators"], !separators.isNone {
             let parts = try elements(of: separators)
             guard parts.count == 2 else { throw failure(.evaluation, "two separators are needed") }
             writer.itemSeparator = try text(parts[0])
             writer.keySeparator = try text(parts[1])
         }
-        writer.sortsKeys = arguments.named.last { $0.name == "sort_keys" }?.value.isTrue ?? false
-        writer.escapesNonASCII = arguments.named.last { $0.name == "ensure_ascii" }?.value.isTrue ?? false
+        writer.sortsKeys = arguments["sort_keys"]?.isTrue ?? false
+        writer.escapesNonASCII = arguments["ensure_ascii"]?.isTrue ?? false
         do {
             try writer.write(value)
         } catch {
@@ -78,15 +78,16 @@ extension Interpreter {
             case .tooLong: throw failure(.limit, "a text is too long")
             }
         }
-        try charge(bytes: writer.output.utf8.count)
-        return writer.output
+        try charge(making: writer.output.text)
+        return writer.output.text
     }
 
     private func parsed(_ value: Value) throws(TemplateError) -> Value {
         guard let text = value.text else { throw failure(.evaluation, "a string is needed, not a \(value.typeName)") }
         try charge(bytes: 8 * text.utf8.count)
         do {
-            return try checked(Value(try TemplateValue(json: text.utf8)))
+            // Which of the text's bytes a string is made of is not followed: one mark marks all.
+            return try checked(Value(try TemplateValue(json: text.utf8), isUntrusted: text.isMarked))
         } catch let error as TemplateValue.JSONError {
             throw failure(.evaluation, error.description)
         } catch let error as TemplateError {
@@ -104,7 +105,7 @@ extension Interpreter {
         if let number = value.number { return Int(exactly: number.rounded(.towardZero)).map(Value.int) ?? otherwise }
         guard let text = value.text else { return otherwise }
         try charge(bytes: text.utf8.count)
-        let stripped = TextOperations.strip(text).replacing("_", with: "")
+        let stripped = TextOperations.strip(text).string.replacing("_", with: "")
         let radix = arguments.value(1, "base")?.integer ?? 10
         guard (2...36).contains(radix) else { throw failure(.evaluation, "a base from 2 to 36 is needed") }
         if let number = Int(stripped, radix: radix) { return .int(number) }
@@ -115,7 +116,7 @@ extension Interpreter {
         if let number = value.number { return .double(number) }
         if let text = value.text {
             try charge(bytes: text.utf8.count)
-            if let number = Double(TextOperations.strip(text)) { return .double(number) }
+            if let number = Double(TextOperations.strip(text).string) { return .double(number) }
         }
         return arguments.value(0, "default") ?? .double(0)
     }
@@ -146,19 +147,19 @@ extension Interpreter {
         let text = try text(value)
         try charge(bytes: text.utf8.count)
         switch name {
-        case "upper": return remarked(text.uppercased(), as: value)
-        case "lower": return remarked(text.lowercased(), as: value)
+        case "upper": return remarked(text.mapped { $0.uppercased() }, as: value)
+        case "lower": return remarked(text.mapped { $0.lowercased() }, as: value)
         case "capitalize": return remarked(TextOperations.capitalized(text), as: value)
         case "title": return .string(TextOperations.titled(text) { Self.startsWord(after: $0) })
         case "trim":
             let characters = try arguments.value(0, "chars").map { (value) throws(TemplateError) in try self.text(value) }
-            return remarked(TextOperations.strip(text, characters: characters), as: value)
+            return remarked(TextOperations.strip(text, characters: characters?.string), as: value)
         case "replace":
             guard let old = arguments.value(0, "old"), let new = arguments.value(1, "new") else {
                 throw failure(.evaluation, "replace needs what to replace and by what")
             }
             let limit = arguments.value(2, "count")?.integer ?? -1
-            return .string(try replace(text, try self.text(old), try self.text(new), limit: limit))
+            return .string(try replace(text, try self.text(old).string, try self.text(new), limit: limit))
         case "indent": return .string(try indented(text, arguments))
         case "center":
             let centring = CallArguments(positional: [arguments.value(0, "width") ?? .int(80)])
@@ -174,27 +175,27 @@ extension Interpreter {
         case "format":
             let values: Value = .tuple(arguments.positional)
             guard !arguments.named.isEmpty else { return .string(try formatted(printf: text, values)) }
-            var map = OrderedMap<DictionaryKey, Value>()
-            for (name, value) in arguments.named { map[.text(ExactText(name))] = value }
+            var map = OrderedDictionary<DictionaryKey, Value>()
+            for (name, value) in arguments.named { map[.text(name)] = value }
             return .string(try formatted(printf: text, try dictionary(map)))
         case "striptags": return .string(Self.withoutTags(text))
-        case "urlencode": return .string(Self.encodedForURL(text))
+        case "urlencode": return .string(text.mapped(Self.encodedForURL))
         default: throw failure(.unsupported, "there is no filter '\(name)'")
         }
     }
 
-    private func remarked(_ text: String, as value: Value) -> Value { value.isMarkup ? .markup(text) : .string(text) }
+    private func remarked(_ text: MarkedText, as value: Value) -> Value { value.isMarkup ? .markup(text) : .string(text) }
 
     private static func startsWord(after scalar: Unicode.Scalar) -> Bool {
         TextOperations.isSpace(scalar) || "-({[<".unicodeScalars.contains(scalar)
     }
 
-    private func indented(_ text: String, _ arguments: CallArguments) throws(TemplateError) -> String {
-        var indentation = "    "
+    private func indented(_ text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> MarkedText {
+        var indentation: MarkedText = "    "
         switch arguments.value(0, "width") {
         case .int(let width)?:
             try charge(bytes: width > limits.output ? .max : max(width, 0))
-            indentation = String(repeating: " ", count: max(width, 0))
+            indentation = MarkedText(String(repeating: " ", count: max(width, 0)))
         case .string(let given)?: indentation = given
         default: break
         }
@@ -204,38 +205,44 @@ extension Interpreter {
         let lines = TextOperations.lines(text + "\n", keepsEnds: false)
         let (added, overflow) = indentation.utf8.count.multipliedReportingOverflow(by: lines.count)
         try charge(bytes: overflow ? .max : added)
-        var output = ""
+        var output = MarkedTextBuilder()
         for (index, line) in lines.enumerated() {
-            if index > 0 { output += "\n" }
-            if index == 0 ? indentsFirst : indentsBlank || !line.isEmpty { output += indentation }
-            output += line
+            // Which of the text's line breaks this was is not followed.
+            if index > 0 { output.append("\n", isUntrusted: text.isMarked) }
+            if index == 0 ? indentsFirst : indentsBlank || !line.isEmpty { output.append(indentation) }
+            output.append(line)
         }
-        return output
+        return output.text
     }
 
-    private func truncated(_ text: String, _ arguments: CallArguments) throws(TemplateError) -> String {
+    private func truncated(_ text: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> MarkedText {
         let length = max(arguments.value(0, "length")?.integer ?? 255, 0)
         let cutsWords = arguments.value(1, "killwords")?.isTrue ?? false
         let end = try self.text(arguments.value(2, "end") ?? .string("..."))
         let leeway = max(arguments.value(3, "leeway")?.integer ?? 5, 0)
-        let scalars = Array(text.unicodeScalars)
+        let scalars = text.scalars
         let (most, overflow) = length.addingReportingOverflow(leeway)
         if overflow || scalars.count <= most { return text }
-        let kept = TextOperations.string(scalars.prefix(max(length - TextOperations.length(end), 0)))
+        let kept = MarkedText(scalars.prefix(max(length - TextOperations.length(end.string), 0)))
         if cutsWords { return kept + end }
         let words = TextOperations.split(kept, by: " ", limit: 1, fromEnd: true)
         return (words.first ?? "") + end
     }
 
-    private static func withoutTags(_ text: String) -> String {
-        var output = ""
+    private static func withoutTags(_ text: MarkedText) -> MarkedText {
+        var output = MarkedTextBuilder()
         var isInTag = false
-        for scalar in text.unicodeScalars {
-            if scalar == "<" { isInTag = true }
-            if !isInTag { output.unicodeScalars.append(scalar) }
-            if scalar == ">" { isInTag = false }
+        text.forEachScalar { marked in
+            if marked.scalar == "<" { isInTag = true }
+            if !isInTag { output.append(marked) }
+            if marked.scalar == ">" { isInTag = false }
         }
-        return TextOperations.splitAtSpace(output, limit: .max).joined(separator: " ")
+        var spaced = MarkedTextBuilder()
+        for (index, word) in TextOperations.splitAtSpace(output.text, limit: .max).enumerated() {
+            if index > 0 { spaced.append(" ", isUntrusted: text.isMarked) }
+            spaced.append(word)
+        }
+        return spaced.text
     }
 
     private static func encodedForURL(_ text: String) -> String {

@@ -25,22 +25,27 @@ enum TextOperations {
 
     static func length(_ text: String) -> Int { text.unicodeScalars.count }
 
-    static func string(_ scalars: some Sequence<Unicode.Scalar>) -> String {
-        var text = String.UnicodeScalarView()
-        text.append(contentsOf: scalars)
-        return String(text)
-    }
-
     // MARK: Stripping
 
-    /// Without what `isStripped` holds for, at the start, the end or both.
-    static func strip(_ text: String, left: Bool = true, right: Bool = true, characters: String? = nil) -> String {
+    /// Without white space, or without `characters`, at the start, the end or both.
+    static func strip(_ text: MarkedText, left: Bool = true, right: Bool = true, characters: String? = nil) -> MarkedText {
         let set = characters.map { Set($0.unicodeScalars) }
         func isStripped(_ scalar: Unicode.Scalar) -> Bool { set.map { $0.contains(scalar) } ?? isSpace(scalar) }
         var scalars = text.unicodeScalars[...]
-        if left { while let first = scalars.first, isStripped(first) { scalars.removeFirst() } }
-        if right { while let last = scalars.last, isStripped(last) { scalars.removeLast() } }
-        return String(scalars)
+        var range = 0..<text.utf8.count
+        if left {
+            while let first = scalars.first, isStripped(first) {
+                scalars.removeFirst()
+                range = (range.lowerBound + UTF8.width(first))..<range.upperBound
+            }
+        }
+        if right {
+            while let last = scalars.last, isStripped(last) {
+                scalars.removeLast()
+                range = range.lowerBound..<(range.upperBound - UTF8.width(last))
+            }
+        }
+        return text.slice(range)
     }
 
     // MARK: Searching, by bytes: a match of whole UTF-8 sequences is a match of code points
@@ -93,113 +98,122 @@ enum TextOperations {
     }
 
     /// The parts between occurrences of a separator, at most `limit` cuts, counted from the end if so wanted.
-    static func split(_ text: String, by separator: String, limit: Int, fromEnd: Bool = false) -> [String] {
-        let bytes = Array(text.utf8)
-        let needle = Array(separator.utf8)
-        var cuts: [Int]
-        if fromEnd {
-            let found = occurrences(of: needle.reversed(), in: bytes.reversed(), limit: limit)
-            cuts = found.map { bytes.count - $0 - needle.count }.reversed()
-        } else {
-            cuts = occurrences(of: needle, in: bytes, limit: limit)
-        }
-        cuts.append(bytes.count)
-        var parts: [String] = []
+    static func split(_ text: MarkedText, by separator: String, limit: Int, fromEnd: Bool = false) -> [MarkedText] {
+        let length = separator.utf8.count
+        var parts: [MarkedText] = []
         var start = 0
-        for cut in cuts {
-            parts.append(String(decoding: bytes[start..<cut], as: UTF8.self))
-            start = min(cut + needle.count, bytes.count)
+        for cut in cuts(of: text.string, by: separator, limit: limit, fromEnd: fromEnd) {
+            parts.append(text.slice(start..<cut))
+            start = cut + length
         }
+        parts.append(text.slice(start..<text.utf8.count))
         return parts
     }
 
-    /// The words between runs of white space, at most `limit` cuts.
-    static func splitAtSpace(_ text: String, limit: Int, fromEnd: Bool = false) -> [String] {
-        var words: [String] = []
-        var rest = Array(text.unicodeScalars)
-        if fromEnd { rest.reverse() }
-        var index = 0
-        func skipSpace() { while index < rest.count, isSpace(rest[index]) { index += 1 } }
-        skipSpace()
-        while index < rest.count {
-            var end = index
-            if words.count == limit {
-                end = rest.count
-                while end > index, isSpace(rest[end - 1]) { end -= 1 }
-            } else {
-                while end < rest.count, !isSpace(rest[end]) { end += 1 }
-            }
-            let word = rest[index..<end]
-            words.append(fromEnd ? string(word.reversed()) : string(word))
-            if words.count > limit { break }
-            index = end
-            skipSpace()
-        }
-        return fromEnd ? words.reversed() : words
+    /// Where a separator stands, in bytes: the first or last `limit` places, ascending.
+    static func cuts(of text: String, by separator: String, limit: Int, fromEnd: Bool = false) -> [Int] {
+        let bytes = Array(text.utf8)
+        let needle = Array(separator.utf8)
+        guard fromEnd else { return occurrences(of: needle, in: bytes, limit: limit) }
+        let found = occurrences(of: needle.reversed(), in: bytes.reversed(), limit: limit)
+        return found.map { bytes.count - $0 - needle.count }.reversed()
     }
 
-    static func lines(_ text: String, keepsEnds: Bool) -> [String] {
-        var lines: [String] = []
-        var line = String.UnicodeScalarView()
-        let scalars = Array(text.unicodeScalars)
-        var index = 0
-        while index < scalars.count {
-            var end = String.UnicodeScalarView()
-            switch scalars[index].value {
-            case 0x0D where index + 1 < scalars.count && scalars[index + 1] == "\n":
-                end.append(contentsOf: scalars[index...(index + 1)])
-                index += 1
-            case 0x0A...0x0D, 0x1C...0x1E, 0x85, 0x2028, 0x2029: end.append(scalars[index])
-            default: line.append(scalars[index])
+    /// The words between runs of white space, at most `limit` cuts.
+    static func splitAtSpace(_ text: MarkedText, limit: Int, fromEnd: Bool = false) -> [MarkedText] {
+        var words: [Range<Int>] = []
+        var offset = 0
+        var start: Int?
+        for scalar in text.unicodeScalars {
+            if isSpace(scalar) {
+                if let begun = start { words.append(begun..<offset) }
+                start = nil
+            } else if start == nil {
+                start = offset
             }
-            index += 1
-            guard !end.isEmpty else { continue }
-            if keepsEnds { line.append(contentsOf: end) }
-            lines.append(String(line))
-            line = String.UnicodeScalarView()
+            offset += UTF8.width(scalar)
         }
-        if !line.isEmpty { lines.append(String(line)) }
+        if let start { words.append(start..<offset) }
+        if let first = words.first, let last = words.last, words.count > limit {
+            // The last, or the first, is all that was not cut.
+            if fromEnd {
+                words.replaceSubrange(..<(words.count - limit), with: [first.lowerBound..<words[words.count - limit - 1].upperBound])
+            } else {
+                words.replaceSubrange(limit..., with: [words[limit].lowerBound..<last.upperBound])
+            }
+        }
+        return words.map { text.slice($0) }
+    }
+
+    static func lines(_ text: MarkedText, keepsEnds: Bool) -> [MarkedText] {
+        var lines: [MarkedText] = []
+        var start = 0
+        var offset = 0
+        var scalars = text.unicodeScalars.makeIterator()
+        var coming = scalars.next()
+        while let scalar = coming {
+            coming = scalars.next()
+            let end = offset
+            offset += UTF8.width(scalar)
+            switch scalar.value {
+            case 0x0D where coming == "\n":
+                offset += 1
+                coming = scalars.next()
+            case 0x0A...0x0D, 0x1C...0x1E, 0x85, 0x2028, 0x2029: break
+            default: continue
+            }
+            lines.append(text.slice(start..<(keepsEnds ? offset : end)))
+            start = offset
+        }
+        if start < offset { lines.append(text.slice(start..<offset)) }
         return lines
     }
 
     /// With occurrences of `pattern` replaced, at most `limit`.
-    static func replace(_ text: String, _ pattern: String, by replacement: String, limit: Int) -> String {
+    static func replace(_ text: MarkedText, _ pattern: String, by replacement: MarkedText, limit: Int) -> MarkedText {
+        var output = MarkedTextBuilder()
         guard pattern.isEmpty else {
-            let parts = split(text, by: pattern, limit: limit)
-            return parts.joined(separator: replacement)
+            for (index, part) in split(text, by: pattern, limit: limit).enumerated() {
+                if index > 0 { output.append(replacement) }
+                output.append(part)
+            }
+            return output.text
         }
         // Between all code points, and at both ends.
-        var output = ""
         var left = limit
-        for scalar in text.unicodeScalars {
-            if left > 0 { output += replacement }
+        text.forEachScalar { scalar in
+            if left > 0 { output.append(replacement) }
             left -= 1
-            output.unicodeScalars.append(scalar)
+            output.append(scalar)
         }
-        if left > 0 { output += replacement }
-        return output
+        if left > 0 { output.append(replacement) }
+        return output.text
     }
 
     // MARK: Case
 
-    static func capitalized(_ text: String) -> String {
-        let scalars = text.unicodeScalars
-        guard let first = scalars.first else { return text }
-        return first.properties.titlecaseMapping + String(scalars.dropFirst()).lowercased()
+    static func capitalized(_ text: MarkedText) -> MarkedText {
+        guard let first = text.unicodeScalars.first else { return text }
+        let width = UTF8.width(first)
+        let start = text.prefix(width).mapped { _ in first.properties.titlecaseMapping }
+        return start + text.dropFirst(width).mapped { $0.lowercased() }
     }
 
     /// With the first letter of each word in upper case. A word starts after what `isBoundary` holds for.
-    static func titled(_ text: String, isBoundary: (Unicode.Scalar) -> Bool) -> String {
-        var output = ""
+    static func titled(_ text: MarkedText, isBoundary: (Unicode.Scalar) -> Bool) -> MarkedText {
+        var output = MarkedTextBuilder()
         var isStart = true
-        for scalar in text.unicodeScalars {
-            output += isStart ? scalar.properties.titlecaseMapping : scalar.properties.lowercaseMapping
-            isStart = isBoundary(scalar)
+        text.forEachScalar { marked in
+            let properties = marked.scalar.properties
+            output.append(isStart ? properties.titlecaseMapping : properties.lowercaseMapping, isUntrusted: marked.isUntrusted)
+            isStart = isBoundary(marked.scalar)
         }
-        return output
+        return output.text
     }
 
-    static func escapedForHTML(_ text: String) -> String {
+    static func escapedForHTML(_ text: MarkedText) -> MarkedText { text.mapped(escapedForHTML) }
+
+    private static func escapedForHTML(_ text: String) -> String {
         var output = ""
         for scalar in text.unicodeScalars {
             switch scalar {

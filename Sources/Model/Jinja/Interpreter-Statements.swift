@@ -15,7 +15,7 @@ extension Interpreter {
 
     private func run(_ statement: Statement, in scope: Scope) throws(TemplateError) -> Flow {
         switch statement.kind {
-        case .text(let text): try emit(text)
+        case .text(let text): try emit(MarkedText(text))
         case .output(let expression): try emit(try text(try evaluate(expression, scope)))
         case .conditional(let branches, let otherwise): return try conditional(branches, otherwise, scope)
         case .loop(let loop): try runLoop(loop, scope)

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 // Methods that change their receiver. Values are not shared here, so the changed value is stored back into the
 // variable, attribute or item that the method was called on. (`a.b.append(x)` changes what `a.b` is.)
 
@@ -56,10 +58,10 @@ extension Interpreter {
                 guard case .dictionary(let other) = other else { throw unfit(name) }
                 for (key, value) in zip(other.map.keys, other.map.values) { map[key] = value }
             }
-            for (key, value) in arguments.named { map[.text(ExactText(key))] = value }
+            for (key, value) in arguments.named { map[.text(key)] = value }
         case ("pop", let key?):
             guard let key = DictionaryKey(key) else { throw unfit(name) }
-            if let found = map.remove(key) {
+            if let found = map.removeValue(forKey: key) {
                 result = found
             } else if let otherwise = arguments.value(1, "default") {
                 result = otherwise
@@ -70,7 +72,7 @@ extension Interpreter {
             guard let key = DictionaryKey(key) else { throw unfit(name) }
             result = map[key] ?? arguments.value(1, "default") ?? .none
             map[key] = result
-        case ("clear", _): map = OrderedMap()
+        case ("clear", _): map = OrderedDictionary()
         default: throw unfit(name)
         }
         return (try self.dictionary(map), result)
@@ -85,7 +87,7 @@ extension Interpreter {
         defer { ascend() }
         switch place {
         case .name(let name): scope.holder(of: name)?.variables[name] = value
-        case .attribute(let object, let name): try store(value, at: .string(name), in: object, scope)
+        case .attribute(let object, let name): try store(value, at: .string(MarkedText(name)), in: object, scope)
         case .item(let object, let key): try store(value, at: try evaluate(key, scope), in: object, scope)
         default: break
         }
@@ -94,7 +96,7 @@ extension Interpreter {
     private func store(_ value: Value, at key: Value, in object: Expression, _ scope: Scope) throws(TemplateError) {
         switch try evaluate(object, scope) {
         case .namespace(let namespace):
-            if let name = key.text { namespace.attributes[ExactText(name)] = value }
+            if let name = key.text { namespace.attributes[ExactText(name.string)] = value }
         case .dictionary(let dictionary):
             guard let key = DictionaryKey(key) else { return }
             var map = dictionary.map

@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 extension Interpreter {
     func evaluate(_ expression: Expression, _ scope: Scope) throws(TemplateError) -> Value {
         try descend()
@@ -45,7 +47,7 @@ extension Interpreter {
     private func dictionary(
         _ entries: [(key: Expression, value: Expression)], _ scope: Scope
     ) throws(TemplateError) -> Value {
-        var map = OrderedMap<DictionaryKey, Value>()
+        var map = OrderedDictionary<DictionaryKey, Value>()
         for (key, value) in entries {
             let key = try evaluate(key, scope)
             guard let found = DictionaryKey(key) else { throw failure(.evaluation, "a \(key.typeName) cannot be a key") }
@@ -55,13 +57,14 @@ extension Interpreter {
     }
 
     private func concatenation(_ parts: [Expression], _ scope: Scope) throws(TemplateError) -> Value {
-        var joined = ""
+        var joined = MarkedTextBuilder()
         for part in parts {
             let text = try text(try evaluate(part, scope))
-            try charge(bytes: joined.utf8.count + text.utf8.count)
-            joined += text
+            try charge(bytes: joined.count + text.utf8.count)
+            try charge(text.markCount)
+            joined.append(text)
         }
-        return .string(joined)
+        return .string(joined.text)
     }
 
     // MARK: Operators
@@ -138,7 +141,7 @@ extension Interpreter {
         case .namespace(let namespace):
             return namespace.attributes[ExactText(name)] ?? .undefined("the namespace has no attribute '\(name)'")
         case .loop(let loop): return loopAttribute(name, loop)
-        case .macro(let macro) where name == "name": return .string(macro.definition.name)
+        case .macro(let macro) where name == "name": return .string(MarkedText(macro.definition.name))
         default: break
         }
         if Self.methodNames(of: value).contains(name) { return .method(BoundMethod(value, name)) }
@@ -179,14 +182,14 @@ extension Interpreter {
         case .string(let text), .markup(let text):
             if let index = key.integer {
                 try charge(bytes: text.utf8.count)
-                let scalars = Array(text.unicodeScalars)
-                return Self.position(index, scalars.count).map { .string(String(Character(scalars[$0]))) }
+                let scalars = text.scalars
+                return Self.position(index, scalars.count).map { .string(MarkedText(scalars[$0])) }
                     ?? .undefined("the string has no character \(index)")
             }
         default: break
         }
         guard let name = key.text else { return .undefined("the \(value.typeName) has no such item") }
-        return try attribute(name, of: value)
+        return try attribute(name.string, of: value)
     }
 
     /// An index that may count from the end, as one from the start; nil outside.
@@ -212,8 +215,8 @@ extension Interpreter {
         case .undefined(let reason): throw failure(.undefined, reason)
         case .string(let text), .markup(let text):
             try charge(bytes: text.utf8.count)
-            let scalars = Array(text.unicodeScalars)
-            return .string(TextOperations.string(Self.indices(scalars.count, start, stop, step).map { scalars[$0] }))
+            let scalars = text.scalars
+            return .string(MarkedText(Self.indices(scalars.count, start, stop, step).map { scalars[$0] }))
         case .list(let list):
             return try self.list(Self.indices(list.elements.count, start, stop, step).map { list.elements[$0] })
         case .tuple(let list):

@@ -12,7 +12,7 @@ extension Interpreter {
         case "reverse":
             if let text = value.text {
                 try charge(bytes: text.utf8.count)
-                return .string(TextOperations.string(text.unicodeScalars.reversed()))
+                return .string(MarkedText(text.scalars.reversed()))
             }
         default: break
         }
@@ -54,7 +54,7 @@ extension Interpreter {
         try charge(elements: dictionary.map.count)
         switch name {
         case "keys": return try list(dictionary.map.keys.map(\.value))
-        case "values": return try list(dictionary.map.values)
+        case "values": return try list(Array(dictionary.map.values))
         default: return try list(dictionary.items)
         }
     }
@@ -71,7 +71,7 @@ extension Interpreter {
     }
 
     private func join(_ value: Value, _ arguments: CallArguments) throws(TemplateError) -> Value {
-        let separator = try text(arguments.value(0, "d") ?? .string(""))
+        let separator: MarkedText = try text(arguments.value(0, "d") ?? .string(""))
         guard let path = arguments.value(1, "attribute") else {
             return try joined(value, separator: separator, strictly: false)
         }
@@ -86,7 +86,7 @@ extension Interpreter {
         try charge(bytes: text.utf8.count)
         var value = value
         for part in TextOperations.split(text, by: ".", limit: .max) {
-            value = try item(Int(part).map(Value.int) ?? .string(part), of: value)
+            value = try item(Int(part.string).map(Value.int) ?? .string(part), of: value)
         }
         return value
     }
@@ -132,7 +132,7 @@ extension Interpreter {
         if let path, !path.isNone { key = try follow(path, from: element) }
         guard !isCaseSensitive, let text = key.text else { return key }
         try charge(bytes: text.utf8.count)
-        return .string(text.lowercased())
+        return .string(MarkedText(text.string.lowercased()))
     }
 
     private func unique(_ elements: [Value], isCaseSensitive: Bool, by path: Value?) throws(TemplateError) -> [Value] {
@@ -180,8 +180,8 @@ extension Interpreter {
 
     private func mapped(_ elements: [Value], _ arguments: CallArguments) throws(TemplateError) -> Value {
         var results: [Value] = []
-        if let path = arguments.named.last(where: { $0.name == "attribute" })?.value {
-            let otherwise = arguments.named.last { $0.name == "default" }?.value
+        if let path = arguments["attribute"] {
+            let otherwise = arguments["default"]
             for element in elements {
                 let found = try follow(path, from: element)
                 results.append(found.isUndefined ? otherwise ?? found : found)
@@ -191,7 +191,7 @@ extension Interpreter {
         guard let name = arguments.positional.first?.text else { throw failure(.evaluation, "map() needs a filter or an attribute") }
         for element in elements {
             try charge(1)
-            results.append(try apply(filter: name, to: element, arguments.rest))
+            results.append(try apply(filter: name.string, to: element, arguments.rest))
         }
         return try list(results)
     }
@@ -211,7 +211,7 @@ extension Interpreter {
         for element in elements {
             try charge(1)
             let subject = try path.map { (path) throws(TemplateError) in try follow(path, from: element) } ?? element
-            let holds = try testName.map { (name) throws(TemplateError) in try test(name, subject, operands) } ?? subject.isTrue
+            let holds = try testName.map { (name) throws(TemplateError) in try test(name.string, subject, operands) } ?? subject.isTrue
             if holds == wanted { kept.append(element) }
         }
         return .list(kept)

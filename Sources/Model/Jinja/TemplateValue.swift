@@ -1,3 +1,5 @@
+internal import OrderedCollections
+
 /// A value given to a template: JSON's values, with the order of an object's keys kept.
 public enum TemplateValue: Sendable, Equatable {
     case null
@@ -11,9 +13,17 @@ public enum TemplateValue: Sendable, Equatable {
 
 /// An object whose keys keep their order.
 public struct TemplateObject: Sendable, Equatable, ExpressibleByDictionaryLiteral {
-    var members = OrderedMap<ExactText, TemplateValue>()
+    var members = OrderedDictionary<ExactText, TemplateValue>()
+    private var trusted: Set<ExactText> = []
 
     public init() {}
+
+    /// Says that a member is no word of a stranger's, whoever gave the object.
+    package mutating func trust(_ key: String) { trusted.insert(ExactText(key)) }
+
+    func isTrusted(_ key: ExactText) -> Bool { trusted.contains(key) }
+
+    public static func == (left: TemplateObject, right: TemplateObject) -> Bool { left.members == right.members }
 
     /// Of equal keys the last counts.
     public init(dictionaryLiteral elements: (String, TemplateValue)...) {
@@ -27,10 +37,6 @@ public struct TemplateObject: Sendable, Equatable, ExpressibleByDictionaryLitera
     public subscript(key: String) -> TemplateValue? {
         get { members[ExactText(key)] }
         set { members[ExactText(key)] = newValue }
-    }
-
-    public static func == (left: TemplateObject, right: TemplateObject) -> Bool {
-        left.members.keys == right.members.keys && left.members.values == right.members.values
     }
 }
 

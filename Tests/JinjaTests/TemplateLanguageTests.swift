@@ -1,51 +1,6 @@
 import Foundation
-import Model
+import Jinja
 import Testing
-
-/// Renders a case of `Fixtures/template/jinja2-oracle.py`.
-struct OracleCase {
-    let name: String
-    let template: String
-    let variables: TemplateObject
-    let now: Int
-    /// Nil where Jinja 2 refuses.
-    let output: String?
-    let error: String
-
-    init?(line: some Sequence<UInt8>) throws {
-        guard case .object(let fields) = try TemplateValue(json: line), case .string(let name)? = fields["name"],
-            case .string(let template)? = fields["template"], case .object(let variables)? = fields["variables"],
-            case .int(let now)? = fields["now"]
-        else { return nil }
-        self.name = name
-        self.template = template
-        self.variables = variables
-        self.now = now
-        if case .string(let output)? = fields["output"] { self.output = output } else { output = nil }
-        if case .string(let error)? = fields["error"] { self.error = error } else { error = "" }
-    }
-
-    static func all(in data: Data) throws -> [OracleCase] {
-        try data.split(separator: 0x0A).map { try #require(try OracleCase(line: $0)) }
-    }
-
-    func render(limits: TemplateLimits = .init()) throws(TemplateError) -> String {
-        let template = try ChatTemplate(source: template, limits: limits)
-        return try render(template)
-    }
-
-    func render(_ template: ChatTemplate) throws(TemplateError) -> String {
-        var extra: [String: TemplateValue] = [:]
-        for name in variables.keys { extra[name] = variables[name] }
-        return try template.render(messages: [], addGenerationPrompt: false, extra: extra, now: now)
-    }
-
-    /// Dates in the cases are of this zone.
-    static let zone: Void = {
-        setenv("TZ", "UTC", 1)
-        tzset()
-    }()
-}
 
 @Suite("Template language")
 struct TemplateLanguageTests {
@@ -56,8 +11,10 @@ struct TemplateLanguageTests {
         let cases = try OracleCase.all(in: Data(contentsOf: ExternalData.fixture("template/language.jsonl")))
         #expect(cases.count > 60)
         for sample in cases {
-            let output = try? sample.render()
-            #expect(output.map { Array($0.utf8) } == sample.output.map { Array($0.utf8) }, "\(sample.template)")
+            for isUntrusted in [false, true] {
+                let output = try? sample.render(isUntrusted: isUntrusted)
+                #expect(output.map { Array($0.text.utf8) } == sample.output.map { Array($0.utf8) }, "\(sample.template)")
+            }
         }
     }
 
@@ -68,7 +25,7 @@ struct TemplateLanguageTests {
             {% set _ = ns.d.k.append('z') %}{% set l = [3, 1] %}{% set k = l %}{% set _ = l.insert(0, 9) %}\
             {{ ns.l }} {{ ns.d }} {{ l }} {{ k }} {{ l.pop() }} {{ l.pop(0) }} {{ l }} {{ ns.d.pop('k') }} {{ ns.d }}
             """
-        let output = try ChatTemplate(source: source).render(messages: [], addGenerationPrompt: false)
+        let output = try Template(source: source).render([]).text
         #expect(output == "[1, 2, 3] {'k': [1, 'z']} [9, 3, 1] [3, 1] 1 9 [3] [1, 'z'] {}")
     }
 
@@ -76,7 +33,7 @@ struct TemplateLanguageTests {
     func errors() throws {
         func failure(_ source: String) -> TemplateError? {
             do {
-                _ = try ChatTemplate(source: source).render(messages: [], addGenerationPrompt: false)
+                _ = try Template(source: source).render([])
                 return nil
             } catch {
                 return error
@@ -102,7 +59,7 @@ struct TemplateJSONTests {
         #expect(object.keys == ["b", "a", "b2"])
         #expect(object["b"] == [1, -2.5, 1000.0, true, nil])
         #expect(object["a"] == ["é😀\n": ""])
-        #expect(object["b2"] == .double(12345678901234567168))
+        #expect(object["b2"] == .double(12_345_678_901_234_567_168))
     }
 
     @Test("What is not JSON is refused, whatever it is")

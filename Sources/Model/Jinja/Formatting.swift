@@ -4,41 +4,41 @@ extension Interpreter {
     // MARK: printf
 
     /// `format % values`, with the conversions s, r, d, i, u, f, e, g, x, X, o, c and %.
-    func formatted(printf format: String, _ values: Value) throws(TemplateError) -> String {
+    func formatted(printf format: MarkedText, _ values: Value) throws(TemplateError) -> MarkedText {
         var arguments: [Value] = [values]
         if case .tuple(let list) = values { arguments = list.elements }
         var next = 0
-        var output = ""
-        var scalars = Array(format.unicodeScalars)[...]
+        var output = MarkedTextBuilder()
+        var scalars = format.scalars[...]
         try charge(bytes: format.utf8.count)
-        while let scalar = scalars.popFirst() {
-            guard scalar == "%" else {
-                output.unicodeScalars.append(scalar)
+        while let piece = scalars.popFirst() {
+            guard piece.scalar == "%" else {
+                output.append(piece)
                 continue
             }
             var named: Value?
-            if scalars.first == "(" {
-                guard let end = scalars.firstIndex(of: ")"), case .dictionary(let dictionary) = values else {
+            if scalars.first?.scalar == "(" {
+                guard let end = scalars.firstIndex(where: { $0.scalar == ")" }), case .dictionary(let dictionary) = values else {
                     throw failure(.evaluation, "'%(' needs a name and a dict")
                 }
-                named = dictionary[TextOperations.string(scalars[scalars.index(after: scalars.startIndex)..<end])]
+                named = dictionary[MarkedText(scalars[scalars.index(after: scalars.startIndex)..<end]).string]
                 scalars = scalars[(end + 1)...]
             }
             var layout = FormatLayout()
-            while let flag = scalars.first, "-+ 0#".unicodeScalars.contains(flag) {
+            while let flag = scalars.first?.scalar, "-+ 0#".unicodeScalars.contains(flag) {
                 if flag == "-" { layout.alignment = "<" }
                 if flag == "+" { layout.sign = "+" }
                 if flag == "0" { layout.padsWithZeros = true }
                 scalars.removeFirst()
             }
             layout.width = Self.number(&scalars) ?? 0
-            if scalars.first == "." {
+            if scalars.first?.scalar == "." {
                 scalars.removeFirst()
                 layout.precision = Self.number(&scalars) ?? 0
             }
-            guard let conversion = scalars.popFirst() else { throw failure(.evaluation, "a format ends too early") }
+            guard let conversion = scalars.popFirst()?.scalar else { throw failure(.evaluation, "a format ends too early") }
             if conversion == "%" {
-                output += "%"
+                output.append(piece)
                 continue
             }
             if named == nil {
@@ -48,15 +48,16 @@ extension Interpreter {
             }
             layout.kind = conversion == "i" || conversion == "u" ? "d" : conversion
             if layout.alignment == nil { layout.alignment = ">" }
-            output += try laidOut(named ?? .none, layout)
-            try charge(bytes: output.utf8.count)
+            output.append(try laidOut(named ?? .none, layout))
+            try charge(bytes: output.count)
         }
-        return output
+        try charge(making: output.text)
+        return output.text
     }
 
-    private static func number(_ scalars: inout ArraySlice<Unicode.Scalar>) -> Int? {
+    private static func number(_ scalars: inout ArraySlice<MarkedScalar>) -> Int? {
         var digits = ""
-        while let digit = scalars.first, digit.value >= 0x30, digit.value <= 0x39, digits.utf8.count < 9 {
+        while let digit = scalars.first?.scalar, digit.value >= 0x30, digit.value <= 0x39, digits.utf8.count < 9 {
             digits.unicodeScalars.append(digit)
             scalars.removeFirst()
         }
@@ -66,42 +67,45 @@ extension Interpreter {
     // MARK: Braces
 
     /// `format.format(…)`: `{}`, `{0}`, `{name}`, attributes and items of these, `!r` and the usual layouts.
-    func formatted(braces format: String, _ arguments: CallArguments) throws(TemplateError) -> String {
-        var output = ""
+    func formatted(braces format: MarkedText, _ arguments: CallArguments) throws(TemplateError) -> MarkedText {
+        var output = MarkedTextBuilder()
         var next = 0
-        var scalars = Array(format.unicodeScalars)[...]
+        var scalars = format.scalars[...]
         try charge(bytes: format.utf8.count)
-        while let scalar = scalars.popFirst() {
-            guard scalar == "{" || scalar == "}" else {
-                output.unicodeScalars.append(scalar)
+        while let piece = scalars.popFirst() {
+            guard piece.scalar == "{" || piece.scalar == "}" else {
+                output.append(piece)
                 continue
             }
-            if scalars.first == scalar {
+            if scalars.first?.scalar == piece.scalar {
                 scalars.removeFirst()
-                output.unicodeScalars.append(scalar)
+                output.append(piece)
                 continue
             }
-            guard scalar == "{", let end = scalars.firstIndex(of: "}") else { throw failure(.evaluation, "a single brace in a format") }
+            guard piece.scalar == "{", let end = scalars.firstIndex(where: { $0.scalar == "}" }) else {
+                throw failure(.evaluation, "a single brace in a format")
+            }
             let field = scalars[..<end]
             scalars = scalars[(end + 1)...]
-            output += try self.field(field, &next, arguments)
-            try charge(bytes: output.utf8.count)
+            output.append(try self.field(field, &next, arguments))
+            try charge(bytes: output.count)
         }
-        return output
+        try charge(making: output.text)
+        return output.text
     }
 
     private func field(
-        _ field: ArraySlice<Unicode.Scalar>, _ next: inout Int, _ arguments: CallArguments
-    ) throws(TemplateError) -> String {
-        let colon = field.firstIndex(of: ":") ?? field.endIndex
+        _ field: ArraySlice<MarkedScalar>, _ next: inout Int, _ arguments: CallArguments
+    ) throws(TemplateError) -> MarkedText {
+        let colon = field.firstIndex { $0.scalar == ":" } ?? field.endIndex
         var path = field[..<colon]
         var isRepresentation = false
-        if let mark = path.lastIndex(of: "!") {
-            isRepresentation = path[(mark + 1)...].first == "r"
+        if let mark = path.lastIndex(where: { $0.scalar == "!" }) {
+            isRepresentation = path[(mark + 1)...].first?.scalar == "r"
             path = path[..<mark]
         }
-        let root = path.prefix { $0 != "." && $0 != "[" }
-        let name = TextOperations.string(root)
+        let root = path.prefix { $0.scalar != "." && $0.scalar != "[" }
+        let name = MarkedText(root).string
         var value: Value?
         if name.isEmpty {
             value = next < arguments.positional.count ? arguments.positional[next] : nil
@@ -109,59 +113,56 @@ extension Interpreter {
         } else if let index = Int(name) {
             value = arguments.positional.indices.contains(index) ? arguments.positional[index] : nil
         } else {
-            value = arguments.named.last { $0.name == name }?.value
+            value = arguments[name]
         }
         guard var value else { throw failure(.evaluation, "nothing to format for '{\(name)}'") }
         var rest = path.dropFirst(root.count)
-        while let mark = rest.popFirst() {
-            let end = rest.firstIndex { mark == "[" ? $0 == "]" : $0 == "." || $0 == "[" } ?? rest.endIndex
-            let key = TextOperations.string(rest[..<end])
+        while let mark = rest.popFirst()?.scalar {
+            let end = rest.firstIndex { mark == "[" ? $0.scalar == "]" : $0.scalar == "." || $0.scalar == "[" } ?? rest.endIndex
+            let key = MarkedText(rest[..<end])
             value =
-                mark == "[" ? try item(Int(key).map(Value.int) ?? .string(key), of: value) : try attribute(key, of: value)
+                mark == "["
+                ? try item(Int(key.string).map(Value.int) ?? .string(key), of: value) : try attribute(key.string, of: value)
             rest = rest[(mark == "[" ? min(end + 1, rest.endIndex) : end)...]
         }
-        if isRepresentation {
-            var text = ""
-            guard value.writeRepresentation(to: &text, limit: limits.output) else { throw failure(.limit, "a text is too long") }
-            value = .string(text)
-        }
+        if isRepresentation { value = .string(try representation(value)) }
         guard colon < field.endIndex else { return try text(value) }
         return try laidOut(value, try layout(field[(colon + 1)...]))
     }
 
     /// `[[fill]align][sign][0][width][,][.precision][kind]`.
-    private func layout(_ specification: ArraySlice<Unicode.Scalar>) throws(TemplateError) -> FormatLayout {
+    private func layout(_ specification: ArraySlice<MarkedScalar>) throws(TemplateError) -> FormatLayout {
         var layout = FormatLayout()
         var rest = specification
         let alignments = "<>^=".unicodeScalars
-        if rest.count >= 2, alignments.contains(rest[rest.startIndex + 1]) {
+        if rest.count >= 2, alignments.contains(rest[rest.startIndex + 1].scalar) {
             layout.fill = rest.removeFirst()
-            layout.alignment = rest.removeFirst()
-        } else if let first = rest.first, alignments.contains(first) {
-            layout.alignment = rest.removeFirst()
+            layout.alignment = rest.removeFirst().scalar
+        } else if let first = rest.first, alignments.contains(first.scalar) {
+            layout.alignment = rest.removeFirst().scalar
         }
-        if let sign = rest.first, "+- ".unicodeScalars.contains(sign) { layout.sign = rest.removeFirst() }
-        if rest.first == "0" {
+        if let sign = rest.first, "+- ".unicodeScalars.contains(sign.scalar) { layout.sign = rest.removeFirst().scalar }
+        if rest.first?.scalar == "0" {
             layout.padsWithZeros = true
             rest.removeFirst()
         }
         layout.width = Self.number(&rest) ?? 0
-        if rest.first == "," {
+        if rest.first?.scalar == "," {
             layout.groups = true
             rest.removeFirst()
         }
-        if rest.first == "." {
+        if rest.first?.scalar == "." {
             rest.removeFirst()
             layout.precision = Self.number(&rest)
         }
-        if let kind = rest.popFirst() { layout.kind = kind }
+        if let kind = rest.popFirst() { layout.kind = kind.scalar }
         guard rest.isEmpty else { throw failure(.evaluation, "a format that is not known") }
         return layout
     }
 
-    private func laidOut(_ value: Value, _ layout: FormatLayout) throws(TemplateError) -> String {
+    private func laidOut(_ value: Value, _ layout: FormatLayout) throws(TemplateError) -> MarkedText {
         if layout.width > limits.output || (layout.precision ?? 0) > 1000 { throw failure(.limit, "a text is too long") }
-        var body: String
+        var body: MarkedText
         var isNumber = true
         switch layout.kind {
         case "d", "x", "X", "o", "b", "c":
@@ -169,30 +170,31 @@ extension Interpreter {
                 throw failure(.evaluation, "a number is needed to format, not a \(value.typeName)")
             }
             if layout.kind == "c" {
-                body = UInt32(exactly: number).flatMap(Unicode.Scalar.init).map { String(Character($0)) } ?? "\u{FFFD}"
+                // Numbers are trusted because they spell nothing, which as characters they might.
+                let scalar = UInt32(exactly: number).flatMap(Unicode.Scalar.init) ?? "\u{FFFD}"
+                body = MarkedText(MarkedScalar(scalar, isUntrusted: true))
                 isNumber = false
                 break
             }
             let radixes: [Unicode.Scalar: Int] = ["x": 16, "X": 16, "o": 8, "b": 2]
-            body = String(number.magnitude, radix: radixes[layout.kind] ?? 10, uppercase: layout.kind == "X")
-            if layout.groups { body = Self.grouped(body) }
-            body = layout.signed(body, isNegative: number < 0)
+            var digits = String(number.magnitude, radix: radixes[layout.kind] ?? 10, uppercase: layout.kind == "X")
+            if layout.groups { digits = Self.grouped(digits) }
+            body = MarkedText(layout.signed(digits, isNegative: number < 0))
         case "f", "F", "e", "E", "g", "G", "%":
             guard let number = value.number else {
                 throw failure(.evaluation, "a number is needed to format, not a \(value.typeName)")
             }
-            body = layout.signed(layout.decimal(number.magnitude), isNegative: number < 0)
+            body = MarkedText(layout.signed(layout.decimal(number.magnitude), isNegative: number < 0))
         case "r":
-            body = ""
-            guard value.writeRepresentation(to: &body, limit: limits.output) else { throw failure(.limit, "a text is too long") }
+            body = try representation(value)
             isNumber = false
         default:
             isNumber = value.number != nil && layout.kind != "s"
             body = try text(value)
             if isNumber, layout.groups, let number = value.integer {
-                body = layout.signed(Self.grouped(String(number.magnitude)), isNegative: number < 0)
+                body = MarkedText(layout.signed(Self.grouped(String(number.magnitude)), isNegative: number < 0))
             }
-            if !isNumber, let precision = layout.precision { body = TextOperations.string(body.unicodeScalars.prefix(precision)) }
+            if !isNumber, let precision = layout.precision { body = MarkedText(body.scalars.prefix(precision)) }
         }
         return layout.padded(body, isNumber: isNumber)
     }
@@ -209,7 +211,7 @@ extension Interpreter {
 
 /// How a value is laid out in a formatted string.
 struct FormatLayout {
-    var fill: Unicode.Scalar = " "
+    var fill = MarkedScalar(" ")
     var alignment: Unicode.Scalar?
     var sign: Unicode.Scalar = "-"
     var padsWithZeros = false
@@ -289,15 +291,16 @@ struct FormatLayout {
         return fixed(mantissa, digits) + (exponent < 0 ? "e-" : "e+") + power
     }
 
-    func padded(_ body: String, isNumber: Bool) -> String {
-        let missing = width - TextOperations.length(body)
+    func padded(_ body: MarkedText, isNumber: Bool) -> MarkedText {
+        let missing = width - TextOperations.length(body.string)
         guard missing > 0 else { return body }
         if padsWithZeros, alignment == nil || alignment == ">", isNumber {
-            let hasSign = body.hasPrefix("-") || body.hasPrefix("+")
-            let zeros = String(repeating: "0", count: missing)
-            return hasSign ? String(body.prefix(1)) + zeros + String(body.dropFirst()) : zeros + body
+            let sign = body.string.hasPrefix("-") || body.string.hasPrefix("+") ? 1 : 0
+            return body.prefix(sign) + MarkedText(String(repeating: "0", count: missing)) + body.dropFirst(sign)
         }
-        let filling = { (count: Int) in String(repeating: String(Character(fill)), count: count) }
+        let filling = { (count: Int) in
+            MarkedText(String(repeating: String(Character(fill.scalar)), count: count), isUntrusted: fill.isUntrusted)
+        }
         switch alignment ?? (isNumber ? ">" : "<") {
         case "<": return body + filling(missing)
         case "^": return filling(missing / 2) + body + filling(missing - missing / 2)
