@@ -62,7 +62,8 @@ struct LoadedModel {
             devices: try seats.indices.map { index in
                 let extent = extents[index]
                 let cache = outline.cacheByteCountPerLayer(
-                    slotCount: max(1, options.slotCount), contextLength: LoadedModel.contextSize(options, outline.hyperparameters))
+                    slotCount: max(1, options.slotCount), contextLength: LoadedModel.contextSize(options, outline.hyperparameters),
+                    alignment: seats[index].backend.alignment)
                 let part = NodeRoster.Part(
                     seat: index, layers: extent.layers, hasOutput: extent.hasOutput,
                     weightByteCount: extent.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) },
@@ -136,7 +137,7 @@ struct LoadedModel {
         }
         let pass = ForwardPass(
             model, stages: stages, slotCount: slotCount, contextLength: contextLength,
-            paddedBatchSize: seats.contains(where: \.isRemote) ? options.batchSize : nil)
+            paddedBatchSize: options.batchSize, padding: seats.contains(where: \.isRemote) ? .generous : .slight)
         var roster = roster
         roster.meters = stages.map(\.meter)
         let reduces = (seats.last?.isRemote ?? false) && !options.head.sendsAllLogits
