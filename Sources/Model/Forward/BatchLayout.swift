@@ -58,6 +58,24 @@ public struct BatchPiece: Sendable {
     }
 }
 
+/// How far prompts are padded, so that those of similar lengths share a layout and its prepared graphs.
+public enum PromptPadding: Hashable, Sendable {
+    /// To the next eight columns, which kernels take together anyway: where preparing a graph takes little longer than a
+    /// few columns do. Up to eight, each costs its own.
+    case slight
+    /// Further, for few different counts: where a new graph has to be sent far.
+    case generous
+
+    func columnCount(for count: Int) -> Int {
+        let step =
+            switch self {
+            case .slight: count <= 8 ? 1 : 8
+            case .generous: count <= 32 ? 8 : 32
+            }
+        return (count + step - 1) / step * step
+    }
+}
+
 /// The pieces of one step in the order of its columns, with the layout that serves them.
 ///
 /// Single tokens come first, by slot, and share one group; longer pieces have a group each.
@@ -71,15 +89,12 @@ package struct Batch {
     /// Columns of a padded step of at most so many tokens.
     package static func columnLimit(batchSize: Int) -> Int { (batchSize + 31) / 32 * 32 }
 
-    /// Columns for a piece of so many tokens: a few more, so that there are few different counts.
-    private static func paddedCount(_ count: Int) -> Int {
-        let step = count <= 32 ? 8 : 32
-        return (count + step - 1) / step * step
-    }
-
-    /// - Parameter columnLimit: up to so many columns in all, longer pieces get some that stand for nothing, so that
-    ///   prompts of many lengths share a layout: worth it where a new graph has to be sent far. Nil adds none.
-    package init(_ unordered: [BatchPiece], contextLength: Int, columnLimit: Int? = nil) {
+    /// - Parameters:
+    ///   - columnLimit: up to so many columns in all, longer pieces get some that stand for nothing. Nil adds none.
+    ///   - padding: how many.
+    package init(
+        _ unordered: [BatchPiece], contextLength: Int, columnLimit: Int? = nil, padding: PromptPadding = .generous
+    ) {
         let single = unordered.filter { $0.tokens.count == 1 }.sorted { $0.slot < $1.slot }
         var longer = unordered.filter { $0.tokens.count > 1 }
         if let columnLimit {
@@ -87,7 +102,7 @@ package struct Batch {
             for index in longer.indices {
                 let count = longer[index].tokens.count
                 let room = contextLength - longer[index].firstPosition
-                longer[index].padding = max(0, min(Batch.paddedCount(count), room, count + spare) - count)
+                longer[index].padding = max(0, min(padding.columnCount(for: count), room, count + spare) - count)
                 spare -= longer[index].padding
             }
         }

@@ -2,7 +2,8 @@ import Tensor
 
 /// What the layers of one graph share while it is built: the builder, the step's layout and its inputs.
 ///
-/// There are only inputs that the stage reads: each is sent anew with every step.
+/// There are only inputs that the stage reads: each is sent anew with every step. Masks are made of the little that is
+/// sent: see ``MaskBands``.
 final class ForwardContext {
     /// The inputs that belong to one group of the layout.
     struct GroupInputs: Sendable {
@@ -32,35 +33,32 @@ final class ForwardContext {
     let groups: [GroupInputs]
     let extent: StageExtent
 
-    init(_ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache, _ h: Hyperparameters) {
+    /// What of the graph is written with every step, hidden states apart.
+    let inputs: InputTensors
+
+    init(
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache, _ masks: MaskBands, _ h: Hyperparameters
+    ) {
         self.layout = layout
         self.extent = extent
         self.cache = cache
         let g = g
-        let count = Shape(layout.tokenCount)
-        if extent.embeds {
-            first = g.input("tokens", .i32, count)
-        } else {
+        var states: TensorID?
+        if !extent.embeds {
             let columns = StageExtent.columnCount(of: layout, after: extent.layers.lowerBound, layerCount: h.layerCount)
-            first = g.input("hidden states", .f32, Shape(h.embeddingLength, columns))
+            states = g.input("hidden states", .f32, Shape(h.embeddingLength, columns))
         }
-        guard !extent.layers.isEmpty else {
-            (positions, cacheRows, outputs, groups) = (first, first, nil, [])
-            return
-        }
-        positions = g.input("positions", .i32, count)
-        cacheRows = g.input("cache rows", .i64, count)
-        let drops = extent.layers.upperBound == h.layerCount && layout.outputCount != layout.tokenCount
-        outputs = drops ? g.input("outputs", .i32, Shape(layout.outputCount)) : nil
-        let hasSliding = extent.layers.contains { h.isSliding[$0] }
-        let hasFull = extent.layers.contains { !h.isSliding[$0] }
-        groups = layout.groups.map { group in
-            let shape = Shape(group.keyCount, group.tokensPerSlot, 1, group.slotCount)
-            return GroupInputs(
-                group: group, mask: hasFull ? g.input("mask", .f16, shape) : nil,
-                slidingMask: hasSliding ? g.input("sliding mask", .f16, shape) : nil,
-                spread: group.hasGaps ? g.input("spread", .i32, Shape(group.slotCount)) : nil,
-                pick: group.hasGaps ? g.input("pick", .i32, Shape(group.tokenCount)) : nil)
+        inputs = InputTensors(layout, extent, h, g)
+        first = states ?? inputs[TokenInput.self].first ?? TensorID(0)
+        positions = inputs[PositionInput.self].first ?? first
+        cacheRows = inputs[CacheRowInput.self].first ?? first
+        outputs = inputs[OutputInput.self].first
+        var (spreads, picks) = (inputs[SpreadInput.self].makeIterator(), inputs[PickInput.self].makeIterator())
+        groups = zip(layout.groups, inputs[MaskInput.self]).map { group, starts in
+            GroupInputs(
+                group: group, mask: masks.all?.mask(from: starts, of: group, g),
+                slidingMask: masks.sliding?.mask(from: starts, of: group, g),
+                spread: group.hasGaps ? spreads.next() : nil, pick: group.hasGaps ? picks.next() : nil)
         }
     }
 

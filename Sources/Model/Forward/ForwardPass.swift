@@ -13,14 +13,18 @@ public final class ForwardPass {
     /// For who takes one step at a time.
     private let step: ForwardStep
     private let columnLimit: Int?
+    private let padding: PromptPadding
 
     /// - Parameters:
     ///   - stages: in order, all of the model together, with caches of the same slots.
     ///   - paddedBatchSize: tokens of a step at most, where prompts of similar lengths are to be made one length so that
-    ///     graphs are used again: worth it where they have to be sent far.
+    ///     graphs are used again; nil where every length is to have its own.
+    ///   - padding: how far.
     public init(
-        _ model: LanguageModel, stages: [ForwardStage], slotCount: Int, contextLength: Int, paddedBatchSize: Int? = nil
+        _ model: LanguageModel, stages: [ForwardStage], slotCount: Int, contextLength: Int, paddedBatchSize: Int? = nil,
+        padding: PromptPadding = .generous
     ) {
+        self.padding = padding
         columnLimit = paddedBatchSize.map { Batch.columnLimit(batchSize: $0) }
         hyperparameters = model.hyperparameters
         self.stages = stages
@@ -75,8 +79,7 @@ public final class ForwardPass {
     package func begin(_ step: ForwardStep, _ pieces: [BatchPiece], wantsCandidates: Bool) throws(ModelError) {
         try check(pieces)
         step.begin(
-            pieces, contextLength: contextLength, slidingWindow: hyperparameters.slidingWindow, wantsCandidates: wantsCandidates,
-            columnLimit: columnLimit)
+            pieces, contextLength: contextLength, wantsCandidates: wantsCandidates, columnLimit: columnLimit, padding: padding)
     }
 
     /// Takes a step through all stages; it holds the results of all its outputs then.

@@ -7,8 +7,12 @@ public final class ForwardStage {
     public let extent: StageExtent
     public let backend: any Backend
     public let cache: KVCache
+    private let masks: MaskBands
     /// What went through it, for any thread.
     public let meter = StageMeter()
+
+    /// Graphs that are ready to run again.
+    package var planCount: Int { plans.count }
 
     let hyperparameters: Hyperparameters
     private let architecture: any Architecture
@@ -28,6 +32,8 @@ public final class ForwardStage {
         hyperparameters = model.hyperparameters
         cache = try KVCache(
             model.hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: backend)
+        masks = try MaskBands(model.hyperparameters, layers: extent.layers, contextLength: contextLength, on: backend)
+        try masks.write()
         plans = PlanCache(capacity: 128)
     }
 
@@ -62,9 +68,8 @@ public final class ForwardStage {
             reads = [step.statesRead(prepared.result, columns: columns)]
         }
         reads.removeAll { $0.bytes.isEmpty }
-        try step.inputs.withWrites(prepared.inputs, states: states) { (writes: [Step.Write]) throws(BackendError) in
-            try meter.measure { () throws(BackendError) in try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads)) }
-        }
+        let writes = (states.map { [$0] } ?? []) + step.inputs.writes(for: prepared.inputs)
+        try meter.measure { () throws(BackendError) in try backend.run(Step(writes: writes, plan: prepared.plan, reads: reads)) }
         guard extent.hasOutput, columns > 0 else { return }
         if essence.produces == .hiddenStates {
             try runHead(step, keepsAll: keepsAll, each)
@@ -104,9 +109,9 @@ public final class ForwardStage {
     }
 
     private func prepare(_ layout: BatchLayout) throws -> PreparedGraph {
-        let (pass, result, tokens) = architecture.drawing(layout, extent, cache)
+        let (pass, result, tokens) = architecture.drawing(layout, extent, cache, masks)
         return PreparedGraph(
-            plan: try backend.prepare(pass.g.finish()), inputs: ForwardInputs(pass),
+            plan: try backend.prepare(pass.g.finish()), inputs: pass.inputs,
             states: extent.embeds ? nil : pass.first, result: result, tokens: tokens)
     }
 
@@ -115,16 +120,16 @@ public final class ForwardStage {
         let states = g.input("hidden states", .f32, Shape(hyperparameters.embeddingLength, count))
         let (result, tokens) = architecture.results(states, product, g)
         return PreparedGraph(
-            plan: try backend.prepare(g.finish()), inputs: ForwardInputs(), states: states, result: result, tokens: tokens)
+            plan: try backend.prepare(g.finish()), inputs: InputTensors(), states: states, result: result, tokens: tokens)
     }
 }
 
 extension Architecture {
     /// The graph of one stage and where its results are: hidden states or logits, and the tokens of candidates.
     func drawing(
-        _ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache, _ masks: MaskBands
     ) -> (context: ForwardContext, result: TensorID, tokens: TensorID?) {
-        let pass = ForwardContext(layout, extent, cache, hyperparameters)
+        let pass = ForwardContext(layout, extent, cache, masks, hyperparameters)
         var x = extent.embeds ? embed(pass) : pass.first
         for layer in extent.layers { x = self.layer(layer, x, pass) }
         if extent.hasOutput, layout.produces != .hiddenStates, layout.outputCount > 0 {
@@ -156,7 +161,7 @@ extension Architecture {
 /// A graph that a backend has made ready, and where it takes and leaves things.
 struct PreparedGraph {
     var plan: any Plan
-    var inputs: ForwardInputs
+    var inputs: InputTensors
     /// Where hidden states go in.
     var states: TensorID?
     var result: TensorID
@@ -174,6 +179,8 @@ struct PlanCache {
     private var entries: [Key: (graph: PreparedGraph, lastUse: Int)] = [:]
     private var uses = 0
     private let capacity: Int
+
+    var count: Int { entries.count }
 
     init(capacity: Int) { self.capacity = capacity }
 

@@ -7,7 +7,7 @@ public final class ForwardStep {
     package private(set) var batch = Batch([], contextLength: 0)
     /// Whether the likeliest tokens are enough of a result.
     package private(set) var wantsCandidates = false
-    var inputs = StepInputs()
+    private(set) var inputs = StepInputs()
 
     private let width: Int
     private let vocabularySize: Int
@@ -23,15 +23,15 @@ public final class ForwardStep {
     }
 
     /// Begins with pieces that have been checked.
-    func begin(_ pieces: [BatchPiece], contextLength: Int, slidingWindow: Int, wantsCandidates: Bool, columnLimit: Int?) {
-        batch = Batch(pieces, contextLength: contextLength, columnLimit: columnLimit)
+    func begin(_ pieces: [BatchPiece], contextLength: Int, wantsCandidates: Bool, columnLimit: Int?, padding: PromptPadding) {
+        batch = Batch(pieces, contextLength: contextLength, columnLimit: columnLimit, padding: padding)
         self.wantsCandidates = wantsCandidates && vocabularySize > BatchLayout.candidateCount
         if batch.layout.outputCount > ForwardStage.outputsAtOnce {
             batch.layout.produces = .hiddenStates
         } else if self.wantsCandidates {
             batch.layout.produces = .candidates
         }
-        inputs.fill(batch, contextLength: contextLength, slidingWindow: slidingWindow)
+        inputs.fill(batch, contextLength: contextLength)
     }
 
     // MARK: Results
@@ -94,26 +94,5 @@ public final class ForwardStep {
         let values = Step.Read(tensor: prepared.result, into: logits.bytes(range))
         guard let ids = prepared.tokens else { return [values] }
         return [Step.Read(tensor: ids, into: tokens.bytes(range)), values]
-    }
-}
-
-/// Bytes that are used again and again, and grow where they must.
-private final class HostMemory {
-    private var bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 0, alignment: 64)
-
-    deinit { bytes.deallocate() }
-
-    /// What was there is gone if it grows.
-    func grow(toByteCount count: Int) {
-        if bytes.count >= count { return }
-        bytes.deallocate()
-        bytes = .allocate(byteCount: count, alignment: 64)
-    }
-
-    func bytes(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer { UnsafeMutableRawBufferPointer(rebasing: bytes[range]) }
-
-    func elements<Element>(_ range: Range<Int>, as type: Element.Type) -> UnsafeMutableBufferPointer<Element> {
-        let size = MemoryLayout<Element>.stride
-        return bytes(range.lowerBound * size..<range.upperBound * size).bindMemory(to: type)
     }
 }

@@ -24,9 +24,32 @@ public struct KVCache: Sendable {
         }
     }
 
+    /// What a layer's keys and values take, each from a place on where the backend's tensors may begin.
+    struct LayerSize {
+        var keyByteCount: Int
+        var valueByteCount: Int
+        var byteCount: Int { keyByteCount + valueByteCount }
+
+        /// Nil where that is more than can be counted.
+        init?(_ h: Hyperparameters, slotCount: Int, contextLength: Int, alignment: Int) {
+            let unit = max(64, alignment)
+            let (rows, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
+            func aligned(_ rowLength: Int) -> Int? {
+                let (bytes, tooMany) = rows.multipliedReportingOverflow(by: rowLength * 2)
+                let (end, tooLong) = bytes.addingReportingOverflow(unit - 1)
+                return tooMany || tooLong ? nil : end & ~(unit - 1)
+            }
+            guard !overflow, let keys = aligned(h.keyLength * h.keyValueHeadCount),
+                let values = aligned(h.valueLength * h.keyValueHeadCount), !keys.addingReportingOverflow(values).overflow
+            else { return nil }
+            (keyByteCount, valueByteCount) = (keys, values)
+        }
+    }
+
     public let slotCount: Int
     /// Positions per slot.
     public let contextLength: Int
+    /// Bytes of all its layers, gaps for alignment included.
     public let byteCount: Int
     private let layers: [Layer]
     /// The model's number of the first.
@@ -44,17 +67,14 @@ public struct KVCache: Sendable {
         self.contextLength = contextLength
         let keyRow = h.keyLength * h.keyValueHeadCount
         let valueRow = h.valueLength * h.keyValueHeadCount
-        let (rowCount, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
-        let (elements, tooMany) = rowCount.multipliedReportingOverflow(by: (keyRow + valueRow) * 2)
-        let (total, tooLarge) = elements.multipliedReportingOverflow(by: range.count)
-        // Each layer's keys and values begin at a multiple of 64 bytes.
-        let (_, tooLong) = total.addingReportingOverflow(128 * range.count)
-        if overflow || tooMany || tooLarge || tooLong {
+        guard
+            let size = LayerSize(h, slotCount: slotCount, contextLength: contextLength, alignment: backend.alignment),
+            case (let total, let overflow) = size.byteCount.multipliedReportingOverflow(by: range.count), !overflow
+        else {
             throw BackendError(.outOfMemory, "a cache of \(slotCount) slots of \(contextLength) tokens has no size")
         }
-        func aligned(_ size: Int) -> Int { (size + 63) & ~63 }
-        let keyBytes = aligned(rowCount * keyRow * 2)
-        let valueBytes = aligned(rowCount * valueRow * 2)
+        let rowCount = slotCount * contextLength
+        let layerBytes = size.byteCount
         byteCount = total
         firstLayer = range.lowerBound
         guard !range.isEmpty else {
@@ -62,7 +82,6 @@ public struct KVCache: Sendable {
             return
         }
         // As many layers together as fit one of the backend's buffers.
-        let layerBytes = keyBytes + valueBytes
         let together = max(1, min(range.count, backend.largestBuffer / max(1, layerBytes)))
         var buffers: [any Buffer] = []
         for first in stride(from: 0, to: range.count, by: together) {
@@ -73,7 +92,7 @@ public struct KVCache: Sendable {
             let (buffer, start) = (buffers[number], place * layerBytes)
             return Layer(
                 name: "cache.\(index)", keyRow: keyRow, valueRow: valueRow, rowCount: rowCount, buffer: buffer,
-                keyOffset: start, valueOffset: start + keyBytes)
+                keyOffset: start, valueOffset: start + size.keyByteCount)
         }
     }
 

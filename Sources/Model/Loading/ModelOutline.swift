@@ -30,12 +30,17 @@ public struct ModelOutline: Sendable {
     /// Bytes of a part's weights, as the file has them.
     public func weightByteCount(of part: ModelPart) -> Int { tensors(of: part).reduce(0) { $0 + $1.byteCount } }
 
-    /// Bytes of a layer's keys and values for all slots.
-    public func cacheByteCountPerLayer(slotCount: Int, contextLength: Int) -> Int {
-        let h = hyperparameters
-        let (rows, overflow) = slotCount.multipliedReportingOverflow(by: contextLength)
-        let (bytes, tooMany) = rows.multipliedReportingOverflow(by: h.keyValueHeadCount * (h.keyLength + h.valueLength) * 2)
-        return overflow || tooMany ? .max : bytes
+    /// Bytes of a layer's keys and values for all slots; as many as can be counted where there is no such size.
+    ///
+    /// - Parameter alignment: of tensors in the buffers of the backend that is to have them.
+    public func cacheByteCountPerLayer(slotCount: Int, contextLength: Int, alignment: Int = 64) -> Int {
+        let size = KVCache.LayerSize(hyperparameters, slotCount: slotCount, contextLength: contextLength, alignment: alignment)
+        return size?.byteCount ?? .max
+    }
+
+    /// Bytes that a stage keeps beside its cache to make masks of.
+    public func maskByteCount(_ extent: StageExtent, contextLength: Int, alignment: Int = 64) -> Int {
+        MaskBands.byteCount(hyperparameters, layers: extent.layers, contextLength: contextLength, alignment: alignment) ?? .max
     }
 
     /// What steps can be, as far as their memory goes.
@@ -79,8 +84,10 @@ public struct ModelOutline: Sendable {
         do {
             let cache = try KVCache(
                 hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
+            let masks = try MaskBands(
+                hyperparameters, layers: extent.layers, contextLength: contextLength, on: Nowhere.shared)
             let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
-            let graph = try architecture.drawing(essence, extent, cache).context.g.finish()
+            let graph = try architecture.drawing(essence, extent, cache, masks).context.g.finish()
             return try MemoryPlan(graph, alignment: alignment, rest: rest).byteCount
         } catch {
             throw ModelError(.batch, "a step of \(layout.tokenCount) tokens over \(contextLength) has no size: \(error)")

@@ -108,7 +108,8 @@ package struct LoadedModel {
         }
         let pass = ForwardPass(
             model, stages: stages, slotCount: slotCount, contextLength: contextLength,
-            paddedBatchSize: seats.contains(where: \.backend.traits.isFar) ? options.batchSize : nil)
+            paddedBatchSize: options.batchSize,
+            padding: seats.contains(where: \.backend.traits.isFar) ? .generous : .slight)
         let reduces = (seats.last?.backend.traits.isFar ?? false) && !options.head.sendsAllLogits && !sendsAllLogits
         return LoadedPass(pass: pass, stations: stations, depth: depth, reducesLogits: reduces)
     }

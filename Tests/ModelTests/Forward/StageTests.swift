@@ -59,7 +59,8 @@ import Testing
 
     /// The model cut after the given layers, each stage on a backend of its own that has only what it needs.
     private static func pass(
-        _ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool, paddedBatchSize: Int? = nil, contextLength: Int = contextLength
+        _ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool, paddedBatchSize: Int? = nil, padding: PromptPadding = .generous,
+        contextLength: Int = contextLength
     ) throws -> ForwardPass {
         let outline = try ModelOutline(file)
         var extents: [StageExtent] = embedsApart ? [StageExtent(embeds: true, layers: 0..<0, hasOutput: false)] : []
@@ -84,7 +85,8 @@ import Testing
         let stages = try zip(extents, backends).map {
             try ForwardStage(model, $0, on: $1, slotCount: 4, contextLength: contextLength)
         }
-        return ForwardPass(model, stages: stages, slotCount: 4, contextLength: contextLength, paddedBatchSize: paddedBatchSize)
+        return ForwardPass(
+            model, stages: stages, slotCount: 4, contextLength: contextLength, paddedBatchSize: paddedBatchSize, padding: padding)
     }
 
     @Test("the bytes of logits do not tell where a model is cut", arguments: ["llama", "gemma3", "experts"])
@@ -105,15 +107,29 @@ import Testing
         }
     }
 
-    @Test("padding of prompts changes no byte, and goes no further than the context", arguments: ["llama", "gemma3"])
-    func paddingDoesNotShow(_ kind: String) throws {
+    @Test(
+        "padding of prompts changes no byte, and goes no further than the context", arguments: ["llama", "gemma3"],
+        [PromptPadding.slight, .generous])
+    func paddingDoesNotShow(_ kind: String, _ padding: PromptPadding) throws {
         try Self.withModel(kind) { file in
             // The longest step ends 3 positions before the context does.
             let exact = try Self.pass(file, cutAfter: [1], embedsApart: false, contextLength: 43)
-            let padded = try Self.pass(file, cutAfter: [1], embedsApart: false, paddedBatchSize: 64, contextLength: 43)
+            let padded = try Self.pass(file, cutAfter: [1], embedsApart: false, paddedBatchSize: 64, padding: padding, contextLength: 43)
             #expect(try Self.transcript(of: padded) == Self.transcript(of: exact))
             // Once more, with caches that are full of what the padding left.
             #expect(try Self.transcript(of: padded) == Self.transcript(of: exact))
+        }
+    }
+
+    @Test("prompts of a hundred lengths use few graphs", arguments: [(PromptPadding.slight, 20), (.generous, 8)])
+    func fewPlans(_ padding: PromptPadding, _ limit: Int) throws {
+        try Self.withModel("llama") { file in
+            let pass = try Self.pass(file, cutAfter: [], embedsApart: false, paddedBatchSize: 128, padding: padding)
+            for length in 2...101 {
+                let tokens = (0..<length).map { Int32($0 % 200) }
+                try pass.run([BatchPiece(slot: 0, firstPosition: 0, tokens: tokens, outputs: .last)]) { _, _, _ in }
+            }
+            #expect(pass.stages[0].planCount <= limit)
         }
     }
 
@@ -184,7 +200,8 @@ import Testing
             let all = StageExtent(embeds: true, layers: 0..<3, hasOutput: true)
             let one = StageExtent(embeds: false, layers: 1..<2, hasOutput: false)
             func bytes(_ extent: StageExtent) throws -> Int {
-                try outline.computeByteCount(extent, .init(batchSize: 32, slotCount: 4, contextLength: 300), alignment: 64)
+                let bounds = ModelOutline.StepBounds(batchSize: 32, slotCount: 4, contextLength: 43, wantsAllResults: true)
+                return try outline.computeByteCount(extent, bounds, alignment: 64)
             }
             #expect(try bytes(all) > bytes(one))
             // At least a batch's hidden states.

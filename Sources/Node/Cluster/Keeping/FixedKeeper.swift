@@ -86,9 +86,9 @@ extension NodeRoster {
     /// This machine, with all of a model.
     fileprivate static func local(_ loaded: LoadedModel, _ options: EngineOptions) throws -> [Node] {
         let outline = loaded.outline
-        let cache = outline.cacheByteCountPerLayer(
-            slotCount: max(1, options.slotCount), contextLength: loaded.contextSize(options))
         let devices = try loaded.seats.enumerated().map { index, seat in
+            let cache = outline.cacheByteCountPerLayer(
+                slotCount: max(1, options.slotCount), contextLength: loaded.contextSize(options), alignment: seat.backend.alignment)
             let part = NodeRoster.Part(
                 seat: index, layers: seat.extent.layers, hasOutput: seat.extent.hasOutput,
                 weightByteCount: seat.extent.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) },

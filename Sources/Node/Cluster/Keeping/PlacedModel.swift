@@ -64,10 +64,13 @@ struct PlacedModel {
         _ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int, alignment: Int
     ) throws(ModelError) -> ModelDemand {
         let h = outline.hyperparameters
-        let cache = outline.cacheByteCountPerLayer(slotCount: slotCount, contextLength: contextSize)
+        let cache = outline.cacheByteCountPerLayer(slotCount: slotCount, contextLength: contextSize, alignment: alignment)
         let bounds = options.stepBounds(slotCount: slotCount, contextLength: contextSize)
         func compute(_ extent: StageExtent) throws(ModelError) -> Int {
-            try outline.computeByteCount(extent, bounds, alignment: alignment, rest: RPCBackend.fusedNodeCount)
+            let graphs = try outline.computeByteCount(extent, bounds, alignment: alignment, rest: RPCBackend.fusedNodeCount)
+            let masks = outline.maskByteCount(extent, contextLength: contextSize, alignment: alignment)
+            let (sum, overflow) = graphs.addingReportingOverflow(masks)
+            return overflow ? .max : sum
         }
         // Layers differ in which of the masks they read, so one with both kinds stands for all.
         let middle = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: false)
@@ -79,15 +82,13 @@ struct PlacedModel {
             },
             outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
             outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
-            inputByteCount: PlacedModel.inputByteCount(h, contextSize: contextSize), logitsByteCount: h.vocabularySize * 4,
+            inputByteCount: PlacedModel.inputByteCount, logitsByteCount: h.vocabularySize * 4,
             candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
     }
 
-    /// What a stage is sent with each token beside the hidden state, at the end of the context: a mask for each kind of
-    /// layer, the position, and where keys and values go.
-    private static func inputByteCount(_ h: Hyperparameters, contextSize: Int) -> Int {
-        contextSize * 2 * Set(h.isSliding).count + 4 + 8
-    }
+    /// What a stage is sent with each token beside the hidden state: its position, where keys and values go, and where its
+    /// mask begins.
+    private static let inputByteCount = 4 + 8 + 4
 
     /// Notes that a server's connection was lost and made again.
     mutating func replace(_ number: Int, with connection: ServerConnection) { servers.servers[number].connection = connection }

@@ -32,7 +32,7 @@ public struct ModelDemand: Hashable, Sendable {
 
     /// Bytes per token that enter a stage, and that leave all but the last: the hidden state.
     public var hiddenByteCount: Int
-    /// Bytes per token that each stage is sent beside the hidden state, at the end of the context: masks above all.
+    /// Bytes per token that each stage is sent beside the hidden state: positions above all.
     public var inputByteCount: Int
     /// Bytes per token that leave the last stage where the sampler needs all logits.
     public var logitsByteCount: Int
@@ -86,7 +86,8 @@ struct CheckedDemand {
         }
         for (bytes, what) in [
             (demand.computeByteCount, "the compute buffer"), (demand.outputComputeByteCount, "the compute buffer with the output head"),
-            (demand.hiddenByteCount, "a hidden state"), (demand.inputByteCount, "a stage's inputs"), (demand.logitsByteCount, "a row of logits"),
+            (demand.hiddenByteCount, "a hidden state"), (demand.inputByteCount, "a stage's inputs"),
+            (demand.logitsByteCount, "a row of logits"),
             (demand.candidatesByteCount, "a row of candidates"), (demand.outputByteCount, "the output head"),
         ] {
             sum = try Self.sum(sum, bytes, what)

@@ -105,7 +105,7 @@ public struct PlacementTable: Sendable {
         var text = "Per token \(count(price.roundTripCount, "round trip"))"
         if let time = price.roundTripTime { text += " (\(time.milliseconds.millisecondText))" }
         text += " and \(count(price.hiddenCount, "hidden state")) of \(placement.demand.hiddenByteCount.binarySize)"
-        if price.inputByteCount > 0 { text += ", at the end of the context \(price.inputByteCount.binarySize) of masks and positions" }
+        if price.inputByteCount > 0 { text += ", \(price.inputByteCount) bytes of positions" }
         if price.logitsByteCount > 0 {
             text += " beside what the logits take: \(price.leastByteCount) to \(price.byteCount) bytes, "
             text += "\(milliseconds(price.leastByteCount)) to \(milliseconds(price.byteCount)) at 1 Gbit/s."

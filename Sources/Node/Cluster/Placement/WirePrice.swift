@@ -10,13 +10,13 @@ public struct WirePrice: Hashable, Sendable {
     /// Hidden states sent or received, and their bytes.
     public let hiddenCount: Int
     public let hiddenByteCount: Int
-    /// Bytes of what stages are sent beside them, at the end of the context.
+    /// Bytes of what stages are sent beside them.
     public let inputByteCount: Int
     /// Bytes of a row of logits, and of the candidates that do where the sampler allows; 0 where they cross no wire.
     public let logitsByteCount: Int
     public let candidatesByteCount: Int
 
-    /// Bytes per token at the end of the context, with all logits, and with the best candidates.
+    /// Bytes per token, with all logits, and with the best candidates.
     public var byteCount: Int { hiddenByteCount + inputByteCount + logitsByteCount }
     public var leastByteCount: Int { hiddenByteCount + inputByteCount + candidatesByteCount }
 
