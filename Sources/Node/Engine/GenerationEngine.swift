@@ -23,7 +23,8 @@ package final class GenerationEngine: TextEngine {
     /// Blocks: reads the vocabulary, and has the keeper find the model's first places.
     ///
     /// - Throws: what the keeper throws; `ModelError` for a vocabulary that the model cannot have.
-    package init(_ options: EngineOptions, _ outline: ModelOutline, keeper: any PassKeeper, progress: LoadProgress.Report = { _ in }) throws {
+    package init(_ options: EngineOptions, _ outline: ModelOutline, keeper: any PassKeeper, progress: LoadProgress.Report = { _ in }) throws
+    {
         let parts = try Parts(options, outline, progress)
         card = parts.card
         tokenizer = parts.tokenizer
@@ -74,7 +75,8 @@ package final class GenerationEngine: TextEngine {
             tokenizer = try Tokenizers.make(outline.file)
             let (tokens, rows) = (tokenizer.vocabulary.count, outline.hyperparameters.vocabularySize)
             guard tokens <= rows else {
-                throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
+                throw ModelError(
+                    .metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
             }
             let source = options.chatTemplate ?? outline.file.chatTemplate
             template = try ChatTemplate(source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary), tokenizer.vocabulary)

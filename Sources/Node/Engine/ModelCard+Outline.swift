@@ -14,7 +14,8 @@ extension ModelCard {
             contextSize: LoadedModel.contextSize(options, h), trainingContextSize: h.trainedContext, vocabularySize: h.vocabularySize,
             embeddingLength: h.embeddingLength, parameterCount: parameters, byteCount: file.tensors.reduce(0) { $0 + $1.byteCount },
             slotCount: max(1, options.slotCount),
-            typeDescription: "\(h.architecture) \(ModelCard.sizeName(parameters)) \(FileType.name(of: file))", hasChatTemplate: hasChatTemplate)
+            typeDescription: "\(h.architecture) \(ModelCard.sizeName(parameters)) \(FileType.name(of: file))",
+            hasChatTemplate: hasChatTemplate)
     }
 
     /// What clients call the model.

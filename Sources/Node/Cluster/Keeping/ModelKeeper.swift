@@ -98,7 +98,7 @@ final class ModelKeeper: PassKeeper {
         // Handed over whole.
         nonisolated(unsafe) let work = PlaceFinding(spread, pool, user, name, progress)
         try SystemThread.start(name: "keeper") { [self] in run(work, user) }
-        let refusal = monitor.wait(atMost: nil) { state -> Optional<(any Error)?> in
+        let refusal = monitor.wait(atMost: nil) { state -> (any Error)?? in
             if let refusal = state.refusal { return .some(refusal) }
             return state.hasBegun ? .some(nil) : state.hasEnded ? .some(EngineError.stopped) : nil
         }

@@ -109,7 +109,9 @@ final class PlaceFinding {
     private func spread(over placed: PlacedModel) throws -> PlacedModel {
         try spread.place(user.gather(includesIdle: true)) { server, device in
             placed.placement.stages.indices.reduce(0) { sum, index in
-                guard let own = placed.server(ofStage: index), own.server.connection === server.connection, own.device == device else { return sum }
+                guard let own = placed.server(ofStage: index), own.server.connection === server.connection, own.device == device else {
+                    return sum
+                }
                 return sum + placed.placement.stages[index].cacheByteCount
             }
         }
@@ -204,7 +206,9 @@ final class PlaceFinding {
         guard let (server, device) = placed.server(ofStage: failure.seat - firstSeat) else { throw failure.error }
         if failure.isForCandidates, needingAllLogits.insert(server.id).inserted {
             pool.events.tell(
-                NodeEvent(.recovering, node: "\(server.id)", model: name, "cannot pick the likeliest tokens itself, so all logits are sent: \(failure.error)"))
+                NodeEvent(
+                    .recovering, node: "\(server.id)", model: name,
+                    "cannot pick the likeliest tokens itself, so all logits are sent: \(failure.error)"))
         }
         let error = failure.error as? BackendError
         switch error?.code {

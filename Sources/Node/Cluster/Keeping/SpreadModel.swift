@@ -72,7 +72,8 @@ final class SpreadModel {
 
     /// Whether the model has room on the servers as they are given.
     func fits(_ servers: ConnectedServers) -> Bool {
-        let placed = try? PlacedModel(outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
+        let placed = try? PlacedModel(
+            outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
         return placed != nil
     }
 
@@ -213,7 +214,8 @@ final class SpreadModel {
         for stage in placed.placement.stages {
             guard let source = placed.sources[stage.device] else { continue }
             let connection = placed.servers.servers[source.server].connection
-            wanted[Place(connection: ObjectIdentifier(connection), device: source.device), default: []].formUnion(SpreadModel.extent(stage).parts)
+            wanted[Place(connection: ObjectIdentifier(connection), device: source.device), default: []].formUnion(
+                SpreadModel.extent(stage).parts)
         }
         for (place, entry) in kept {
             let left = entry.parts.filter { wanted[place]?.contains($0.key) ?? false }
@@ -318,7 +320,8 @@ extension SpreadModel {
     /// Spread over this machine and the options' workers, all of which must be there, by the memory that they report.
     ///
     /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
-    static func load(_ options: EngineOptions, _ progress: @escaping Engines.Progress) throws -> (loaded: LoadedModel, placed: PlacedModel) {
+    static func load(_ options: EngineOptions, _ progress: @escaping Engines.Progress) throws -> (loaded: LoadedModel, placed: PlacedModel)
+    {
         progress(LoadProgress(stage: "asking \(options.head.workers.count) workers", fraction: 0))
         let spread = try SpreadModel(options)
         let servers = try ConnectedServers.connect(options.head.workers, options.head)

@@ -245,6 +245,8 @@ package struct Membership {
         guard var entry = table[id], case .connecting(attempt, let wasIdle) = entry.presence else { return [] }
         let isNews = wasIdle || !entry.isKnown
         entry.isKnown = true
+        // One that comes and goes makes others look for places each time, also while nobody uses it.
+        if wasIdle { entry.penalty = now - entry.since < Membership.idlePeriod * 2 ? entry.nextPenalty : .zero }
         entry.presence = .absent(reason)
         entry.isLeaving = false
         entry.users = []
@@ -285,7 +287,7 @@ package struct Membership {
         let isGood = entry.isProven && now - entry.since >= Membership.flappingTime
         let stayed: Bool
         if case .connection = loss { stayed = isGood } else { stayed = false }
-        entry.penalty = stayed ? .zero : min(Membership.longestPenalty, max(.seconds(1), entry.penalty * 2))
+        entry.penalty = stayed ? .zero : entry.nextPenalty
         entry.presence = .absent(loss.reason)
         entry.isLeaving = false
         entry.users = []
@@ -445,6 +447,9 @@ package struct Membership {
 }
 
 extension Membership.Entry {
+    /// The penalty of one that disappoints once more.
+    fileprivate var nextPenalty: Duration { min(Membership.longestPenalty, max(.seconds(1), penalty * 2)) }
+
     fileprivate mutating func note(_ said: [DeviceMemory]) {
         // One that is about to stop says nothing of the memory that it has.
         if said.contains(where: { $0.total != 0 || $0.free != 0 }) || memory.isEmpty { memory = said }

@@ -60,7 +60,8 @@ struct WeightTransfer {
         return Parallel.map(numbered) { server -> Result<Delivery, Failure>? in
             let outcome = Result { () throws(Failure) in
                 try WeightTransfer.deliver(
-                    server.consignments, over: server.connection, connections, server.number, attempts: isPatient ? WeightTransfer.attempts : 1,
+                    server.consignments, over: server.connection, connections, server.number,
+                    attempts: isPatient ? WeightTransfer.attempts : 1,
                     isInVain
                 ) {
                     progress.tell(server.number, done: $0, sent: $1)

@@ -346,7 +346,9 @@ final class KeeperUnderTest {
 
     func check() {
         if isEngineRunning {
-            for (id, link) in roster where world.isBroken(link) { world.complain("h\(head.index) m\(number) runs over a lost connection to \(id)") }
+            for (id, link) in roster where world.isBroken(link) {
+                world.complain("h\(head.index) m\(number) runs over a lost connection to \(id)")
+            }
             return
         }
         guard isAtRest else { return }

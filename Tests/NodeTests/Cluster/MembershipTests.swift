@@ -1,0 +1,168 @@
+import Node
+import RPCProto
+import Tensor
+import Testing
+
+/// What a pool decides about its workers, event by event: above all what went wrong once.
+@Suite struct MembershipTests {
+    private let id = NodeID.endpoint(Endpoint(host: "w"))
+    private let gibibyte = [DeviceMemory(free: 1 << 30, total: 1 << 30)]
+
+    /// A membership of one worker.
+    private func membership() -> Membership {
+        var membership = Membership()
+        _ = membership.list(id, at: .zero)
+        return membership
+    }
+
+    /// Has a user hold the worker over a connection.
+    private func hold(_ membership: inout Membership, _ user: Membership.User, link: Membership.Link, at now: Duration) throws {
+        if case .absent = membership[id]?.presence {
+            guard case .connect(_, let attempt)? = membership.nextDueLook(at: now) else { throw Unexpected() }
+            _ = membership.connected(id, attempt: attempt, link: -link, gibibyte, at: now)
+        }
+        guard case .connect(_, let attempt) = membership.gather(for: user, includesIdle: true).first else { throw Unexpected() }
+        _ = membership.connected(id, attempt: attempt, link: link, gibibyte, at: now)
+        #expect(membership[id]?.link == link)
+    }
+
+    private struct Unexpected: Error {}
+
+    @Test("a look and a user never connect to one worker at once, and what came of the one is there for the other")
+    func oneWhoConnects() throws {
+        var membership = membership()
+        let user = membership.join()
+        guard case .connect(_, let first)? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
+        let other = membership.nextDueLook(at: .seconds(9))
+        #expect(other == nil)
+        _ = membership.connected(id, attempt: first, link: 1, gibibyte, at: .zero)
+        // It is idle now. Ten seconds later a look is under way when a user comes.
+        guard case .connect(_, let second)? = membership.nextDueLook(at: .seconds(20)) else { throw Unexpected() }
+        let outcome1 = membership.gather(for: user, includesIdle: true)
+        #expect(outcome1 == [.wait(id)])
+        let outcome2 = membership.connected(id, attempt: second, link: 2, gibibyte, at: .seconds(20))
+        #expect(outcome2.isEmpty)
+        #expect(membership[id]?.presence == .held(2))
+        // An attempt that nobody waits for any more changes nothing, whatever comes of it.
+        let outcome3 = membership.failed(id, attempt: first, "late", at: .seconds(21))
+        #expect(outcome3.isEmpty)
+        let outcome4 = membership.connected(id, attempt: first, link: 3, gibibyte, at: .seconds(21))
+        #expect(outcome4 == [.close(3)])
+        #expect(membership[id]?.presence == .held(2))
+    }
+
+    @Test("the connection is given up with the last user, whichever way that goes")
+    func lastUser() throws {
+        var membership = membership()
+        let (first, second) = (membership.join(), membership.join())
+        try hold(&membership, first, link: 1, at: .zero)
+        let outcome5 = membership.gather(for: second, includesIdle: false)
+        #expect(outcome5 == [.held(id, 1)])
+        #expect(membership.linksOnlyOf(first).isEmpty)
+        let outcome6 = membership.leave(first, at: .zero)
+        #expect(outcome6.isEmpty)
+        #expect(membership.linksOnlyOf(second) == [1])
+        let outcome7 = membership.leave(second, at: .zero)
+        #expect(outcome7 == [.close(1)])
+        #expect(membership[id]?.users == [])
+        // Who has left counts no more, even if it asks once more.
+        let outcome8 = membership.gather(for: second, includesIdle: true)
+        #expect(outcome8.isEmpty)
+    }
+
+    @Test("a worker that comes and goes is let back in later each time; one that served well comes back at once")
+    func flapping() throws {
+        var membership = membership()
+        let user = membership.join()
+        var now = Duration.zero
+        for (link, penalty) in [1, 2, 4, 8, 16, 32, 60, 60].enumerated() {
+            try hold(&membership, user, link: link + 1, at: now)
+            let effects = membership.lost(id, link: link + 1, .connection("gone"), at: now + .seconds(9))
+            #expect(effects.contains { if case .tell(.lost, _, let text) = $0 { text.contains("not tried for \(penalty) s") } else { false } })
+            now = try #require(membership.nextLook)
+            #expect(membership[id]?.penalty == .seconds(penalty))
+        }
+        try hold(&membership, user, link: 100, at: now)
+        _ = membership.settle(user, on: [id], isInPlace: true, at: now)
+        _ = membership.lost(id, link: 100, .connection("gone"), at: now + .seconds(30))
+        #expect(membership[id]?.penalty == .zero)
+        #expect(membership.nextLook == now + .seconds(30) + Membership.returnTime)
+    }
+
+    @Test("a worker that cannot do what is asked of it is let back in later each time, however long that takes to show")
+    func uselessness() throws {
+        var membership = membership()
+        let user = membership.join()
+        var now = Duration.zero
+        for (link, penalty) in [1, 2, 4, 8].enumerated() {
+            try hold(&membership, user, link: link + 1, at: now)
+            // Minutes of upload, every time.
+            now += .seconds(300)
+            _ = membership.lost(id, link: link + 1, .unusable("aborts"), at: now)
+            #expect(membership[id]?.penalty == .seconds(penalty))
+            now += .seconds(penalty)
+        }
+        // A connection that breaks before the model ever ran there says the same.
+        try hold(&membership, user, link: 9, at: now)
+        _ = membership.lost(id, link: 9, .connection("closed"), at: now + .seconds(300))
+        #expect(membership[id]?.penalty == .seconds(16))
+    }
+
+    @Test("a device that had less than it said counts with less, until it says that it has more or was away")
+    func doubt() throws {
+        var membership = membership()
+        let user = membership.join()
+        try hold(&membership, user, link: 1, at: .zero)
+        func free(_ said: Int) -> Int { membership.available([DeviceMemory(free: said, total: 1 << 30)], of: id, for: user)[0].free }
+        #expect(free(1 << 30) == 1 << 30)
+        membership.doubt(id, device: 0, needed: 800 << 20)
+        #expect(free(1 << 30) == 600 << 20)
+        #expect(free(100 << 20) == 100 << 20)
+        membership.doubt(id, device: 0, needed: 700 << 20)
+        #expect(free(1 << 30) == 450 << 20)
+        #expect(free(2 << 30) == 2 << 30)
+        _ = membership.lost(id, link: 1, .connection("gone"), at: .zero)
+        #expect(free(1 << 30) == 1 << 30)
+    }
+
+    @Test("what one user is about to take is not there for others, until it has taken it or thinks better of it")
+    func reservations() throws {
+        var membership = membership()
+        let (first, second) = (membership.join(), membership.join())
+        try hold(&membership, first, link: 1, at: .zero)
+        func free(for user: Membership.User) -> Int { membership.available(gibibyte, of: id, for: user)[0].free >> 20 }
+        membership.reserve([id: [0: 600 << 20]], for: first)
+        #expect(free(for: first) == 1024)
+        #expect(free(for: second) == 424)
+        membership.take(500 << 20, of: id, device: 0, for: first)
+        #expect(free(for: second) == 924)
+        membership.reserve([:], for: first)
+        #expect(free(for: second) == 1024)
+        membership.reserve([id: [0: 600 << 20]], for: first)
+        _ = membership.leave(first, at: .zero)
+        #expect(free(for: second) == 1024)
+    }
+
+    @Test("entries come and go at run time: one that is listed no more is emptied first, and forgotten then")
+    func listing() throws {
+        var membership = membership()
+        let user = membership.join()
+        try hold(&membership, user, link: 1, at: .zero)
+        let version = membership.version
+        _ = membership.unlist(id)
+        #expect(membership.version > version)
+        #expect(membership[id]?.isWelcome == false)
+        let outcome9 = membership.gather(for: user, includesIdle: true)
+        #expect(outcome9.isEmpty)
+        let outcome10 = membership.settle(user, on: [], at: .zero)
+        #expect(outcome10 == [.close(1)])
+        #expect(membership[id] == nil)
+        // An unused one goes at once; an attempt to reach it that comes through later is closed.
+        _ = membership.list(id, at: .zero)
+        guard case .connect(_, let attempt)? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
+        _ = membership.unlist(id)
+        #expect(membership.entries.isEmpty)
+        let outcome11 = membership.connected(id, attempt: attempt, link: 2, gibibyte, at: .zero)
+        #expect(outcome11 == [.close(2)])
+    }
+}
