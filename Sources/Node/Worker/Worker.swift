@@ -19,22 +19,22 @@ public final class Worker: Service {
     /// Where clients connect to, as `host:port`.
     public var addresses: [String] {
         var seen = Set<String>()
-        return doors.map { WorkerOptions.address($0.host, $0.listener.port) }.filter { seen.insert($0).inserted }
+        return entrances.map { WorkerOptions.address($0.host, $0.door.port) }.filter { seen.insert($0).inserted }
     }
     /// What the worker does at this moment.
     public var status: WorkerStatus { WorkerStatus(connections, backend, cache) }
 
     /// A place where clients connect, and the version that is spoken there.
-    private struct Door {
+    private struct Entrance {
         let host: String
-        let listener: SocketListener
+        let door: any Door
         let dialect: Dialect
     }
 
     private let options: WorkerOptions
     private let backend: CPUBackend
     private let cache: TensorCache?
-    private let doors: [Door]
+    private let entrances: [Entrance]
     private let sessionOptions: SessionOptions
     private let connections: WorkerConnections
     private let watch: WorkerWatch
@@ -57,8 +57,8 @@ public final class Worker: Service {
         if options.hosts.contains("::") { options.hosts.removeAll { $0 == "0.0.0.0" } }
         backend = try Worker.processor(options)
         cache = try Worker.cache(options)
-        doors = try Worker.listen(options)
-        port = doors.first?.listener.port ?? options.port
+        entrances = try Worker.listen(options)
+        port = entrances.first?.door.port ?? options.port
         var sessionOptions = SessionOptions()
         sessionOptions.graphByteCount = options.limits.graphByteCount
         sessionOptions.keptGraphByteCount = options.limits.keptGraphByteCount
@@ -102,8 +102,8 @@ public final class Worker: Service {
         return try CPUBackend(variant: variant, threads: options.threads ?? DeviceDescription.availableCoreCount(), limits: limits)
     }
 
-    private static func listen(_ options: WorkerOptions) throws -> [Door] {
-        var doors: [Door] = []
+    private static func listen(_ options: WorkerOptions) throws -> [Entrance] {
+        var entrances: [Entrance] = []
         for (port, dialect) in [(options.port, options.dialect)] + options.otherPorts.map({ ($0.port, $0.dialect) }) {
             var port = port
             for host in options.hosts {
@@ -111,13 +111,13 @@ public final class Worker: Service {
                     let listeners = try SocketListener.listen(host: host, port: port)
                     // A port that was free here is to be the same at every address.
                     port = listeners.first?.port ?? port
-                    doors += listeners.map { Door(host: host, listener: $0, dialect: dialect) }
+                    entrances += listeners.map { Entrance(host: host, door: $0, dialect: dialect) }
                 } catch {
                     throw ListeningError(host: host, port: port, reason: error.message)
                 }
             }
         }
-        return doors
+        return entrances
     }
 
     /// Serves until the surrounding service group stops. Then requests under way may finish for the grace period, and
@@ -126,7 +126,7 @@ public final class Worker: Service {
     /// - Throws: if the system has no threads for it.
     public func run() async throws {
         do throws(ThreadError) {
-            for door in doors { try SystemThread.start(name: "accept", stackSize: 1 << 20) { [self] in accept(door) } }
+            for entrance in entrances { try SystemThread.start(name: "accept", stackSize: 1 << 20) { [self] in accept(entrance) } }
             try watch.start { [self] in statusLine.show(status) }
         } catch {
             await stop()
@@ -139,7 +139,7 @@ public final class Worker: Service {
 
     /// Takes no more clients, lets requests under way finish and heads move away for the grace period, and ends what is left.
     public func stop() async {
-        for door in doors { door.listener.stop() }
+        for entrance in entrances { entrance.door.stop() }
         connections.drain()
         let (connections, grace, cache) = (connections, options.graceSeconds, cache)
         // A task of its own: in one that is cancelled nothing can be waited for.
@@ -157,7 +157,7 @@ public final class Worker: Service {
 
     /// For people: version, devices, limits.
     public var summary: String {
-        let versions = Set(doors.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }
+        let versions = Set(entrances.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }
         var lines = ["swiftlet worker \(Version.current), ggml RPC \(versions.joined(separator: ", "))"]
         let memory = (try? backend.memory()) ?? DeviceMemory(free: 0, total: 0)
         lines.append("  CPU: \(backend.name), \(backend.threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB")
@@ -165,11 +165,11 @@ public final class Worker: Service {
         return lines.joined(separator: "\n")
     }
 
-    private func accept(_ door: Door) {
+    private func accept(_ entrance: Entrance) {
         while true {
             do throws(StreamError) {
-                guard let stream = try door.listener.accept() else { return }
-                serve(stream, door.dialect)
+                guard let stream = try entrance.door.accept() else { return }
+                serve(stream, entrance.dialect)
             } catch {
                 // Out of descriptors, most likely: sessions that end give some back.
                 complaints.note(.warning, "\(error)")
@@ -217,8 +217,9 @@ public final class Worker: Service {
     private func converse(_ connection: WorkerConnections.Connection, _ dialect: Dialect) -> SessionEnd {
         let stream = connection.stream
         var options = sessionOptions
-        // What one machine stored is served to no other: ggml's names for contents can be forged.
-        options.cacheScope = stream.address?.description ?? stream.peer
+        // What one client stored is served to no other: ggml's names for contents can be forged. Who has proven who it is stays
+        // the same wherever it comes from.
+        options.cacheScope = stream.identity ?? stream.address?.description ?? stream.peer
         let session = Session(
             devices: connection.devices, options: options, dialect: dialect, activity: connection.activity,
             interruption: connection.interruption)

@@ -17,6 +17,8 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     public let peer: String
     /// The other end's address, where it has one.
     public let address: NetworkAddress?
+    /// Who the other end has proven to be, as the digest of a key; nil where nobody was asked.
+    package let identity: String?
     private let receivedCount = Atomic<Int>(0)
     private let sentCount = Atomic<Int>(0)
     private let isBlocked = Atomic<Bool>(false)
@@ -29,10 +31,11 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     private static let direct = 16 << 10
 
     /// Takes over a connected socket.
-    init(descriptor: Int32, peer: String, address: NetworkAddress? = nil) {
+    package init(descriptor: Int32, peer: String, address: NetworkAddress? = nil, identity: String? = nil) {
         self.descriptor = descriptor
         self.peer = peer
         self.address = address
+        self.identity = identity
         buffer = .allocate(byteCount: 64 << 10, alignment: 64)
         // Answers are awaited: none may linger for company.
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)

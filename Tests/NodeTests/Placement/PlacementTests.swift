@@ -186,4 +186,29 @@ import Testing
         let filled = placement.stages.compactMap(\.filled)
         #expect((filled.max() ?? 1) - (filled.min() ?? 0) < 0.02)
     }
+
+    @Test("nothing is put where it would have to be in a buffer larger than the device has")
+    func smallBuffers() throws {
+        let mebibyte = Demands.mebibyte
+        var demand = Demands.model([Int](repeating: 100 * mebibyte, count: 8), output: 50 * mebibyte, cache: 300 * mebibyte)
+        demand.largestPieceByteCount = 300 * mebibyte
+        demand.largestOutputPieceByteCount = 50 * mebibyte
+        var small = Demands.worker(0, 8192 * mebibyte)
+        let large = Demands.worker(1, 8192 * mebibyte)
+        // Enough for the output head, not for a layer's keys and values.
+        small.largestBufferByteCount = 256 * mebibyte
+        for devices in [[small, large], [large, small]] {
+            let placement = try Placement(demand, on: devices)
+            for stage in placement.stages where devices[stage.device] == small { #expect(stage.layers.isEmpty) }
+            #expect(placement.stages.reduce(0) { $0 + $1.layers.count } == 8)
+        }
+        small.largestBufferByteCount = 40 * mebibyte
+        let placement = try Placement(demand, on: [small, large])
+        #expect(placement.absent == [Placement.Absent(device: 0, reason: .smallBuffers(neededByteCount: 50 * mebibyte))])
+        #expect(throws: PlacementError.bufferTooSmall(device: small.name, needed: 300 * mebibyte, largest: 40 * mebibyte)) {
+            try Placement(demand, on: [small, large], split: [1, 1])
+        }
+        small.largestBufferByteCount = 300 * mebibyte
+        #expect(try Placement(demand, on: [small, large]).stages.count == 2)
+    }
 }

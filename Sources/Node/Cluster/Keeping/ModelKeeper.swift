@@ -13,6 +13,8 @@ internal import Tensor
 final class ModelKeeper: PassKeeper {
     struct State {
         var keeper: Keeper
+        /// Counts the events, each of which may bring the next moment nearer at which something is to be done.
+        var eventCount = 0
         /// What is to be done by the thread, in order.
         var effects: [Keeper.Effect] = []
         /// Tells the work under way that it is in vain.
@@ -119,6 +121,7 @@ final class ModelKeeper: PassKeeper {
     private func handle(_ event: Keeper.Event) {
         let now = now
         monitor.change { state in
+            state.eventCount += 1
             for effect in state.keeper.handle(event, at: now) {
                 switch effect {
                 case .abandon: state.vanity.set()
@@ -136,18 +139,33 @@ final class ModelKeeper: PassKeeper {
     private func run(_ finding: PlaceFinding, _ user: PoolUser) {
         handle(.started)
         while true {
-            let patience = monitor.read { state in state.keeper.nextTick(now: now).map { max(.milliseconds(1), $0 - now) } }
-            let next = monitor.wait(atMost: patience) { state -> (Keeper.Effect, Vanity, EngineControl)? in
-                guard let engine = state.engine, !state.effects.isEmpty else { return nil }
-                return (state.effects.removeFirst(), state.vanity, engine)
+            let now = now
+            let (seen, patience) = monitor.read { state in
+                (state.eventCount, state.keeper.nextTick(now: now).map { max(.milliseconds(1), $0 - now) })
             }
-            guard let (effect, vanity, engine) = next else {
+            let call = monitor.wait(atMost: patience) { state -> Call? in
+                guard let engine = state.engine, !state.effects.isEmpty else { return state.eventCount == seen ? nil : .look }
+                return .perform(state.effects.removeFirst(), state.vanity, engine)
+            }
+            switch call {
+            case .perform(let effect, let vanity, let engine):
+                if !perform(effect, finding, vanity, engine) { return end(finding, user) }
+            case .look: continue
+            case nil:
                 let isBusy = monitor.read { $0.engine }?.isBusy() ?? false
                 handle(.tick(isBusy: isBusy))
-                continue
             }
-            if !perform(effect, finding, vanity, engine) { break }
         }
+    }
+
+    /// What wakes the thread.
+    private enum Call {
+        case perform(Keeper.Effect, Vanity, EngineControl)
+        /// Something happened that may have changed when the next tick is due.
+        case look
+    }
+
+    private func end(_ finding: PlaceFinding, _ user: PoolUser) {
         finding.letGo()
         user.leave()
         self.user.withLock { $0 = nil }

@@ -243,10 +243,8 @@ final class PlaceFinding {
     func settleOnWeights() {
         ready = nil
         spread.forgetLost()
-        let kept = spread.keptConnections
-        let held = wanted.map { placed in placed.servers.servers.filter { kept.contains(ObjectIdentifier($0.connection)) }.map(\.id) } ?? []
         user.reserve([:])
-        user.settle(on: Set(held))
+        user.settle(on: spread.keptNodes)
     }
 
     /// Lets go of everything.

@@ -37,6 +37,7 @@ struct PlacedModel {
                 devices.append(
                     DeviceSupply(
                         name: server.name(ofDevice: index), freeByteCount: memory.free, totalByteCount: memory.total,
+                        largestBufferByteCount: server.connection.devices[index].largestBuffer,
                         roundTrip: server.roundTrip))
             }
         }
@@ -75,7 +76,8 @@ struct PlacedModel {
         // Layers differ in which of the masks they read, so one with both kinds stands for all.
         let middle = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: false)
         let last = StageExtent(embeds: false, layers: 0..<h.layerCount, hasOutput: true)
-        return ModelDemand(
+        func largestTensor(_ parts: [ModelPart]) -> Int { outline.tensors(ofAll: parts).map(\.byteCount).max() ?? 0 }
+        var demand = ModelDemand(
             name: URL(fileURLWithPath: options.modelPath).lastPathComponent, contextSize: contextSize, slotCount: slotCount,
             layers: (0..<h.layerCount).map {
                 LayerDemand(weightByteCount: outline.weightByteCount(of: .layer($0)), cacheByteCount: cache)
@@ -84,6 +86,10 @@ struct PlacedModel {
             outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
             inputByteCount: PlacedModel.inputByteCount, logitsByteCount: h.vocabularySize * 4,
             candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
+        // A layer's keys and values are in one buffer.
+        demand.largestPieceByteCount = max(cache, largestTensor((0..<h.layerCount).map { .layer($0) }))
+        demand.largestOutputPieceByteCount = largestTensor([.output])
+        return demand
     }
 
     /// What a stage is sent with each token beside the hidden state: its position, where keys and values go, and where its

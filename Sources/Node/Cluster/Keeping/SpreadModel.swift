@@ -23,6 +23,7 @@ final class SpreadModel {
     }
 
     private struct Kept {
+        let id: NodeID
         var backend: RPCBackend
         /// The tensors of each part, in the outline's order.
         var parts: [ModelPart: [LoadedTensor]] = [:]
@@ -183,7 +184,7 @@ final class SpreadModel {
             switch outcome {
             case .success(let delivery):
                 placed.replace(number, with: delivery.connection)
-                for ((device, parts), tensors) in zip(stages, delivery.places) { keep(parts, of: tensors, on: delivery.connection, device) }
+                for ((device, parts), tensors) in zip(stages, delivery.places) { keep(parts, of: tensors, on: placed.servers.servers[number], device) }
             case .failure(let failure):
                 let stage = stages[min(failure.consignment, stages.count - 1)]
                 let bytes = stage.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
@@ -196,8 +197,9 @@ final class SpreadModel {
         return failures
     }
 
-    private func keep(_ parts: [ModelPart], of tensors: [LoadedTensor], on connection: ServerConnection, _ device: Int) {
-        var entry = kept[Place(connection: ObjectIdentifier(connection), device: device)] ?? Kept(backend: connection.devices[device])
+    private func keep(_ parts: [ModelPart], of tensors: [LoadedTensor], on server: ConnectedServers.Server, _ device: Int) {
+        let connection = server.connection
+        var entry = kept[Place(connection: ObjectIdentifier(connection), device: device)] ?? Kept(id: server.id, backend: connection.devices[device])
         var rest = tensors[...]
         for part in parts {
             let count = outline.tensors(of: part).count
@@ -239,8 +241,8 @@ final class SpreadModel {
     /// Lets go of everything.
     func forgetAll() { kept = [:] }
 
-    /// The connections over which something was brought that is still there.
-    var keptConnections: Set<ObjectIdentifier> { Set(kept.keys.map(\.connection)) }
+    /// The workers that something was brought to which is still there.
+    var keptNodes: Set<NodeID> { Set(kept.values.map(\.id)) }
 
     private func forget(_ connection: ServerConnection) {
         kept = kept.filter { $0.key.connection != ObjectIdentifier(connection) }

@@ -18,9 +18,9 @@ package final class NodePool: Sendable {
         /// What was learnt of each worker when it was last connected to, for listings.
         var facts: [NodeID: NodeFacts] = [:]
         var observers: [Membership.User: @Sendable () -> Void] = [:]
-        /// Threads that look, and those of them that wait for something to do.
+        /// Threads that look, and those of them that are at it.
         var watcherCount = 0
-        var idleWatcherCount = 0
+        var busyWatcherCount = 0
         /// Whose turn it is to find places, the first in line.
         var turns: [Membership.User] = []
     }
@@ -34,7 +34,9 @@ package final class NodePool: Sendable {
 
     /// Threads that look at workers, at most: a look at one that does not answer takes seconds.
     private static let watcherLimit = 8
-    /// A thread that had nothing to do for this long ends, unless it is the last.
+    /// Threads that are kept where nothing is to be done at the moment: one to look, one to be there meanwhile.
+    private static let watchersKept = 2
+    /// Without anything to wait for, a thread looks after this time whether the pool is still there.
     private static let idleTime = Duration.seconds(20)
 
     /// The workers that the options name.
@@ -239,8 +241,8 @@ package final class NodePool: Sendable {
     /// Sees to it that there is a thread for the next look.
     private func hireWatchers() {
         let isNeeded = monitor.change { state in
-            guard !state.membership.isStopped, state.idleWatcherCount == 0, state.watcherCount < NodePool.watcherLimit,
-                state.membership.nextLook != nil
+            guard !state.membership.isStopped, state.watcherCount == state.busyWatcherCount,
+                state.watcherCount < NodePool.watcherLimit, state.membership.nextLook != nil
             else { return false }
             state.watcherCount += 1
             return true
@@ -258,31 +260,29 @@ package final class NodePool: Sendable {
     private static func watch(_ monitor: Monitor<State>, _ pool: () -> NodePool?) {
         while true {
             guard let now = pool()?.now else { break }
-            let (look, pause): (Membership.Look?, Duration?) = monitor.change { state in
-                if state.membership.isStopped { return (nil, nil) }
-                if let look = state.membership.nextDueLook(at: now) { return (look, nil) }
-                return (nil, state.membership.nextLook.map { max(.milliseconds(1), $0 - now) } ?? idleTime)
+            let look = monitor.change { state -> Membership.Look? in
+                let look = state.membership.nextDueLook(at: now)
+                if look != nil { state.busyWatcherCount += 1 }
+                return look
             }
             if let look {
-                guard let pool = pool() else { break }
-                // Somebody has to be there for the next.
-                pool.hireWatchers()
-                pool.take(look)
+                if let pool = pool() {
+                    // Somebody has to be there for the next.
+                    pool.hireWatchers()
+                    pool.take(look)
+                }
+                monitor.change { $0.busyWatcherCount -= 1 }
                 continue
             }
-            guard let pause else { break }
-            let version = monitor.change { state in
-                state.idleWatcherCount += 1
-                return state.membership.nextLook
+            let (isOver, next) = monitor.read { state in
+                let isSuperfluous = state.watcherCount - state.busyWatcherCount > watchersKept
+                return (state.membership.isStopped || isSuperfluous, state.membership.nextLook)
             }
+            if isOver { break }
+            let pause = next.map { max(.milliseconds(1), $0 - now) } ?? idleTime
             _ = monitor.wait(atMost: min(pause, idleTime)) { state in
-                state.membership.isStopped || state.membership.nextLook != version ? true : nil
+                state.membership.isStopped || state.membership.nextLook != next ? true : nil
             }
-            let isSuperfluous = monitor.change { state in
-                state.idleWatcherCount -= 1
-                return state.idleWatcherCount > 0
-            }
-            if isSuperfluous { break }
         }
         monitor.change { $0.watcherCount -= 1 }
     }

@@ -7,14 +7,20 @@ public struct DeviceSupply: Hashable, Sendable {
     /// Bytes that can be had, and bytes that there are. Both 0: it did not say.
     public var freeByteCount: Int
     public var totalByteCount: Int
+    /// Bytes of one buffer at most: no tensor, no layer's keys and values, and no compute buffer may be larger.
+    public var largestBufferByteCount: Int
     /// How long the shortest question and its answer take.
     public var roundTrip: Duration?
 
-    public init(name: String, isLocal: Bool = false, freeByteCount: Int, totalByteCount: Int, roundTrip: Duration? = nil) {
+    public init(
+        name: String, isLocal: Bool = false, freeByteCount: Int, totalByteCount: Int, largestBufferByteCount: Int = .max,
+        roundTrip: Duration? = nil
+    ) {
         self.name = name
         self.isLocal = isLocal
         self.freeByteCount = freeByteCount
         self.totalByteCount = totalByteCount
+        self.largestBufferByteCount = largestBufferByteCount
         self.roundTrip = roundTrip
     }
 

@@ -23,6 +23,9 @@ public struct ModelDemand: Hashable, Sendable {
     public var layers: [LayerDemand]
     /// Bytes of the output head: its norm and its matrix.
     public var outputByteCount: Int
+    /// Bytes of the largest thing that a layer, and that the output head, needs in one piece: a tensor, or a layer's keys and values.
+    public var largestPieceByteCount = 0
+    public var largestOutputPieceByteCount = 0
 
     /// Bytes of the compute buffer of a stage without the output head. It does not depend on how many layers the stage
     /// has, since they use it one after the other.
@@ -54,6 +57,15 @@ public struct ModelDemand: Hashable, Sendable {
         self.inputByteCount = inputByteCount
         self.logitsByteCount = logitsByteCount
         self.candidatesByteCount = candidatesByteCount
+    }
+
+    /// Bytes of what a device would need in one buffer and cannot have, be it for layers or for the output head; nil if it can have
+    /// one of the two.
+    func pieceTooLarge(for device: DeviceSupply) -> Int? {
+        let layers = max(largestPieceByteCount, computeByteCount)
+        let output = max(largestOutputPieceByteCount, outputComputeByteCount)
+        let least = min(layers, output)
+        return least > device.largestBufferByteCount ? least : nil
     }
 
     func computeByteCount(hasOutput: Bool) -> Int { hasOutput ? outputComputeByteCount : computeByteCount }

@@ -36,6 +36,8 @@ public struct Placement: Hashable, Sendable {
         case tooSmall(neededByteCount: Int)
         /// It is in this process, where only the last stage may be, and the output head does not fit there.
         case noRoomForOutput(neededByteCount: Int)
+        /// Its buffers are too small for a piece of the model that cannot be cut.
+        case smallBuffers(neededByteCount: Int)
         /// The least it could get (a layer, or the output head) is further from its part than nothing.
         case notWorthIt
     }
@@ -105,6 +107,8 @@ public struct Placement: Hashable, Sendable {
             let seat = seat(device, demand)
             if !device.saysMemory {
                 absent.append(Absent(device: index, reason: .unknownMemory))
+            } else if let needed = demand.pieceTooLarge(for: device) {
+                absent.append(Absent(device: index, reason: .smallBuffers(neededByteCount: needed)))
             } else if device.isLocal, seat.outputLimit < 0 {
                 // Were it a stage at all, it would be the last.
                 let needed = output + demand.outputComputeByteCount
@@ -146,11 +150,15 @@ public struct Placement: Hashable, Sendable {
     }
 
     private static func seat(_ device: DeviceSupply, _ demand: ModelDemand) -> LayerCuts.Seat {
+        // What has to be in one buffer cannot be put where buffers are smaller.
+        let hasLayers = device.largestBufferByteCount >= max(demand.largestPieceByteCount, demand.computeByteCount)
+        let hasOutput = device.largestBufferByteCount >= max(demand.largestOutputPieceByteCount, demand.outputComputeByteCount)
         let room = device.usableByteCount - demand.computeByteCount
         let outputRoom = device.usableByteCount - demand.outputComputeByteCount
+        let outputLimit = hasOutput ? outputRoom - demand.outputByteCount : -1
         return LayerCuts.Seat(
-            limit: room, room: Double(room), outputLimit: outputRoom - demand.outputByteCount, outputRoom: Double(max(1, outputRoom)),
-            mayHaveOutput: true)
+            limit: hasLayers ? room : -1, room: Double(room), outputLimit: hasLayers ? outputLimit : min(outputLimit, 0),
+            outputRoom: Double(max(1, outputRoom)), mayHaveOutput: hasOutput)
     }
 
     // MARK: By shares
@@ -191,6 +199,10 @@ public struct Placement: Hashable, Sendable {
             }
             let stage = stage(place.device, cuts.runs[index], hasOutput, demand, devices)
             let device = devices[place.device]
+            let piece = max(
+                run(cuts.runs[index], demand.largestPieceByteCount), hasOutput ? demand.largestOutputPieceByteCount : 0,
+                stage.computeByteCount)
+            if piece > device.largestBufferByteCount { throw .bufferTooSmall(device: device.name, needed: piece, largest: device.largestBufferByteCount) }
             if device.saysMemory, stage.neededByteCount > device.usableByteCount {
                 throw .shareDoesNotFit(device: device.name, stage)
             }
@@ -198,6 +210,9 @@ public struct Placement: Hashable, Sendable {
         }
         return (stages, absent.sorted { $0.device < $1.device })
     }
+
+    /// What layers need in one piece, where there are any.
+    private static func run(_ layers: Range<Int>, _ byteCount: Int) -> Int { layers.isEmpty ? 0 : byteCount }
 
     private static func stage(
         _ device: Int, _ layers: Range<Int>, _ hasOutput: Bool, _ demand: ModelDemand, _ devices: [DeviceSupply]

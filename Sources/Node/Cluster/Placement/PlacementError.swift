@@ -12,6 +12,8 @@ public enum PlacementError: Error, Hashable, Sendable, CustomStringConvertible {
     case splitShares([Double])
     /// What a device would get by its share is more than it has.
     case shareDoesNotFit(device: String, Placement.Stage)
+    /// A device with a share whose buffers are too small for a piece of the model that cannot be cut.
+    case bufferTooSmall(device: String, needed: Int, largest: Int)
     case doesNotFit(Shortage)
 
     public var description: String {
@@ -34,6 +36,9 @@ public enum PlacementError: Error, Hashable, Sendable, CustomStringConvertible {
             return "the split gives \(device) \(layers), which take \(stage.neededByteCount.binarySize) (\(stage.partsText)), but it has "
                 + "\(stage.freeByteCount.binarySize) free, of which \(stage.reserveByteCount.binarySize) are left alone: "
                 + "\(excess.binarySize) too much"
+        case .bufferTooSmall(let device, let needed, let largest):
+            return "the split gives \(device) something that takes \(needed.binarySize) in one piece, but its buffers are of at most "
+                + "\(largest.binarySize): give it no share, or take a smaller context or fewer slots"
         case .doesNotFit(let shortage): return shortage.description
         }
     }
@@ -42,7 +47,7 @@ public enum PlacementError: Error, Hashable, Sendable, CustomStringConvertible {
     var isShortage: Bool {
         switch self {
         case .noDevices, .shareDoesNotFit, .doesNotFit: true
-        case .unbelievable, .splitCount, .splitShares: false
+        case .unbelievable, .splitCount, .splitShares, .bufferTooSmall: false
         }
     }
 

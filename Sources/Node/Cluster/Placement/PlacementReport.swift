@@ -141,6 +141,7 @@ public struct PlacementReport: Encodable, Hashable, Sendable {
                 case .noShare: ("no_share", nil)
                 case .tooSmall(let needed): ("too_small", needed)
                 case .noRoomForOutput(let needed): ("no_room_for_output", needed)
+                case .smallBuffers(let needed): ("small_buffers", needed)
                 case .notWorthIt: ("not_worth_it", nil)
                 }
             let device = devices[absent.device]

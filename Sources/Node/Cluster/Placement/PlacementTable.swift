@@ -126,6 +126,9 @@ public struct PlacementTable: Sendable {
             case .tooSmall(let needed): "\(free) are free, and the least part takes \(needed.binarySize) beside the reserve."
             case .noRoomForOutput(let needed):
                 "\(free) are free, and the output head, which would have to be here, takes \(needed.binarySize) beside the reserve."
+            case .smallBuffers(let needed):
+                "its buffers are of at most \(placement.devices[absent.device].largestBufferByteCount.binarySize), and the model needs "
+                    + "\(needed.binarySize) in one piece."
             case .notWorthIt where placement.split != nil: "there are fewer layers than devices with a share."
             case .notWorthIt: "the least that it could get would fill it much more than the others."
             }
