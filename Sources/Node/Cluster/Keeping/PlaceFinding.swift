@@ -69,10 +69,14 @@ final class PlaceFinding {
         spread.forgetLost()
         let placed = try user.inTurn({ vanity.holds }) {
             let servers = user.gather(includesIdle: includesIdle)
-            couldFit = spread.fits(servers.emptied)
-            let placed = try spread.place(servers)
-            reserve(placed)
-            return placed
+            do {
+                let placed = try spread.place(servers)
+                reserve(placed)
+                return placed
+            } catch HeadError.noRoom(let reason) {
+                couldFit = spread.fits(servers.emptied)
+                throw HeadError.noRoom(reason)
+            }
         }
         guard let placed else { return .abandoned }
         wanted = placed
