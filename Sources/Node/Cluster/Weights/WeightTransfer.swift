@@ -2,6 +2,7 @@ internal import Base
 internal import Foundation
 internal import GGUF
 internal import Model
+internal import NodeEngine
 internal import RPCProto
 internal import Synchronization
 internal import Tensor
