@@ -51,7 +51,12 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .executable(name: "swiftlet", targets: ["swiftlet"]),
-        .library(name: "Swiftlet", targets: ["Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model", "NodeWorker", "Node"]),
+        .library(
+            name: "Swiftlet",
+            targets: [
+                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model",
+                "NodeWorker", "NodeEngine", "NodeCluster", "NodeServer", "NodeConsole", "Node",
+            ]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -103,9 +108,19 @@ let package = Package(
             ],
             path: "Sources/Node/Worker", swiftSettings: house),
         .target(
-            name: "Node",
+            name: "NodeEngine", dependencies: ["Base", "Tensor", "GGUF", "Kernels", "Jinja", "Model"],
+            path: "Sources/Node/Engine", swiftSettings: house),
+        .target(
+            name: "NodeCluster",
             dependencies: [
-                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model", "NodeWorker",
+                "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Model", "NodeEngine",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            path: "Sources/Node/Cluster", swiftSettings: house),
+        .target(
+            name: "NodeServer",
+            dependencies: [
+                "Base", "NodeWorker", "NodeEngine", "NodeCluster",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
@@ -115,11 +130,21 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
-            exclude: ["Worker"], swiftSettings: house),
+            path: "Sources/Node/Server", swiftSettings: house),
+        .target(
+            name: "NodeConsole",
+            dependencies: [
+                "Base", "GGUF", "Kernels", "Model", "NodeEngine", "NodeCluster",
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Node/Console", swiftSettings: house),
+        .target(
+            name: "Node", dependencies: ["Base", "NodeWorker", "NodeEngine", "NodeCluster", "NodeServer", "NodeConsole"],
+            path: "Sources/Node/Exports", swiftSettings: house),
         .executableTarget(
             name: "swiftlet",
             dependencies: [
-                "Base", "Node",
+                "Base", "RPCProto", "Node",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: house,

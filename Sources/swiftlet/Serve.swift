@@ -134,7 +134,9 @@ struct Serve: AsyncParsableCommand {
         limits.gracePeriod = .seconds(grace)
         limits.requests = parallel + queueLimit + 64
         let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), limits: limits)
-        try await Serving.run(
-            models, server, logLevel: logLevel, logFormat: LogFormat(rawValue: logFormat) ?? .text, isQuiet: served.noProgress)
+        let format = LogFormat(rawValue: logFormat) ?? .text
+        // Lines that are not JSON would disturb whoever reads them.
+        let isQuiet = served.noProgress || format == .json
+        try await Serving.run(models, server, logLevel: logLevel, logFormat: format) { ProgressReport(loading: $0, isQuiet: isQuiet) }
     }
 }

@@ -16,7 +16,7 @@ public struct GGUFFile: Sendable {
         /// Bytes of a tensor's name, as in ggml (64 with a terminating zero).
         public static let tensorNameBytes = 63
         /// Arrays within arrays.
-        public static let nesting = 8
+        public static let nesting = GGUFArray.nestingLimit
         /// Parts of a split model, as in ggml (a 16-bit number).
         public static let parts = 65535
     }

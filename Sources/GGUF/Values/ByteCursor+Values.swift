@@ -46,8 +46,8 @@ extension ByteCursor {
         owner: any AnyObject & Sendable, depth: Int, _ what: @autoclosure () -> String
     ) throws(GGUFError) -> GGUFArray {
         let begin = offset
-        guard depth <= GGUFFile.Limits.nesting else {
-            let limit = GGUFFile.Limits.nesting
+        guard depth <= GGUFArray.nestingLimit else {
+            let limit = GGUFArray.nestingLimit
             throw GGUFError(.limit, file: file, at: begin, "\(what()) is nested more than \(limit) arrays deep")
         }
         let type = try valueType("the elements of \(what())")

@@ -9,6 +9,9 @@ public struct GGUFArray: Sendable {
     /// The elements as they are in the file, without alignment.
     public let region: MemoryRegion
 
+    /// Arrays within arrays that are read at most.
+    static let nestingLimit = 8
+
     init(_ elementType: GGUFValueType, count: Int, _ region: MemoryRegion) {
         self.elementType = elementType
         self.count = count

@@ -2,22 +2,22 @@ import GGUF
 import Model
 
 /// The vocabulary of a model's file, without its weights.
-struct FileVocabulary: VocabularyReader {
+package struct FileVocabulary: VocabularyReader {
     private let tokenizer: any Tokenizer
 
-    init(path: String) throws {
+    package init(path: String) throws {
         tokenizer = try Tokenizers.make(GGUFFile(path: path))
     }
 
-    var vocabularySize: Int { tokenizer.vocabulary.count }
+    package var vocabularySize: Int { tokenizer.vocabulary.count }
 
-    var beginToken: Int32? { tokenizer.vocabulary.addBOS ? tokenizer.vocabulary.special.bos : nil }
+    package var beginToken: Int32? { tokenizer.vocabulary.addBOS ? tokenizer.vocabulary.special.bos : nil }
 
-    func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) throws(EngineError) -> [Int32] {
+    package func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) throws(EngineError) -> [Int32] {
         tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial)
     }
 
-    func detokenize(_ tokens: [Int32]) throws(EngineError) -> [UInt8] {
+    package func detokenize(_ tokens: [Int32]) throws(EngineError) -> [UInt8] {
         if let wrong = tokens.first(where: { $0 < 0 || Int($0) >= vocabularySize }) {
             throw .invalidToken(wrong, vocabularySize: vocabularySize)
         }

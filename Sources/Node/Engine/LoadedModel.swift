@@ -1,5 +1,5 @@
 import Foundation
-package import GGUF
+internal import GGUF
 package import Kernels
 package import Model
 package import Tensor
@@ -125,7 +125,7 @@ package struct LoadedModel {
     }
 
     /// Tokens per slot.
-    func contextSize(_ options: EngineOptions) -> Int { LoadedModel.contextSize(options, model.hyperparameters) }
+    package func contextSize(_ options: EngineOptions) -> Int { LoadedModel.contextSize(options, model.hyperparameters) }
 
     package static func contextSize(_ options: EngineOptions, _ h: Hyperparameters) -> Int {
         let trained = h.trainedContext

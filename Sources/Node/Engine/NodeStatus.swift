@@ -1,4 +1,4 @@
-internal import Base
+package import Base
 
 /// One machine that a model runs on, as it is now: a worker, or this one.
 public struct NodeStatus: Hashable, Sendable {
@@ -97,7 +97,7 @@ extension NodeStatus {
         return parts.joined(separator: ", ")
     }
 
-    var json: JSONValue {
+    package var json: JSONValue {
         [
             "address": .string(address),
             "state": .string(state.rawValue),

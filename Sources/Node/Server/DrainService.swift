@@ -1,4 +1,5 @@
 internal import Logging
+internal import NodeCluster
 internal import ServiceLifecycle
 
 /// The first to hear that the server stops: turns new requests away, waits for those under way, then stops the engine.

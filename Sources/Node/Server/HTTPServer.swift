@@ -3,6 +3,8 @@ package import Hummingbird
 internal import HummingbirdCore
 public import Logging
 internal import NIOCore
+public import NodeCluster
+public import NodeEngine
 public import ServiceLifecycle
 internal import UnixSignals
 

@@ -1,3 +1,4 @@
+internal import NodeCluster
 internal import ServiceLifecycle
 
 /// Has models loaded once the server listens. What stops meanwhile does not wait for them: loading cannot be broken off.

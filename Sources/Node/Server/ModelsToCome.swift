@@ -1,3 +1,5 @@
+internal import NodeCluster
+internal import NodeEngine
 internal import Synchronization
 
 /// The models of a server that listens already while they are being loaded.

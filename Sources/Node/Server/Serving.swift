@@ -1,5 +1,7 @@
 public import Base
 internal import Logging
+internal import NodeCluster
+public import NodeEngine
 
 /// `swiftlet serve`: loads a model and serves it until told to stop.
 public enum Serving {
@@ -8,10 +10,13 @@ public enum Serving {
 
     /// Listens, and then loads.
     ///
-    /// - Parameter models: one is loaded at once; several are when they are asked for.
+    /// - Parameters:
+    ///   - models: one is loaded at once; several are when they are asked for.
+    ///   - report: makes what tells how far the loading of a file's one model has come.
     /// - Throws: ``ListeningError``, and what loading the model throws.
     public static func run(
-        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text, isQuiet: Bool
+        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text,
+        report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
     ) async throws {
         let log = logFormat.logger(level: logLevel)
         let events = EventFeed { log.log(level: $0.level, "\($0.line)") }
@@ -19,7 +24,7 @@ public enum Serving {
         let server = HTTPServer(
             loading: {
                 if models.count == 1 {
-                    return try await single(models[0], events, log, logFormat, isQuiet: isQuiet)
+                    return try await single(models[0], events, log, logFormat, report(models[0].modelPath))
                 }
                 let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, events: events) }
                 let names = library.models.map(\.card.id).joined(separator: ", ")
@@ -34,10 +39,8 @@ public enum Serving {
     }
 
     private static func single(
-        _ options: EngineOptions, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat, isQuiet: Bool
+        _ options: EngineOptions, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat, _ report: any LoadingReport
     ) async throws -> SingleModel {
-        // Lines that are not JSON would disturb whoever reads them.
-        let report = ProgressReport(loading: options.modelPath, isQuiet: isQuiet || logFormat == .json)
         let engine: any TextEngine
         var pool: NodePool?
         do {

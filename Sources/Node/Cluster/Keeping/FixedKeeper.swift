@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Model
+internal import NodeEngine
 internal import Synchronization
 
 /// Keeps a model where it was put, on this machine or over workers all of which must be there: what is lost ends it.

@@ -1,6 +1,7 @@
 internal import Base
 internal import Foundation
 internal import Model
+internal import NodeEngine
 internal import RPCProto
 internal import Synchronization
 internal import Tensor

@@ -1,4 +1,5 @@
 internal import Model
+internal import NodeEngine
 internal import RPCProto
 internal import Tensor
 

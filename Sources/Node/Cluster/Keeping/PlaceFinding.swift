@@ -1,5 +1,6 @@
 internal import Foundation
 internal import Model
+internal import NodeEngine
 internal import RPCProto
 internal import Synchronization
 internal import Tensor

@@ -1,21 +1,22 @@
 internal import Foundation
 internal import Kernels
-internal import Model
+package import Model
+package import NodeEngine
 internal import RPCProto
 internal import Tensor
 
 /// A model, the machines for it, and which gets what: everything that is decided before a byte is moved.
-struct PlacedModel {
+package struct PlacedModel {
     let outline: ModelOutline
     private(set) var servers: ConnectedServers
-    let placement: Placement
+    package let placement: Placement
     /// Where each of the placement's devices is: a server's, by both their numbers; nil for this machine.
     let sources: [(server: Int, device: Int)?]
 
     /// Asks the workers for their memory and places the model by it.
     ///
     /// - Throws: ``HeadError``, `ModelError`.
-    init(_ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int) throws {
+    package init(_ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int) throws {
         try self.init(
             outline, options, on: ConnectedServers.connect(options.head.workers, options.head), split: options.head.split,
             slotCount: slotCount, contextSize: contextSize)
@@ -95,6 +96,9 @@ struct PlacedModel {
     /// What a stage is sent with each token beside the hidden state: its position, where keys and values go, and where its
     /// mask begins.
     private static let inputByteCount = 4 + 8 + 4
+
+    /// Closes the connections to the workers.
+    package func close() { servers.close() }
 
     /// Notes that a server's connection was lost and made again.
     mutating func replace(_ number: Int, with connection: ServerConnection) { servers.servers[number].connection = connection }

@@ -1,6 +1,7 @@
 internal import GGUF
 internal import Kernels
 internal import Model
+internal import NodeEngine
 internal import RPCProto
 internal import Tensor
 

@@ -1,6 +1,6 @@
-internal import Base
+package import Base
 public import Foundation
-internal import Logging
+package import Logging
 internal import Synchronization
 
 /// Something that happened to the machines that models run on, or to where a model is.
@@ -44,14 +44,14 @@ public struct NodeEvent: Hashable, Sendable {
     public var line: String { [node ?? model, message].compactMap { $0 }.joined(separator: ": ") }
 
     /// How important it is in a log.
-    var level: Logger.Level {
+    package var level: Logger.Level {
         switch kind {
         case .lost, .recovering, .unavailable: .warning
         default: .notice
         }
     }
 
-    var json: JSONValue {
+    package var json: JSONValue {
         [
             "time": .string(time.formatted(.iso8601.time(includingFractionalSeconds: true))),
             "kind": .string(kind.rawValue),

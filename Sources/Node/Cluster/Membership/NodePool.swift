@@ -1,8 +1,9 @@
 internal import Base
 internal import Foundation
+package import NodeEngine
 internal import RPCProto
 internal import Synchronization
-package import Tensor
+internal import Tensor
 
 /// The workers that a head may use, as they come and go: each looked for, watched, and shared by all models.
 ///

@@ -1,3 +1,5 @@
+public import NodeEngine
+
 /// The models that a server offers: which there are, and an engine for whoever asks for one.
 public protocol ModelDirectory: Sendable {
     /// All of them, loaded or not.

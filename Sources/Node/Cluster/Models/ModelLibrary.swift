@@ -1,6 +1,7 @@
 internal import Foundation
 internal import GGUF
 internal import Model
+package import NodeEngine
 internal import Synchronization
 
 /// Several models over the same machines: each is loaded when a request asks for it, and unloaded when another wants its memory and

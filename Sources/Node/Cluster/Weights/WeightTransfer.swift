@@ -2,6 +2,7 @@ internal import Base
 internal import Foundation
 internal import GGUF
 internal import Model
+internal import NodeEngine
 internal import RPCProto
 internal import Synchronization
 internal import Tensor
@@ -40,7 +41,7 @@ struct WeightTransfer {
     ///   else each has one attempt, whatever becomes of the others.
     /// - Parameter isInVain: asked now and then whether to give up.
     init(
-        _ report: @escaping Engines.Progress, from start: Double, to end: Double, isPatient: Bool,
+        _ report: @escaping LoadProgress.Report, from start: Double, to end: Double, isPatient: Bool,
         isInVain: @escaping @Sendable () -> Bool = { false }
     ) {
         progress = Progress(report, start, end)
@@ -172,11 +173,11 @@ struct WeightTransfer {
         }
 
         private let state = Mutex(State())
-        private let report: Engines.Progress
+        private let report: LoadProgress.Report
         private let start: Double
         private let end: Double
 
-        init(_ report: @escaping Engines.Progress, _ start: Double, _ end: Double) {
+        init(_ report: @escaping LoadProgress.Report, _ start: Double, _ end: Double) {
             self.report = report
             self.start = start
             self.end = end

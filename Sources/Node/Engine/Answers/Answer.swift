@@ -1,11 +1,19 @@
 /// Tokens counted and time spent on one answer.
-struct AnswerUsage: Hashable, Sendable {
-    var promptTokens = 0
-    var cachedTokens = 0
-    var completionTokens = 0
-    var timings = GenerationTimings()
+package struct AnswerUsage: Hashable, Sendable {
+    package var promptTokens = 0
+    package var cachedTokens = 0
+    package var completionTokens = 0
+    package var timings = GenerationTimings()
 
-    static func + (left: AnswerUsage, right: AnswerUsage) -> AnswerUsage {
+    package init(promptTokens: Int = 0, cachedTokens: Int = 0, completionTokens: Int = 0, timings: GenerationTimings = GenerationTimings())
+    {
+        self.promptTokens = promptTokens
+        self.cachedTokens = cachedTokens
+        self.completionTokens = completionTokens
+        self.timings = timings
+    }
+
+    package static func + (left: AnswerUsage, right: AnswerUsage) -> AnswerUsage {
         AnswerUsage(
             promptTokens: left.promptTokens + right.promptTokens,
             cachedTokens: left.cachedTokens + right.cachedTokens,
@@ -17,14 +25,14 @@ struct AnswerUsage: Hashable, Sendable {
 }
 
 /// A piece of an answer as a client gets it.
-struct AnswerPiece: Hashable, Sendable {
-    var text: String
+package struct AnswerPiece: Hashable, Sendable {
+    package var text: String
     /// The tokens whose text this piece completes, where probabilities were asked for.
-    var tokens: [GeneratedToken]
+    package var tokens: [GeneratedToken]
 }
 
 /// What becomes of an answer.
-enum AnswerEvent: Hashable, Sendable {
+package enum AnswerEvent: Hashable, Sendable {
     /// The prompt is computed.
     case begun
     case piece(AnswerPiece)
@@ -34,7 +42,7 @@ enum AnswerEvent: Hashable, Sendable {
 /// The pieces of an answer: a generation's events with stop strings taken out of the text.
 ///
 /// A stop string that is found ends the answer and abandons the generation.
-struct Answer {
+package struct Answer {
     private let stream: GenerationStream
     private var events: GenerationStream.Iterator
     private var matcher: StopMatcher
@@ -50,9 +58,9 @@ struct Answer {
     private let clock = ContinuousClock()
     private var phaseStart: ContinuousClock.Instant
 
-    private(set) var usage = AnswerUsage()
+    package private(set) var usage = AnswerUsage()
 
-    init(_ stream: GenerationStream, stops: [String], reportsTokens: Bool) {
+    package init(_ stream: GenerationStream, stops: [String], reportsTokens: Bool) {
         self.stream = stream
         events = stream.makeAsyncIterator()
         matcher = StopMatcher(stops)
@@ -61,7 +69,7 @@ struct Answer {
     }
 
     /// - Returns: nil after ``AnswerEvent/finished(_:)``, and when the generation was abandoned.
-    mutating func next() async throws(EngineError) -> AnswerEvent? {
+    package mutating func next() async throws(EngineError) -> AnswerEvent? {
         while pending.isEmpty {
             if isOver { return nil }
             guard let event = try await events.next() else {

@@ -3,6 +3,8 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import NodeCluster
+internal import NodeEngine
 internal import Synchronization
 
 /// The answers to one request, one for each of its prompts, under way together.

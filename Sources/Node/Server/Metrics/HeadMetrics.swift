@@ -1,4 +1,5 @@
 internal import Base
+internal import NodeEngine
 
 /// What `serve` tells Prometheus of itself and of the machines its model runs on.
 enum HeadMetrics {

@@ -1,6 +1,7 @@
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
+internal import NodeEngine
 
 /// Turns whatever goes wrong into an answer of OpenAI's shape, and says 405 where a path exists but not with this method.
 struct ErrorMiddleware: RouterMiddleware {

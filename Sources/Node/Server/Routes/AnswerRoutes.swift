@@ -2,6 +2,8 @@ internal import HTTPTypes
 internal import Hummingbird
 internal import Logging
 internal import NIOCore
+internal import NodeCluster
+internal import NodeEngine
 
 /// `/v1/completions` and `/v1/chat/completions`.
 struct AnswerRoutes: Sendable {
@@ -47,7 +49,8 @@ struct AnswerRoutes: Sendable {
     }
 
     private func answer(
-        _ lease: ModelLease, _ prompts: [Prompt], _ options: AnswerOptions, _ format: AnswerFormat, echoes: [String] = [], parameter: String,
+        _ lease: ModelLease, _ prompts: [Prompt], _ options: AnswerOptions, _ format: AnswerFormat, echoes: [String] = [],
+        parameter: String,
         _ context: ServerContext
     ) async throws -> Response {
         var streams: [GenerationStream] = []

@@ -1,5 +1,7 @@
 internal import HTTPTypes
 internal import Hummingbird
+internal import NodeCluster
+internal import NodeEngine
 
 /// `/health`: whether requests are welcome.
 struct HealthRoute: Sendable {

@@ -1,6 +1,8 @@
 internal import Base
 internal import HTTPTypes
 internal import Hummingbird
+internal import NodeCluster
+internal import NodeEngine
 
 /// `/v1/models`: what can be asked for.
 struct ModelRoutes: Sendable {

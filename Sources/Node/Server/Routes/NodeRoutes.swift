@@ -2,6 +2,7 @@ internal import Base
 internal import HTTPTypes
 internal import Hummingbird
 internal import NIOCore
+internal import NodeCluster
 
 /// `/v1/nodes`, `/v1/events` and `/metrics`: the machines that models run on, and what happens to them.
 struct NodeRoutes: Sendable {

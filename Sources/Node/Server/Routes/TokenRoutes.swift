@@ -1,6 +1,7 @@
 internal import Base
 internal import HTTPTypes
 internal import Hummingbird
+internal import NodeCluster
 
 /// `/tokenize` and `/detokenize`, as llama.cpp's server has them.
 struct TokenRoutes: Sendable {

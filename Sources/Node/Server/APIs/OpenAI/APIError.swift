@@ -1,6 +1,7 @@
 internal import Base
 internal import HTTPTypes
 internal import Hummingbird
+internal import NodeEngine
 
 /// What a client is told when its request is not served, in the shape that OpenAI's clients understand.
 struct APIError: Error, Hashable, Sendable {

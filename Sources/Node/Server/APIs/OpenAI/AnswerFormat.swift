@@ -1,5 +1,6 @@
 internal import Base
 internal import Foundation
+internal import NodeEngine
 
 /// The JSON in which answers to one request are told, whole or in chunks.
 struct AnswerFormat: Sendable {
@@ -131,20 +132,6 @@ extension AnswerUsage {
             "predicted_ms": .number(timings.generation.milliseconds),
             "predicted_per_second": .number(timings.generation.rate(of: completionTokens)),
         ]
-    }
-}
-
-extension Duration {
-    /// Rounded to microseconds.
-    package var milliseconds: Double {
-        let (seconds, attoseconds) = components
-        return Double(seconds) * 1e3 + (Double(attoseconds) / 1e12).rounded() / 1e3
-    }
-
-    /// Things in a second; 0 where there was no time.
-    package func rate(of count: Int) -> Double {
-        let milliseconds = milliseconds
-        return milliseconds > 0 ? (Double(count) * 1e5 / milliseconds).rounded() / 1e2 : 0
     }
 }
 

@@ -1,4 +1,5 @@
 internal import Base
+internal import NodeEngine
 
 /// What completions and chats have in common in a request.
 struct AnswerOptions: Hashable, Sendable {

@@ -1,4 +1,5 @@
 internal import Base
+internal import NodeEngine
 
 /// The body of `POST /v1/chat/completions`.
 struct ChatRequest: Hashable, Sendable {

@@ -1,4 +1,5 @@
 internal import Base
+internal import NodeEngine
 
 extension RequestFields {
     /// How tokens are to be chosen. The names are OpenAI's, and llama.cpp's server's where OpenAI has none.

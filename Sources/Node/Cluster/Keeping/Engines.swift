@@ -1,4 +1,5 @@
 internal import Base
+public import NodeEngine
 
 /// Where engines come from.
 public enum Engines {

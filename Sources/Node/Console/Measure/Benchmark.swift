@@ -1,4 +1,5 @@
 internal import Foundation
+public import NodeEngine
 
 /// A plan of measurements and how to take them.
 public struct Benchmark: Hashable, Sendable {

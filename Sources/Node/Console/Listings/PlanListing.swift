@@ -1,6 +1,8 @@
 internal import Foundation
 internal import GGUF
 internal import Model
+internal import NodeCluster
+public import NodeEngine
 
 /// What `swiftlet plan` prints.
 public enum PlanListing {
@@ -15,7 +17,7 @@ public enum PlanListing {
         let placed = try PlacedModel(
             outline, options, slotCount: max(1, options.slotCount),
             contextSize: LoadedModel.contextSize(options, outline.hyperparameters))
-        defer { placed.servers.close() }
+        defer { placed.close() }
         if !json { return PlacementTable(placed.placement, comparing: comparing).text }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

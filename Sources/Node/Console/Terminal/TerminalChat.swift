@@ -1,5 +1,6 @@
 internal import Base
 internal import Foundation
+internal import NodeEngine
 internal import Synchronization
 internal import UnixSignals
 

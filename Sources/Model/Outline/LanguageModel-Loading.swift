@@ -1,12 +1,7 @@
 public import GGUF
 public import Tensor
 
-/// A model's file, opened, with its weights in place: its figures and its architecture.
-public struct LanguageModel: Sendable {
-    public let file: GGUFFile
-    public let hyperparameters: Hyperparameters
-    let architecture: any Architecture
-
+extension LanguageModel {
     /// All of it on one backend. Nothing is read but metadata; a backend of this process uses the weights where they are
     /// mapped.
     ///
@@ -23,8 +18,6 @@ public struct LanguageModel: Sendable {
     ///
     /// - Throws: ``ModelError``.
     public init(_ file: GGUFFile, weights: some ModelWeights) throws(ModelError) {
-        self.file = file
-        architecture = try Architectures.make(ModelMetadata(file), weights)
-        hyperparameters = architecture.hyperparameters
+        self.init(file, try Architectures.make(ModelMetadata(file), weights))
     }
 }

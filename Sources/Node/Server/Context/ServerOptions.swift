@@ -1,4 +1,4 @@
-internal import Base
+public import Base
 
 /// Where and how an HTTP server listens, and what it lets clients do.
 public struct ServerOptions: Hashable, Sendable {

@@ -1,3 +1,5 @@
+public import NodeEngine
+
 /// Raw logits for comparison with other programs: little-endian float32, one row of the vocabulary's size for each
 /// position, without a header.
 public enum LogitsFile {

@@ -1,5 +1,6 @@
 internal import Base
 internal import Foundation
+public import NodeEngine
 
 /// Benchmark results in the forms of llama.cpp's `llama-bench`, so that scripts made for it read ours.
 ///

@@ -1,8 +1,9 @@
+public import NodeEngine
 internal import Synchronization
 
 /// Tells on standard error how far loading has come: a bar that grows on a terminal; elsewhere a line at the end, and one
 /// every ten seconds if it takes so long.
-public final class ProgressReport: Sendable {
+public final class ProgressReport: LoadingReport {
     private struct State {
         var shown = -1
         var stage = ""

@@ -1,5 +1,6 @@
 package import Hummingbird
 internal import NIOCore
+internal import NodeEngine
 internal import Synchronization
 
 /// What goes with a request through middleware and routes.

@@ -1,4 +1,5 @@
 internal import Foundation
+public import NodeEngine
 
 /// How surprised a model is by a text, as llama.cpp measures it.
 ///

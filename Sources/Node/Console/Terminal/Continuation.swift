@@ -1,3 +1,5 @@
+public import NodeEngine
+
 /// Prints the continuation of one prompt, or the answer to it.
 public struct Continuation: Sendable {
     public let engine: any TextEngine
