@@ -134,4 +134,58 @@ import Testing
         effects = keeper.handle(.done(.noRoom("full")), at: .seconds(61))
         #expect(effects == [.turnAway("full", endsAll: true), .settleOnWeights])
     }
+
+    @Test("a worker that is to be emptied and cannot be is tried again in time, and listeners are told once")
+    func emptyingLater() {
+        var keeper = running()
+        _ = keeper.handle(.changed, at: .zero)
+        var effects = keeper.handle(.done(.compared(.cannotMove("full"))), at: .zero)
+        #expect(effects == [.settle, .tell(.unavailable, "cannot leave a worker that is to be emptied: full")])
+        // Nothing is told of another model's being unloaded.
+        for round in 1..<4 {
+            let now = Keeper.emptyingTime * round
+            #expect(keeper.nextTick(now: now - .seconds(1)) == now)
+            effects = keeper.handle(.tick(isBusy: true), at: now)
+            #expect(effects == [.work(.compare)])
+            effects = keeper.handle(.done(.compared(round == 3 ? .mustMove : .cannotMove("full"))), at: now)
+            #expect(effects == (round == 3 ? [.work(.bringAhead)] : [.settle]))
+        }
+    }
+
+    @Test("a loss that is seen while the model is nowhere, or is being placed, is a change of workers like another")
+    func lossSeenElsewhere() {
+        var keeper = running()
+        var effects = keeper.handle(.lossSeen("gone"), at: .zero)
+        #expect(effects == [.suspend("gone")])
+        // Once is enough.
+        effects = keeper.handle(.lossSeen("gone"), at: .zero)
+        #expect(effects.isEmpty)
+        effects = keeper.handle(.suspended("gone"), at: .zero)
+        #expect(effects == [.tell(.recovering, "gone"), .work(.place(includesIdle: false))])
+        _ = keeper.handle(.done(.noRoom("full")), at: .zero)
+        _ = keeper.handle(.done(.noRoom("full")), at: .zero)
+        _ = keeper.handle(.done(.noRoom("full")), at: .zero)
+        // While it waits for room: worth an attempt at once.
+        effects = keeper.handle(.lossSeen("gone"), at: .milliseconds(1))
+        #expect(effects == [.work(.place(includesIdle: true))])
+        _ = keeper.handle(.done(.places), at: .milliseconds(1))
+        // While weights are brought: the places that come of it are compared with what there is then.
+        _ = keeper.handle(.lossSeen("gone"), at: .milliseconds(2))
+        _ = keeper.handle(.done(.brought), at: .milliseconds(2))
+        effects = keeper.handle(.done(.ready), at: .milliseconds(2))
+        #expect(effects.last == .work(.compare))
+    }
+
+    @Test("workers that came or are to be emptied while weights are brought are looked at as soon as the model runs")
+    func changesMeanwhile() {
+        for step in 0..<3 {
+            var keeper = Keeper(waits: true)
+            for (index, event) in [Keeper.Event.started, .done(.places), .done(.brought)].enumerated() {
+                _ = keeper.handle(event, at: .zero)
+                if index == step { _ = keeper.handle(.changed, at: .zero) }
+            }
+            let effects = keeper.handle(.done(.ready), at: .zero)
+            #expect(effects.last == .work(.compare))
+        }
+    }
 }

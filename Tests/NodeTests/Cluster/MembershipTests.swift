@@ -161,8 +161,114 @@ import Testing
         _ = membership.list(id, at: .zero)
         guard case .connect(_, let attempt)? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
         _ = membership.unlist(id)
-        #expect(membership.entries.isEmpty)
         let outcome11 = membership.connected(id, attempt: attempt, link: 2, gibibyte, at: .zero)
         #expect(outcome11 == [.close(2)])
+        #expect(membership.entries.isEmpty)
+    }
+
+    @Test("a worker that is listed no more and again while somebody connects to it is not connected to twice")
+    func listedAgain() throws {
+        for comesThrough in [true, false] {
+            var membership = membership()
+            guard case .connect(_, let attempt)? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
+            _ = membership.unlist(id)
+            _ = membership.list(id, at: .zero)
+            let other = membership.nextDueLook(at: .seconds(100))
+            #expect(other == nil)
+            if comesThrough {
+                _ = membership.connected(id, attempt: attempt, link: 1, gibibyte, at: .zero)
+                #expect(membership[id]?.presence == .idle)
+            } else {
+                _ = membership.failed(id, attempt: attempt, "nobody is there", at: .zero)
+                #expect(membership[id]?.presence == .absent("nobody is there"))
+            }
+            #expect(membership.nextLook != nil)
+        }
+    }
+
+    @Test("a worker is asked again after it answered, after it was busy, and after it came back")
+    func lookedAtAgain() throws {
+        var membership = membership()
+        let user = membership.join()
+        try hold(&membership, user, link: 1, at: .zero)
+        for second in 1..<10 {
+            let now = Duration.seconds(second)
+            let look = membership.nextDueLook(at: now)
+            #expect(look == .ask(id, 1))
+            // Not by two at once.
+            let other = membership.nextDueLook(at: .seconds(100))
+            #expect(other == nil)
+            if second % 2 == 0 {
+                membership.wasBusy(id, link: 1, at: now)
+            } else {
+                _ = membership.answered(id, link: 1, gibibyte, at: now)
+            }
+        }
+        _ = membership.nextDueLook(at: .seconds(20))
+        // Lost while it was asked.
+        _ = membership.lost(id, link: 1, .connection("gone"), at: .seconds(20))
+        try hold(&membership, user, link: 2, at: .seconds(90))
+        let look = membership.nextDueLook(at: .seconds(200))
+        #expect(look == .ask(id, 2))
+    }
+
+    @Test("who waits for a connection that fails has nothing on the worker, and holds it no more when it comes back")
+    func failedForUser() throws {
+        var membership = membership()
+        let user = membership.join()
+        guard case .connect(_, let first)? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
+        _ = membership.connected(id, attempt: first, link: 1, gibibyte, at: .zero)
+        guard case .connect(_, let attempt) = membership.gather(for: user, includesIdle: true).first else { throw Unexpected() }
+        let effects = membership.failed(id, attempt: attempt, "refused", at: .zero)
+        // Whoever has places there is to look for others.
+        #expect(effects.contains(.changed))
+        #expect(membership[id]?.users == [])
+        guard case .connect(_, let second)? = membership.nextDueLook(at: .seconds(90)) else { throw Unexpected() }
+        let outcome = membership.connected(id, attempt: second, link: 2, gibibyte, at: .seconds(90))
+        #expect(outcome.contains(.close(2)))
+        #expect(membership[id]?.presence == .idle)
+    }
+
+    @Test("what was reserved is forgotten when the model is in its places, and when its user settles elsewhere")
+    func reservationsEnd() throws {
+        for isInPlace in [true, false] {
+            var membership = membership()
+            let user = membership.join()
+            try hold(&membership, user, link: 1, at: .zero)
+            membership.reserve([id: [0: 600 << 20]], for: user)
+            _ = membership.settle(user, on: isInPlace ? [id] : [], isInPlace: isInPlace, at: .zero)
+            #expect(membership.reservedByteCount(of: id) == 0)
+        }
+    }
+
+    @Test("a late word of a connection that was lost says nothing of the one that took its place")
+    func lateLoss() throws {
+        var membership = membership()
+        let user = membership.join()
+        try hold(&membership, user, link: 1, at: .zero)
+        _ = membership.lost(id, link: 1, .connection("gone"), at: .zero)
+        try hold(&membership, user, link: 2, at: .seconds(90))
+        let effects = membership.lost(id, link: 1, .unusable("a step failed"), at: .seconds(91))
+        #expect(effects.isEmpty)
+        let answer = membership.answered(id, link: 1, [], at: .seconds(91))
+        #expect(answer.isEmpty)
+        #expect(membership[id]?.presence == .held(2))
+        #expect(membership[id]?.users == [user])
+    }
+
+    @Test("once it is stopped, nobody waits for who still connects, and what comes through is closed")
+    func stopping() throws {
+        var membership = membership()
+        let user = membership.join()
+        guard case .connect(_, let first)? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
+        _ = membership.connected(id, attempt: first, link: 1, gibibyte, at: .zero)
+        guard case .connect(_, let attempt) = membership.gather(for: user, includesIdle: true).first else { throw Unexpected() }
+        _ = membership.stop()
+        #expect(membership[id]?.isConnecting == false)
+        let effects = membership.connected(id, attempt: attempt, link: 2, gibibyte, at: .zero)
+        #expect(effects == [.close(2)])
+        #expect(membership.nextLook == nil)
+        let candidates = membership.gather(for: user, includesIdle: true)
+        #expect(candidates.isEmpty)
     }
 }

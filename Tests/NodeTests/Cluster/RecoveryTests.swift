@@ -1,40 +1,9 @@
-import Logging
 import Node
 import Synchronization
 import Testing
 
 /// That a model goes on as if nothing had happened when its workers are lost, come, or leave.
 @Suite(.timeLimit(.minutes(3)), .serialized) struct RecoveryTests {
-    private static let quiet = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
-
-    /// A worker in this process that can be ended and begun again at its port.
-    private actor LocalWorker {
-        private(set) var port = 0
-        private var task: Task<Void, any Error>?
-        private var worker: Worker?
-
-        var sessionCount: Int { worker?.status.sessions ?? 0 }
-        var address: String { "127.0.0.1:\(port)" }
-
-        func start(grace: Double = 0) throws {
-            var options = WorkerOptions()
-            options.port = port
-            options.threads = 1
-            options.limits.memory = 256 << 20
-            options.graceSeconds = grace
-            let worker = try Worker(options, logger: RecoveryTests.quiet)
-            port = worker.port
-            self.worker = worker
-            task = Task { try await worker.run() }
-        }
-
-        func stop() async {
-            task?.cancel()
-            _ = await task?.result
-            task = nil
-        }
-    }
-
     private func options(_ model: TinyModel, _ workers: [String], usesLocal: Bool = false) -> EngineOptions {
         EngineOptions(
             modelPath: model.path, contextSize: 640, slotCount: 5, threads: 1, batchSize: 16,

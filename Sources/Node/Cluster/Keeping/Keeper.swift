@@ -146,6 +146,8 @@ package struct Keeper: Sendable {
     package static let pause = Duration.milliseconds(50)
     /// For so long requests under way wait for a place to be found.
     package static let patience = Duration.seconds(60)
+    /// Between two attempts to empty a worker whose layers fit nowhere else.
+    package static let emptyingTime = Duration.seconds(10)
     /// For so long a model is not moved for gain while requests are under way.
     package static let quietTime = Duration.seconds(3)
 
@@ -178,7 +180,9 @@ package struct Keeper: Sendable {
             return go(now)
         case .suspended(let reason): return suspended(reason, now)
         case .lossSeen(let reason):
-            guard engine == .running else { return [] }
+            // It is a change of workers too, whatever the engine does.
+            isStale = true
+            guard engine == .running else { return go(now) }
             engine = .suspending
             return giveUpWork() + [.suspend(reason)]
         case .done(let outcome):
@@ -334,11 +338,18 @@ package struct Keeper: Sendable {
 
     private mutating func compared(_ ended: Work, _ outcome: Outcome, _ now: Time) -> [Effect] {
         switch outcome {
-        case .compared(.stay): return stay()
+        case .compared(.stay):
+            complaint = nil
+            return stay()
         case .compared(.gain): move = Move(mustMove: false)
         case .compared(.mustMove): move = Move(mustMove: true)
         case .compared(.cannotMove(let reason)):
-            return stay() + [.tell(.unavailable, "cannot leave a worker that is to be emptied: \(reason)")]
+            // Room can come about without a worker's coming or going, when another model is unloaded or another head's.
+            isStale = true
+            nextAttempt = now + Keeper.emptyingTime
+            let isNews = complaint != reason
+            complaint = reason
+            return stay() + (isNews ? [.tell(.unavailable, "cannot leave a worker that is to be emptied: \(reason)")] : [])
         case .broughtPart where move != nil:
             // When workers change, the rest may be for nothing.
             if isStale { return go(now) }
@@ -364,6 +375,8 @@ package struct Keeper: Sendable {
             nextAttempt = now + Keeper.pause
             return []
         case .failed(let reason), .noRoom(let reason):
+            // A worker that is to be emptied is so still.
+            if move?.mustMove ?? false { isStale = true }
             move = nil
             nextAttempt = now + Keeper.retryTime
             return stay() + [.tell(.unavailable, reason)]

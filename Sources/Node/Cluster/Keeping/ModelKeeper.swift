@@ -21,6 +21,8 @@ final class ModelKeeper: PassKeeper {
         /// Tells the work under way that it is in vain.
         var vanity = Vanity()
         var roster = NodeRoster(nodes: [])
+        /// Whether the engine takes steps there, or what it had there last is still shown.
+        var usesRoster = false
         var engine: EngineControl?
         var hasBegun = false
         var hasEnded = false
@@ -79,7 +81,11 @@ final class ModelKeeper: PassKeeper {
     /// What is lost is found again.
     var loss: String? { nil }
 
-    func suspended(_ reason: String) { handle(.suspended(reason)) }
+    func suspended(_ reason: String) {
+        // That something there is lost is known, and is no reason to give up the places that come next.
+        monitor.change { $0.usesRoster = false }
+        handle(.suspended(reason))
+    }
 
     func letGo() { handle(.stop) }
 
@@ -113,7 +119,7 @@ final class ModelKeeper: PassKeeper {
 
     private func workersChanged() {
         // Seen while nobody asks; a step that fails says so itself.
-        let loss = monitor.read { $0.roster.loss ?? $0.roster.closure }
+        let loss = monitor.read { $0.usesRoster ? $0.roster.loss ?? $0.roster.closure : nil }
         handle(loss.map(Keeper.Event.lossSeen) ?? .changed)
     }
 
@@ -186,8 +192,13 @@ final class ModelKeeper: PassKeeper {
         case .abandon: break
         case .resume:
             guard let pass = finding.take() else { break }
-            monitor.change { $0.roster = pass.roster }
+            monitor.change { state in
+                state.roster = pass.roster
+                state.usesRoster = true
+            }
             engine.resume(pass.handover)
+            // One that was lost in the moment before was in no roster when that was told.
+            if pass.roster.loss ?? pass.roster.closure != nil { workersChanged() }
         case .suspend(let reason): engine.suspend(reason)
         case .turnAway(let reason, let endsAll): engine.turnAway(withAbsence(reason), endsAll ? .all : .waiting)
         case .settle: finding.settle()

@@ -164,9 +164,9 @@ package struct Membership {
     }
 
     private mutating func forgetUnlisted(_ id: NodeID) -> [Effect] {
-        guard table[id]?.isListed == false, table[id]?.users.isEmpty == true else { return [] }
+        // While somebody connects the entry stays: listed again meanwhile, the worker would be connected to twice.
+        guard table[id]?.isListed == false, table[id]?.users.isEmpty == true, table[id]?.isConnecting == false else { return [] }
         let link = table[id]?.link
-        // Who connects finds the entry gone, and closes.
         table[id] = nil
         order.removeAll { $0 == id }
         if let link { return [.close(link)] }
@@ -236,6 +236,7 @@ package struct Membership {
         entry.nextLook = now + (isWanted || isLeaving ? Membership.period : Membership.idlePeriod)
         table[id] = entry
         var effects: [Effect] = isWanted ? [] : [.close(link)]
+        if !entry.isListed, !isWanted { return effects + forgetUnlisted(id) }
         if let message { effects += [.tell(isLeaving ? .leaving : .joined, id, message)] + change() }
         return effects
     }
@@ -253,7 +254,7 @@ package struct Membership {
         entry.claims = MemoryClaims()
         entry.nextLook = now + max(Membership.period, entry.penalty)
         table[id] = entry
-        let effects: [Effect] = isNews ? [.tell(.lost, id, reason)] + change() : []
+        let effects: [Effect] = isNews && entry.isListed ? [.tell(.lost, id, reason)] + change() : []
         return effects + forgetUnlisted(id)
     }
 
@@ -386,16 +387,6 @@ package struct Membership {
         return links
     }
 
-    /// Whether there are workers that may be used and to which no connection is held.
-    package var hasIdle: Bool {
-        entries.contains { entry in
-            switch entry.presence {
-            case .idle, .connecting(_, wasIdle: true): entry.isWelcome
-            default: false
-            }
-        }
-    }
-
     /// Empties a worker, or lets it be used again.
     package mutating func setDrained(_ id: NodeID, _ isDrained: Bool) -> [Effect] {
         guard let entry = table[id], entry.isDrained != isDrained else { return [] }
@@ -408,8 +399,11 @@ package struct Membership {
     package mutating func stop() -> [Effect] {
         isStopped = true
         var effects: [Effect] = []
-        for entry in entries {
-            if let link = entry.link { effects.append(.close(link)) }
+        for id in order {
+            if let link = table[id]?.link { effects.append(.close(link)) }
+            // Nobody waits any more for who connects.
+            table[id]?.presence = .absent("nothing is used any more")
+            table[id]?.users = []
         }
         return effects
     }

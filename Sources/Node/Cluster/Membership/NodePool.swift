@@ -223,9 +223,6 @@ package final class NodePool: Sendable {
         for server in servers { server.connection.close() }
     }
 
-    /// Whether there are workers that may be used and to which no connection is held.
-    var hasIdle: Bool { monitor.read { $0.membership.hasIdle } }
-
     /// Notes that a worker is lost, or could not do what was asked of it.
     func lose(_ server: ConnectedServers.Server, _ loss: Membership.Loss) {
         let now = now

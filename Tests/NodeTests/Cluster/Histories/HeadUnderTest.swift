@@ -13,6 +13,9 @@ final class HeadUnderTest {
     /// Whose turn it is to find places.
     var turns: [Membership.User] = []
     let localCapacity: Int
+    private(set) var isStopping = false
+    /// Attempts to connect that are under way.
+    private var attempts: [NodeID: Int] = [:]
     private var nextWatch: Duration?
 
     init(_ index: Int, _ world: World, localCapacity: Int) {
@@ -24,11 +27,42 @@ final class HeadUnderTest {
     }
 
     func load(_ number: Int) {
-        if models[number] != nil { return }
-        let keeper = KeeperUnderTest(self, number, need: 3 + world.draw(16), waits: world.chance(2))
+        let need = 3 + world.draw(16)
+        load(number, need: need, waits: world.chance(2))
+    }
+
+    func load(_ number: Int, need: Int, waits: Bool) {
+        if models[number] != nil || isStopping { return }
+        let keeper = KeeperUnderTest(self, number, need: need, waits: waits)
         models[number] = keeper
         everyModel.append(keeper)
         keeper.begin()
+    }
+
+    /// Ends the head as a whole: its models, then its connections, or in a hurry the other way round.
+    func stop() {
+        if isStopping { return }
+        isStopping = true
+        world.log?("\(world.now) h\(index) ends")
+        if world.chance(2) { apply(membership.stop()) }
+        world.soon { [self] in
+            for model in models { model?.unload() }
+            stopWhenEnded()
+        }
+    }
+
+    private func stopWhenEnded() {
+        if everyModel.allSatisfy(\.hasEnded) { return apply(membership.stop()) }
+        world.after(0.05) { [self] in stopWhenEnded() }
+    }
+
+    /// Another list of workers in the place of the one that there was.
+    func replaceList() {
+        for worker in world.workers {
+            // Some leave and come back in the same moment, as when a list is written in two steps.
+            if world.chance(2) { apply(membership.unlist(worker.id)) }
+            if world.chance(2) { apply(membership.list(worker.id, at: world.now)) }
+        }
     }
 
     /// Units of this machine's that models have.
@@ -40,7 +74,9 @@ final class HeadUnderTest {
         for effect in effects {
             switch effect {
             case .close(let link): world.close(link)
-            case .tell(let kind, let id, let message): world.log?("\(world.now) h\(index) \(kind) \(id): \(message)")
+            case .tell(let kind, let id, let message):
+                world.told.append(kind)
+                world.log?("\(world.now) h\(index) \(kind) \(id): \(message)")
             case .changed:
                 for model in models { if let model { world.soon { model.workersChanged() } } }
             }
@@ -73,16 +109,20 @@ final class HeadUnderTest {
 
     /// Tries to connect; then `body` is called with the connection that is held.
     func connect(_ id: NodeID, _ attempt: Int, _ body: @escaping (Membership.Link?) -> Void) {
+        if attempts[id] != nil { world.complain("h\(index): two connect to \(id) at once") }
+        attempts[id] = attempt
         world.soon { [self] in
             guard let worker = world.number(of: id), let link = world.connect(worker, from: index) else {
                 // Refused at once, or nobody answers for a while.
                 let isRefused = world.number(of: id).map { world.workers[$0].state == .down } ?? true
                 return world.after(isRefused ? 0.001 : 3) { [self] in
+                    attempts[id] = nil
                     apply(membership.failed(id, attempt: attempt, "no answer", at: world.now))
                     body(nil)
                 }
             }
             world.soon { [self] in
+                attempts[id] = nil
                 if world.isBroken(link) {
                     world.close(link)
                     apply(membership.failed(id, attempt: attempt, "broke", at: world.now))
@@ -118,6 +158,11 @@ final class HeadUnderTest {
     // MARK: What must be so when all is quiet
 
     func check() {
+        if isStopping, everyModel.contains(where: { !$0.hasEnded }) { world.complain("h\(index) does not end") }
+        if membership.isStopped {
+            if world.links.values.contains(where: { $0.head == index }) { world.complain("h\(index) has ended, and still has a connection") }
+            return
+        }
         let live = models.compactMap { $0 }.filter { !$0.hasEnded }
         let users = Set(live.map(\.user))
         for entry in membership.entries {

@@ -23,7 +23,10 @@ final class KeeperUnderTest {
     private var wantedLinks: [NodeID: Membership.Link] = [:]
     /// The connections that the engine's steps go over.
     private var roster: [NodeID: Membership.Link] = [:]
-    private var isEngineRunning = false
+    private(set) var isEngineRunning = false
+    /// Whether requests come, so that steps are taken.
+    private var isAsked = true
+    private(set) var suspensionCount = 0
     private var shortage = ""
     private(set) var lastRefusal: String?
     private(set) var hasEnded = false
@@ -43,8 +46,12 @@ final class KeeperUnderTest {
     func begin() { deliver(.started) }
     func unload() { deliver(.stop) }
 
+    private var isLost: Bool { roster.values.contains { world.isBroken($0) } }
+
+    /// Whether requests come from here on.
+    func setAsked(_ isAsked: Bool) { self.isAsked = isAsked }
+
     func workersChanged() {
-        let isLost = roster.values.contains { world.isBroken($0) }
         deliver(isLost ? .lossSeen("lost while idle") : .changed)
     }
 
@@ -72,7 +79,7 @@ final class KeeperUnderTest {
         world.after(max(0.001, (next - world.now) / .seconds(1))) { [self] in
             if nextTick == next { nextTick = nil }
             if isWorking || !effects.isEmpty || hasEnded { return }
-            wasBusy = !world.chance(3)
+            wasBusy = isAsked && !world.chance(3)
             deliver(.tick(isBusy: wasBusy))
         }
     }
@@ -99,6 +106,8 @@ final class KeeperUnderTest {
             roster = wantedLinks
             isEngineRunning = true
             step()
+            // One that was lost in the moment before was in no roster when that was told.
+            if isLost { workersChanged() }
         case .suspend(let reason):
             let isForGain = reason.hasPrefix("layers")
             if isForGain, wasBusy, missing().contains(where: { $0.value > 0 }) {
@@ -134,6 +143,7 @@ final class KeeperUnderTest {
 
     private func letGo(_ reason: String) {
         isEngineRunning = false
+        suspensionCount += 1
         roster = [:]
         deliver(.suspended(reason))
     }
@@ -141,6 +151,7 @@ final class KeeperUnderTest {
     private func step() {
         world.after(Double(1 + world.draw(4000)) / 1000) { [self] in
             guard isEngineRunning else { return }
+            if !isAsked { return step() }
             let bad = roster.sorted(by: { $0.key.description < $1.key.description }).first { id, link in
                 world.isBroken(link) || world.number(of: id).map { world.workers[$0].state == .frozen } ?? true
             }
@@ -219,8 +230,15 @@ final class KeeperUnderTest {
     private func own(on link: Membership.Link) -> Int { world.links[link]?.used[user] ?? 0 }
 
     private func findPlaces(_ memory: [NodeID: (Membership.Link, Int)]) -> Places? {
+        guard let places = spread(memory.filter { !world.isBroken($0.value.0) }) else { return nil }
+        wantedLinks = memory.mapValues(\.0).filter { places[$0.key] != nil }
+        return places
+    }
+
+    /// As even as can be, this machine last; nil where there is too little room.
+    private func spread(_ memory: [NodeID: (Membership.Link, Int)]) -> Places? {
         var left: Places = [:]
-        for (id, (link, free)) in memory where !world.isBroken(link) { left[id] = free + own(on: link) }
+        for (id, (link, free)) in memory { left[id] = free + own(on: link) }
         var places: Places = [:]
         for _ in 0..<need {
             // The fullest last, ties by name.
@@ -234,7 +252,6 @@ final class KeeperUnderTest {
                 return nil
             }
         }
-        wantedLinks = memory.mapValues(\.0).filter { places[$0.key] != nil }
         return places
     }
 
@@ -344,24 +361,37 @@ final class KeeperUnderTest {
 
     // MARK: What must be so when all is quiet
 
+    /// What any worker could give this model that this head can reach.
+    private var reachable: [NodeID: (Membership.Link, Int)] {
+        var reachable: [NodeID: (Membership.Link, Int)] = [:]
+        for entry in head.membership.entries {
+            guard let worker = world.number(of: entry.id), entry.isWelcome, world.workers[worker].state == .up else { continue }
+            let isTaken = world.workers[worker].isStock && world.links.values.contains { $0.worker == worker && $0.head != head.index }
+            if isTaken { continue }
+            if case .absent = entry.presence { continue }
+            // Where none is held yet, a number that is no connection's.
+            let link = entry.link ?? -1
+            reachable[entry.id] = (link, head.membership.available(world.report(worker), of: entry.id, for: user)[0].free)
+        }
+        return reachable
+    }
+
     func check() {
+        if !isAtRest { return }
+        let reachable = reachable
         if isEngineRunning {
             for (id, link) in roster where world.isBroken(link) {
                 world.complain("h\(head.index) m\(number) runs over a lost connection to \(id)")
             }
+            let mustMove = current.keys.contains { id in id.map { head.membership[$0]?.isWelcome != true } ?? false }
+            let places = spread(reachable)
+            if mustMove, places != nil { world.complain("h\(head.index) m\(number) stays on a worker that is to be emptied") }
+            if let places, places.count > current.count, world.isLone {
+                world.complain("h\(head.index) m\(number) stays on \(current.count) machines where \(places.count) would have it")
+            }
             return
         }
-        guard isAtRest else { return }
-        // What any worker could still give that this head can reach.
-        var free = head.localCapacity - head.localUsed(but: user)
-        for entry in head.membership.entries {
-            guard let worker = world.number(of: entry.id) else { continue }
-            let isTaken = world.workers[worker].isStock && world.links.values.contains { $0.worker == worker && $0.head != head.index }
-            if isTaken || !entry.isWelcome { continue }
-            if case .absent = entry.presence { continue }
-            let mine = entry.link.map { own(on: $0) } ?? 0
-            free += head.membership.available(world.report(worker), of: entry.id, for: user)[0].free + mine
-        }
+        let free = reachable.reduce(head.localCapacity - head.localUsed(but: user)) { $0 + $1.value.1 + own(on: $1.value.0) }
         if free >= need { world.complain("h\(head.index) m\(number) waits for room that there is: \(need) of \(free)") }
         if lastRefusal == nil { world.complain("h\(head.index) m\(number) has no place, and nobody was told why") }
     }

@@ -41,6 +41,10 @@ final class World {
     var complaints: [String] = []
     private var queue: [(time: Duration, body: () -> Void)] = []
     private(set) var eventCount = 0
+    /// What heads told of their workers.
+    var told: [NodeEvent.Kind] = []
+    /// Whether there is one model, so that room comes about by nothing that nobody is told of.
+    var isLone = false
     /// Told of what happens, to understand a seed.
     var log: ((String) -> Void)?
 
@@ -129,7 +133,7 @@ final class World {
     func disturb() {
         let worker = draw(workers.count)
         let head = heads[draw(heads.count)]
-        switch draw(14) {
+        switch draw(18) {
         case 0, 1: setState(worker, .down)
         case 2: setState(worker, .frozen)
         case 3, 4, 5: setState(worker, .up)
@@ -141,6 +145,16 @@ final class World {
             let id = workers[worker].id
             head.apply(chance(2) ? head.membership.unlist(id) : head.membership.list(id, at: now))
         case 11: head.models[draw(head.models.count)]?.unload()
+        case 12: head.replaceList()
+        case 13:
+            // Two in one moment.
+            let state: Worker.State = chance(2) ? .down : .frozen
+            setState(worker, state)
+            setState((worker + 1) % workers.count, state)
+        case 14:
+            head.stop()
+            if heads.count < 6 { heads.append(HeadUnderTest(heads.count, self, localCapacity: draw(2) * draw(8))) }
+        case 15: for model in head.models { model?.setAsked(chance(2)) }
         default: head.load(draw(head.models.count))
         }
     }
@@ -155,6 +169,56 @@ final class World {
                 head.apply(head.membership.list(workers[index].id, at: now))
                 head.apply(head.membership.setDrained(workers[index].id, false))
             }
+        }
+    }
+
+    /// What heads have to say, where it is so for good and not in passing.
+    func check() {
+        let before = complaints.count
+        for head in heads { head.check() }
+        if complaints.count == before { return }
+        complaints.removeSubrange(before...)
+        run(until: now + .seconds(35))
+        for head in heads { head.check() }
+    }
+
+    /// One model and nobody else, and one change at a time with quiet around it: whatever follows from it follows from that change alone.
+    func live() {
+        let worker = draw(workers.count)
+        let models = heads.flatMap(\.models).compactMap { $0 }.filter { !$0.hasEnded }
+        guard !models.isEmpty else { return }
+        let model = models[draw(models.count)]
+        model.setAsked(chance(2))
+        let head = model.head
+        // Emptied before there is room for what is on it.
+        let isEmptied = chance(2)
+        if isEmptied { head.apply(head.membership.setDrained(workers[worker].id, true)) }
+        run(until: now + .seconds(20))
+        for other in models where other !== model { other.unload() }
+        run(until: now + .seconds(150))
+        check()
+        isLone = true
+        if isEmptied { head.apply(head.membership.setDrained(workers[worker].id, false)) }
+        for index in 0..<(1 + draw(2)) {
+            let worker = (worker + index) % workers.count
+            let id = workers[worker].id
+            let kind = draw(5)
+            switch kind {
+            case 0: setState(worker, .down)
+            case 1: setState(worker, .frozen)
+            case 2: setState(worker, .leaving)
+            case 3: head.apply(head.membership.setDrained(id, true))
+            default: head.apply(head.membership.unlist(id))
+            }
+            run(until: now + .seconds(100))
+            check()
+            switch kind {
+            case 0, 1, 2: setState(worker, .up)
+            case 3: head.apply(head.membership.setDrained(id, false))
+            default: head.apply(head.membership.list(id, at: now))
+            }
+            run(until: now + .seconds(150))
+            check()
         }
     }
 }
