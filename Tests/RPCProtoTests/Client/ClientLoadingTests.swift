@@ -27,7 +27,7 @@ struct ClientLoadingTests {
             for _ in 0..<1000 { content[Int(random.next() % UInt64(size))] = UInt8(truncatingIfNeeded: random.next()) }
             let hash = content.withUnsafeBytes { FNVHash.of($0) }
             return TensorUpload(
-                name: "\(index)", type: .f32, shape: Shape(size / 4), content: OwnedBytes.region(content), hash: hash)
+                name: "\(index)", type: .f32, shape: Shape(size / 4), content: OwnedBytes.region(content), hash: .known(hash))
         }
         let total = sizes.reduce(0, +)
         for round in 0..<2 {
@@ -61,7 +61,8 @@ struct ClientLoadingTests {
         let uploads = (0..<150).map { index in
             let content = [UInt8](repeating: UInt8(index), count: 64 << 10)
             let hash = content.withUnsafeBytes { FNVHash.of($0) }
-            return TensorUpload(name: "\(index)", type: .i8, shape: Shape(64 << 10), content: OwnedBytes.region(content), hash: hash)
+            return TensorUpload(
+                name: "\(index)", type: .i8, shape: Shape(64 << 10), content: OwnedBytes.region(content), hash: .known(hash))
         }
         // Half of them first: then what is there and what is not lie mixed.
         for part in [uploads.enumerated().filter { $0.offset % 3 != 1 }.map(\.element), uploads] {
@@ -125,7 +126,7 @@ struct ClientLoadingTests {
         let rows = 9 << 20
         func sent(_ type: ElementType, isAsked: Bool) throws -> Int {
             let content = (0..<(try #require(type.byteCount(elements: rows)))).map { UInt8(truncatingIfNeeded: $0 >> 9) }
-            let hash = isAsked ? content.withUnsafeBytes { FNVHash.of($0) } : nil
+            let hash = isAsked ? TensorUpload.Hash.onDemand : .none
             let upload = TensorUpload(name: "w", type: type, shape: Shape(rows), content: OwnedBytes.region(content), hash: hash)
             let before = server.count(of: .setTensor)
             let place = try backend.load([upload])[0]
