@@ -52,6 +52,7 @@ extension RPCBackend {
                     size += tensors[next].upload.content.bytes.count
                     portion.append(rest.removeFirst())
                 }
+                try report.checkVanity()
                 let computed = hashes.hashes(of: portion.map { tensors[$0].upload })
                 found.formUnion(try ask(zip(portion, computed).map { (index: $0, hash: $1) }, of: tensors, hashes, &report))
             }
@@ -77,6 +78,7 @@ extension RPCBackend {
     ) throws(BackendError) -> Set<Int> {
         var there = Set<Int>()
         for start in stride(from: 0, to: questions.count, by: RPCBackend.window) {
+            try report.checkVanity()
             let part = questions[start..<min(questions.count, start + RPCBackend.window)]
             var seen = report
             let largest = part.map { tensors[$0.index].upload.content.bytes.count }.max() ?? 0

@@ -19,16 +19,23 @@ extension RPCBackend {
     ///   - hashes: computes hashes, and remembers which servers had any of the model.
     ///   - fillsCaches: whether what may be asked for by hash is to be kept by a server of which nobody knows whether it has a
     ///     cache. It goes whole then, and steps wait for all of a tensor instead of a slice.
+    ///   - isInVain: asked between exchanges whether to give up. The connection stays as it is, and what was allocated is freed
+    ///     with the next exchange.
+    ///   - onAllocated: called once, with the bytes that have been allocated, before anything is brought.
     ///   - progress: called on this thread, some ten times a second and at the end. It must not ask the server
     ///     anything, which is in the middle of a message; to break off, it can close the connection.
     /// - Returns: where each tensor is, in their order.
-    /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`.
+    /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`, `cancelled` when it
+    ///   was given up.
     public func load(
         _ tensors: [TensorUpload], apart: Set<Int> = [], hashes: ContentHashes = ContentHashes(), fillsCaches: Bool = true,
+        isInVain: @escaping @Sendable () -> Bool = { false }, onAllocated: (Int) -> Void = { _ in },
         progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
     ) throws(BackendError) -> [LoadedTensor] {
         let records = try tensors.map { tensor throws(BackendError) in try RPCBackend.record(of: tensor) }
         let places = try layOut(records, tensors, apart)
+        let buffers = Dictionary(places.map { (ObjectIdentifier($0.buffer), $0.buffer.byteCount) }) { first, _ in first }
+        onAllocated(buffers.values.reduce(0, +))
         var placed: [PlacedUpload] = []
         for index in tensors.indices {
             var record = records[index]
@@ -37,7 +44,7 @@ extension RPCBackend {
             record.data = places[index].buffer.base &+ UInt64(places[index].byteOffset)
             placed.append(PlacedUpload(record: record, upload: tensors[index]))
         }
-        var report = ProgressReport(total: tensors.reduce(0) { $0 &+ $1.content.bytes.count }, progress)
+        var report = ProgressReport(total: tensors.reduce(0) { $0 &+ $1.content.bytes.count }, isInVain, progress)
         try initialize(placed.map(\.record))
         let missing = try missing(of: placed, hashes, &report)
         let isFilling = fillsCaches || hashes.finding(connection) == .something
@@ -136,6 +143,7 @@ extension RPCBackend {
         let isQuantized = ElementType(rawValue: record.type)?.isQuantized ?? true
         let partByteCount = !isCacheable && (state.takesParts || !isQuantized) ? RPCBackend.sliceByteCount : max(1, content.count)
         for start in stride(from: 0, to: content.count, by: partByteCount) {
+            try report.checkVanity()
             let part = UnsafeRawBufferPointer(rebasing: content[start..<min(content.count, start + partByteCount)])
             try send(part, at: start, of: record, isCacheable: isCacheable, &report)
         }
@@ -178,16 +186,18 @@ extension RPCBackend {
     }
 }
 
-/// Tells of progress, but not too often.
+/// Tells of progress, but not too often, and asks whether to go on.
 struct ProgressReport {
     private var progress: TransferProgress
+    private let isInVain: @Sendable () -> Bool
     private let tell: @Sendable (TransferProgress) -> Void
     private var lastTime: UInt64 = 0
 
     /// Nanoseconds between two reports.
     private static let interval: UInt64 = 100_000_000
 
-    init(total: Int, _ tell: @escaping @Sendable (TransferProgress) -> Void) {
+    init(total: Int, _ isInVain: @escaping @Sendable () -> Bool, _ tell: @escaping @Sendable (TransferProgress) -> Void) {
+        self.isInVain = isInVain
         progress = TransferProgress(done: 0, total: total, sent: 0)
         self.tell = tell
     }
@@ -202,6 +212,11 @@ struct ProgressReport {
     }
 
     func finish() { tell(progress) }
+
+    /// - Throws: `cancelled` if it is not to go on. Asked where no exchange is under way, which is what leaves the connection usable.
+    func checkVanity() throws(BackendError) {
+        if isInVain() { throw BackendError(.cancelled, "the transfer was given up") }
+    }
 }
 
 extension TensorRecord {

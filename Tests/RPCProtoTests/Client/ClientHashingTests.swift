@@ -45,7 +45,7 @@ struct ClientHashingTests {
 
     private func sent(_ uploads: [TensorUpload], to backend: RPCBackend, _ hashes: ContentHashes) throws -> Int {
         let sent = Mutex(0)
-        let places = try backend.load(uploads, hashes: hashes) { progress in sent.withLock { $0 = progress.sent } }
+        let places = try backend.load(uploads, hashes: hashes, progress: { progress in sent.withLock { $0 = progress.sent } })
         for (upload, place) in zip(uploads, places) {
             var content = [UInt8](repeating: 0, count: upload.content.bytes.count)
             try content.withUnsafeMutableBytes { try backend.read(place.buffer, at: place.byteOffset, into: $0) }

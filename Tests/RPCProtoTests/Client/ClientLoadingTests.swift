@@ -34,7 +34,7 @@ struct ClientLoadingTests {
             let connection = try server.connect()
             let backend = connection.devices[0]
             let reports = Reports()
-            let places = try backend.load(uploads) { progress in reports.list.withLock { $0.append(progress) } }
+            let places = try backend.load(uploads, progress: { progress in reports.list.withLock { $0.append(progress) } })
             let last = try #require(reports.last)
             #expect(last.total == total)
             #expect(last.done == total)
@@ -93,10 +93,12 @@ struct ClientLoadingTests {
         let (begun, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         Thread.detachNewThread {
             do {
-                _ = try backend.load([upload]) { progress in
-                    reports.list.withLock { $0.append(progress) }
-                    begun.signal()
-                }
+                _ = try backend.load(
+                    [upload],
+                    progress: { progress in
+                        reports.list.withLock { $0.append(progress) }
+                        begun.signal()
+                    })
             } catch {
                 Issue.record("\(error)")
             }
@@ -115,6 +117,43 @@ struct ClientLoadingTests {
         #expect(floats(result) == [2, 4, 6, 8])
         ended.wait()
         #expect(reports.last?.done == content.count)
+    }
+
+    /// An upload that nobody wants any more ends soon, and leaves a connection over which the server can be asked, and its memory free.
+    @Test(.timeLimit(.minutes(2))) func anUploadIsGivenUp() throws {
+        // All of it would take minutes.
+        let server = try LoopbackServer(bytesPerSecond: 4e6)
+        let connection = try server.connect()
+        let backend = connection.devices[0]
+        let content = [UInt8](repeating: 3, count: 1 << 20)
+        let large = OwnedBytes.region([UInt8](repeating: 3, count: 512 << 20))
+        let uploads = [
+            TensorUpload(name: "small", type: .i8, shape: Shape(content.count), content: OwnedBytes.region(content)),
+            TensorUpload(name: "large", type: .i8, shape: Shape(large.bytes.count), content: large),
+        ]
+        let isInVain = Atomic<Bool>(false)
+        let allocated = Mutex<[Int]>([])
+        let reports = Reports()
+        let error = failure {
+            _ = try backend.load(
+                uploads, isInVain: { isInVain.load(ordering: .relaxed) },
+                onAllocated: { bytes in
+                    allocated.withLock { $0.append(bytes) }
+                    #expect(server.count(of: .setTensor) == 0)
+                },
+                progress: { progress in
+                    reports.list.withLock { $0.append(progress) }
+                    if progress.done > content.count { isInVain.store(true, ordering: .relaxed) }
+                })
+        }
+        #expect(error?.code == .cancelled)
+        #expect(try #require(reports.last).done < 64 << 20)
+        #expect(allocated.withLock { $0 } == [content.count + large.bytes.count])
+        #expect(connection.failure == nil)
+        // Behind all that was sent.
+        _ = try backend.memory()
+        #expect(server.count(of: .freeBuffer) == 1)
+        #expect(connection.failure == nil)
     }
 
     /// What a server may rearrange, and what a cache is to keep, comes whole; our own server takes parts of everything else.

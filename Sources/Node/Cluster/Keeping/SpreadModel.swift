@@ -102,6 +102,9 @@ final class SpreadModel {
         var error: BackendError
     }
 
+    /// Memory that a worker's device has given for weights, in bytes.
+    typealias Allocated = @Sendable (_ id: NodeID, _ device: Int, _ byteCount: Int) -> Void
+
     /// The parts that a placement puts on workers and that are not there, by the worker's number and its device.
     private func missing(_ placed: PlacedModel) -> [Int: [(device: Int, parts: [ModelPart])]] {
         var missing: [Int: [(device: Int, parts: [ModelPart])]] = [:]
@@ -121,12 +124,13 @@ final class SpreadModel {
     ///   - placed: where to. Connections that were lost on the way and made again are changed in it.
     ///   - isPatient: connect again to a worker that is lost meanwhile, and let all fail with one; else what arrived stays there.
     ///   - isInVain: asked now and then whether to give up; then the failures say so (`cancelled`).
+    ///   - onAllocated: told of memory that a worker's device has given, from other threads.
     /// - Returns: the workers that could not be served, and why.
     func bring(
         _ placed: inout PlacedModel, isPatient: Bool, isInVain: @escaping @Sendable () -> Bool = { false },
-        _ progress: @escaping Engines.Progress
+        onAllocated: @escaping Allocated = { _, _, _ in }, _ progress: @escaping Engines.Progress
     ) -> [Failure] {
-        bring(missing(placed), &placed, isPatient: isPatient, fillsCaches: true, isInVain, progress)
+        bring(missing(placed), &placed, isPatient: isPatient, fillsCaches: true, isInVain, onAllocated, progress)
     }
 
     /// What came of bringing a part ahead.
@@ -153,12 +157,13 @@ final class SpreadModel {
         }
         if next.isEmpty { return missing.isEmpty ? .all : .noRoom }
         // Streams run meanwhile: their steps are to go between slices.
-        return .some(bring(next, &placed, isPatient: false, fillsCaches: false, isInVain) { _ in })
+        return .some(bring(next, &placed, isPatient: false, fillsCaches: false, isInVain, { _, _, _ in }) { _ in })
     }
 
     private func bring(
         _ missing: [Int: [(device: Int, parts: [ModelPart])]], _ placed: inout PlacedModel, isPatient: Bool,
-        fillsCaches: Bool, _ isInVain: @escaping @Sendable () -> Bool, _ progress: @escaping Engines.Progress
+        fillsCaches: Bool, _ isInVain: @escaping @Sendable () -> Bool,
+        _ onAllocated: @escaping Allocated, _ progress: @escaping Engines.Progress
     ) -> [Failure] {
         let numbers = missing.keys.sorted()
         if numbers.isEmpty { return [] }
@@ -179,8 +184,10 @@ final class SpreadModel {
             }
             return (connection: placed.servers.servers[number].connection, consignments: consignments)
         }
+        let ids = numbers.map { placed.servers.servers[$0].id }
         let transfer = WeightTransfer(
-            progress, from: 0.1, to: 0.95, isPatient: isPatient, hashes: hashes.contents, fillsCaches: fillsCaches, isInVain: isInVain)
+            progress, from: 0.02, to: 0.95, isPatient: isPatient, hashes: hashes.contents, fillsCaches: fillsCaches, isInVain: isInVain,
+            onAllocated: { onAllocated(ids[$0], $1, $2) })
         var failures: [Failure] = []
         for (index, outcome) in transfer.deliver(servers).enumerated() {
             let number = numbers[index]

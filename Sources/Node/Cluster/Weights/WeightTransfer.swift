@@ -41,19 +41,24 @@ struct WeightTransfer {
         var hashes: ContentHashes
         var fillsCaches: Bool
         var isInVain: @Sendable () -> Bool
+        var onAllocated: Allocated
     }
+
+    /// Told of memory that a device has given, by the server's place in the list, the device's number, and bytes.
+    typealias Allocated = @Sendable (_ server: Int, _ device: Int, _ byteCount: Int) -> Void
 
     /// - Parameter isPatient: connect again to a server that is lost, and once one is lost for good, end all others' transfers too;
     ///   else each has one attempt, whatever becomes of the others.
-    /// - Parameter fillsCaches: see ``RPCBackend/load(_:apart:hashes:fillsCaches:progress:)``.
+    /// - Parameter fillsCaches: see ``RPCBackend/load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)``.
     /// - Parameter isInVain: asked now and then whether to give up.
+    /// - Parameter onAllocated: called on the transfers' threads, once for each consignment.
     init(
         _ report: @escaping Engines.Progress, from start: Double, to end: Double, isPatient: Bool, hashes: ContentHashes, fillsCaches: Bool,
-        isInVain: @escaping @Sendable () -> Bool = { false }
+        isInVain: @escaping @Sendable () -> Bool = { false }, onAllocated: @escaping Allocated = { _, _, _ in }
     ) {
         progress = Progress(report, start, end)
         self.isPatient = isPatient
-        terms = Terms(hashes: hashes, fillsCaches: fillsCaches, isInVain: isInVain)
+        terms = Terms(hashes: hashes, fillsCaches: fillsCaches, isInVain: isInVain, onAllocated: onAllocated)
     }
 
     /// - Parameter servers: each with what it is to get, all of them different.
@@ -92,11 +97,14 @@ struct WeightTransfer {
                 var before = (done: 0, sent: 0)
                 for consignment in consignments {
                     if terms.isInVain() { throw BackendError(.cancelled, "the transfer was given up") }
+                    let isFirst = attempt == 1
                     let base = before
                     let last = Mutex(base)
                     places.append(
                         try connection.devices[consignment.device].load(
-                            consignment.tensors, apart: consignment.apart, hashes: terms.hashes, fillsCaches: terms.fillsCaches
+                            consignment.tensors, apart: consignment.apart, hashes: terms.hashes, fillsCaches: terms.fillsCaches,
+                            isInVain: terms.isInVain,
+                            onAllocated: { if isFirst { terms.onAllocated(number, consignment.device, $0) } }
                         ) { part in
                             let sum = (done: base.done + part.done, sent: base.sent + part.sent)
                             last.withLock { $0 = sum }
