@@ -65,6 +65,7 @@ public final class Worker: Service {
         sessionOptions.keptGraphAllowance = ByteAllowance(2 * options.limits.keptGraphByteCount)
         sessionOptions.bufferCount = options.limits.buffers
         sessionOptions.cache = cache
+        sessionOptions.hasLifeLines = true
         sessionOptions.collectives = options.collectives(port: port)
         let connections = WorkerConnections(options.limits)
         sessionOptions.isLeaving = { connections.isDraining }
@@ -228,6 +229,8 @@ public final class Worker: Service {
 
     private func report(_ end: SessionEnd, _ connection: WorkerConnections.Connection) {
         let peer = connection.stream.peer
+        // How the connection beside it ends is what is worth telling.
+        if connection.activity.isLifeLine { return logger.debug("\(peer) ended its life line: \(end)") }
         let did = "\(connection.activity.requestCount) requests, \(connection.activity.graphCount) graphs"
         if let reason = connection.endReason {
             complaints.note(.warning, "\(peer): connection closed after \(did): \(reason)")

@@ -98,11 +98,17 @@ final class WorkerConnections: Sendable {
 
     private func refusal(of connection: Connection, _ state: State) -> String? {
         if state.isStopped { return "the worker stops" }
-        if state.live.count >= limits.connections { return "there are \(limits.connections) connections" }
+        if WorkerConnections.counted(state.live.values) >= limits.connections { return "there are \(limits.connections) connections" }
         // One client must leave room for others.
         let address = connection.stream.address
-        let own = state.live.values.count { $0.stream.address == address }
+        let own = WorkerConnections.counted(state.live.values.filter { $0.stream.address == address })
         return own >= limits.connectionsPerClient ? "it has \(own) connections" : nil
+    }
+
+    /// Connections as they count against limits: a life line beside each of them counts nothing.
+    private static func counted(_ connections: some Collection<Connection>) -> Int {
+        let lifeLineCount = connections.count { $0.activity.isLifeLine }
+        return max(lifeLineCount, connections.count - lifeLineCount)
     }
 
     func countTurnedAway() { state.withLock { $0.ended.turnedAway += 1 } }

@@ -34,7 +34,7 @@ public struct WorkerStatus: Hashable, Sendable {
         let totals = connections.totals
         let live = connections.live
         self.cache = cache?.statistics
-        sessions = live.count
+        sessions = live.values.count { !$0.activity.isLifeLine }
         computing = live.values.count { $0.activity.phase == .computing }
         connectionsAccepted = totals.accepted
         connectionsTurnedAway = totals.turnedAway

@@ -3,9 +3,9 @@ internal import Synchronization
 internal import Tensor
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// Why a client's stream gave no more.
@@ -29,12 +29,16 @@ final class ClientStream: @unchecked Sendable {
     private let descriptor: Int32
     private let sent = Atomic<Int>(0)
     private let received = Atomic<Int>(0)
+    private let isVouchedFor = Atomic<Bool>(false)
     private let buffer: UnsafeMutableRawBufferPointer
     private var start = 0
     private var end = 0
 
     private var limit = 0.0
     private var deadline: UInt64 = 0
+    /// The same while somebody knows that the peer is well.
+    private var vouchedLimit = 0.0
+    private var vouchedDeadline: UInt64 = 0
     private var movedSinceRenewal = 0
 
     /// Reads of at least this many bytes do without the buffer.
@@ -55,10 +59,10 @@ final class ClientStream: @unchecked Sendable {
         // of its own: a server that computes takes nothing meanwhile, and the system would count that too.
         SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
         #if canImport(Glibc)
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, 10)
         #else
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
-        SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, 10)
+            SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
         #endif
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, 5)
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, 4)
@@ -82,27 +86,51 @@ final class ClientStream: @unchecked Sendable {
     /// Whether the peer has closed or is known to be gone.
     var peerHasLeft: Bool { SocketOption.peerHasLeft(descriptor) }
 
+    /// Whether somebody knows that the peer is well, however long it takes.
+    func setVouched(_ isVouched: Bool) { isVouchedFor.store(isVouched, ordering: .relaxed) }
+
+    /// Where the peer is; nil if the connection is no more.
+    var peerAddress: SocketAddress? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let status = withUnsafeMutablePointer(to: &storage) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { getpeername(descriptor, $0, &length) }
+        }
+        guard status == 0 else { return nil }
+        let family = Int32(storage.ss_family)
+        return withUnsafeBytes(of: &storage) { bytes in
+            SocketAddress(family: family, bytes: UnsafeRawBufferPointer(rebasing: bytes[..<min(bytes.count, Int(length))]))
+        }
+    }
+
     var sentByteCount: Int { sent.load(ordering: .relaxed) }
     var receivedByteCount: Int { received.load(ordering: .relaxed) }
 
     // MARK: For the holder of the lock
 
     /// Begins an exchange that may take so many seconds, and as many again from each 64 KiB that it has moved on.
-    func begin(within seconds: Double) {
+    ///
+    /// - Parameter longer: how many while the peer is vouched for.
+    func begin(within seconds: Double, whileVouchedFor longer: Double) {
         limit = seconds
+        vouchedLimit = longer
         renew()
     }
 
     private func renew() {
         movedSinceRenewal = 0
         deadline = MonotonicClock.moment(in: limit)
+        vouchedDeadline = MonotonicClock.moment(in: vouchedLimit)
     }
 
     /// After bytes have moved, or none within a tick.
     private func checkTime(moved count: Int) throws(StreamFailure) {
         movedSinceRenewal &+= count
         if movedSinceRenewal >= ClientStream.progressByteCount { return renew() }
-        if MonotonicClock.nanoseconds() > deadline { throw .silent(limit) }
+        let now = MonotonicClock.nanoseconds()
+        if now <= deadline { return }
+        let isVouchedFor = isVouchedFor.load(ordering: .relaxed)
+        if !isVouchedFor || now > vouchedDeadline { throw .silent(isVouchedFor ? vouchedLimit : limit) }
     }
 
     /// All of the pieces, in one call to the system where it takes them. They are used up.
@@ -140,9 +168,9 @@ final class ClientStream: @unchecked Sendable {
             message.msg_iov = list.baseAddress.map { $0 + first }
             message.msg_iovlen = numericCast(min(list.count - first, ClientStream.pieceCount))
             #if canImport(Glibc)
-            return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+                return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
             #else
-            return sendmsg(descriptor, &message, 0)
+                return sendmsg(descriptor, &message, 0)
             #endif
         }
     }

@@ -3,7 +3,7 @@ public import Tensor
 
 // Weights: laid out, asked for by hash, sent.
 extension RPCBackend {
-    /// Questions by hash that are open at once: the server works on each for as long as it reads its cache.
+    /// Requests without data that are sent in one exchange.
     private static let window = 32
     /// Bytes that are sent between two looks at the clock, and, where that can be, in one exchange: whoever else wants the
     /// connection waits no longer than they take.
@@ -11,33 +11,47 @@ extension RPCBackend {
 
     /// Lays the tensors out in as few buffers as the server's limit allows, and brings their content over.
     ///
-    /// Where a hash is given and the content is large enough, the server is asked for it first; what it has in its cache is
-    /// not sent.
+    /// What the server has in its cache is not sent: it is asked for contents that are large enough by the hashes that are known,
+    /// and a server that turns out to have something of the model by all others too, which are computed only then.
     ///
     /// - Parameters:
     ///   - apart: at which of the tensors another buffer begins, so that what is before can be freed without what is behind.
+    ///   - hashes: computes hashes, and remembers which servers had any of the model.
+    ///   - fillsCaches: whether what may be asked for by hash is to be kept by a server of which nobody knows whether it has a
+    ///     cache. It goes whole then, and steps wait for all of a tensor instead of a slice.
+    ///   - isInVain: asked between exchanges whether to give up. The connection stays as it is, and what was allocated is freed
+    ///     with the next exchange.
+    ///   - onAllocated: called once, with the bytes that have been allocated, before anything is brought.
     ///   - progress: called on this thread, some ten times a second and at the end. It must not ask the server
     ///     anything, which is in the middle of a message; to break off, it can close the connection.
     /// - Returns: where each tensor is, in their order.
-    /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`.
+    /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`, `cancelled` when it
+    ///   was given up.
     public func load(
-        _ tensors: [TensorUpload], apart: Set<Int> = [], progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
+        _ tensors: [TensorUpload], apart: Set<Int> = [], hashes: ContentHashes = ContentHashes(), fillsCaches: Bool = true,
+        isInVain: @escaping @Sendable () -> Bool = { false }, onAllocated: (Int) -> Void = { _ in },
+        progress: @escaping @Sendable (TransferProgress) -> Void = { _ in }
     ) throws(BackendError) -> [LoadedTensor] {
         let records = try tensors.map { tensor throws(BackendError) in try RPCBackend.record(of: tensor) }
         let places = try layOut(records, tensors, apart)
-        var placed: [(record: TensorRecord, upload: TensorUpload)] = []
+        let buffers = Dictionary(places.map { (ObjectIdentifier($0.buffer), $0.buffer.byteCount) }) { first, _ in first }
+        onAllocated(buffers.values.reduce(0, +))
+        var placed: [PlacedUpload] = []
         for index in tensors.indices {
             var record = records[index]
             record.id = UInt64(index) + 1
             record.buffer = places[index].buffer.handle
             record.data = places[index].buffer.base &+ UInt64(places[index].byteOffset)
-            placed.append((record, tensors[index]))
+            placed.append(PlacedUpload(record: record, upload: tensors[index]))
         }
-        var report = ProgressReport(total: tensors.reduce(0) { $0 &+ $1.content.bytes.count }, progress)
+        var report = ProgressReport(total: tensors.reduce(0) { $0 &+ $1.content.bytes.count }, isInVain, progress)
         try initialize(placed.map(\.record))
-        let missing = try askForContents(placed, &report)
-        for (record, upload, isAsked) in missing {
-            try send(upload.content.bytes, record, isCacheable: isAsked, &report)
+        let missing = try missing(of: placed, hashes, &report)
+        let isFilling = fillsCaches || hashes.finding(connection) == .something
+        for index in missing {
+            let upload = placed[index].upload
+            let isCacheable = isFilling && upload.hash != .none && connection.dialect.asksForContent(byteCount: upload.content.bytes.count)
+            try send(upload.content.bytes, placed[index].record, isCacheable: isCacheable, &report)
         }
         // What was sent is there only when the server has come to a question behind it.
         try connection.exchange(within: connection.limits.transfer()) { pipeline throws(BackendError) in
@@ -121,47 +135,7 @@ extension RPCBackend {
 
     // MARK: Contents
 
-    /// Asks for what the server may have in its cache.
-    ///
-    /// - Returns: what it has not, and whether it was asked.
-    private func askForContents(
-        _ tensors: [(record: TensorRecord, upload: TensorUpload)], _ report: inout ProgressReport
-    ) throws(BackendError) -> [(record: TensorRecord, upload: TensorUpload, isAsked: Bool)] {
-        var missing: [(record: TensorRecord, upload: TensorUpload, isAsked: Bool)] = []
-        var asked: [(record: TensorRecord, upload: TensorUpload, hash: UInt64)] = []
-        for (record, upload) in tensors {
-            if let hash = upload.hash, connection.dialect.asksForContent(byteCount: upload.content.bytes.count) {
-                asked.append((record, upload, hash))
-            } else {
-                missing.append((record, upload, false))
-            }
-        }
-        for start in stride(from: 0, to: asked.count, by: RPCBackend.window) {
-            let part = asked[start..<min(asked.count, start + RPCBackend.window)]
-            var seen = report
-            let largest = part.map(\.upload.content.bytes.count).max() ?? 0
-            let found: [Bool] = try connection.exchange(within: connection.limits.transfer(of: largest)) { pipeline throws(BackendError) in
-                for (record, _, hash) in part { pipeline.ask(.setTensorHash(record, offset: 0, hash: hash)) }
-                try pipeline.flush()
-                var found: [Bool] = []
-                for (_, upload, _) in part {
-                    guard case .success(let isThere) = try pipeline.answer(to: .setTensorHash) else {
-                        throw pipeline.failure(.setTensorHash, "the answer is neither yes nor no")
-                    }
-                    // Each may have taken the server as long as it takes to read it.
-                    pipeline.renew(forTransferOf: largest)
-                    found.append(isThere)
-                    if isThere { seen.add(done: upload.content.bytes.count, sent: 0) }
-                }
-                return found
-            }
-            report = seen
-            for ((record, upload, _), isThere) in zip(part, found) where !isThere { missing.append((record, upload, true)) }
-        }
-        return missing
-    }
-
-    /// Sends a content, in exchanges of a slice each where the server takes parts. One that it was asked for goes whole: a cache
+    /// Sends a content, in exchanges of a slice each where the server takes parts. One that a cache is to keep goes whole: it
     /// keeps what comes in one message.
     private func send(
         _ content: UnsafeRawBufferPointer, _ record: TensorRecord, isCacheable: Bool, _ report: inout ProgressReport
@@ -169,6 +143,7 @@ extension RPCBackend {
         let isQuantized = ElementType(rawValue: record.type)?.isQuantized ?? true
         let partByteCount = !isCacheable && (state.takesParts || !isQuantized) ? RPCBackend.sliceByteCount : max(1, content.count)
         for start in stride(from: 0, to: content.count, by: partByteCount) {
+            try report.checkVanity()
             let part = UnsafeRawBufferPointer(rebasing: content[start..<min(content.count, start + partByteCount)])
             try send(part, at: start, of: record, isCacheable: isCacheable, &report)
         }
@@ -211,16 +186,18 @@ extension RPCBackend {
     }
 }
 
-/// Tells of progress, but not too often.
-private struct ProgressReport {
+/// Tells of progress, but not too often, and asks whether to go on.
+struct ProgressReport {
     private var progress: TransferProgress
+    private let isInVain: @Sendable () -> Bool
     private let tell: @Sendable (TransferProgress) -> Void
     private var lastTime: UInt64 = 0
 
     /// Nanoseconds between two reports.
     private static let interval: UInt64 = 100_000_000
 
-    init(total: Int, _ tell: @escaping @Sendable (TransferProgress) -> Void) {
+    init(total: Int, _ isInVain: @escaping @Sendable () -> Bool, _ tell: @escaping @Sendable (TransferProgress) -> Void) {
+        self.isInVain = isInVain
         progress = TransferProgress(done: 0, total: total, sent: 0)
         self.tell = tell
     }
@@ -235,13 +212,10 @@ private struct ProgressReport {
     }
 
     func finish() { tell(progress) }
-}
 
-extension Dialect {
-    /// Whether a server that keeps contents is asked for one of this size before it is sent. Where requests have no flag,
-    /// the server keeps only what is larger than a limit of its own.
-    fileprivate func asksForContent(byteCount: Int) -> Bool {
-        hasCacheFlag ? byteCount >= TensorUpload.askedByteCount : UInt64(byteCount) > Dialect.hashedByteCount
+    /// - Throws: `cancelled` if it is not to go on. Asked where no exchange is under way, which is what leaves the connection usable.
+    func checkVanity() throws(BackendError) {
+        if isInVain() { throw BackendError(.cancelled, "the transfer was given up") }
     }
 }
 

@@ -38,6 +38,8 @@ final class RequestPipeline: @unchecked Sendable {
     /// Bytes of all work that the server was ever given, and how many of them it had gone through when it last answered.
     private var workByteCount = 0
     private var confirmedByteCount = 0
+    /// What the greeting's answer has behind the version.
+    private(set) var greetingMark: UInt8 = 0
     /// Whether the last failure was that nothing came.
     private(set) var wasSilent = false
 
@@ -67,7 +69,12 @@ final class RequestPipeline: @unchecked Sendable {
     func owe(_ byteCount: Int) { workByteCount &+= byteCount }
 
     /// Gives the exchange so many seconds from now on, and on top what the server owes.
-    func allow(_ seconds: Double) { stream.begin(within: limits.extended(seconds, owing: owedByteCount)) }
+    ///
+    /// While a life line says that the server is well, it is waited for until the limit of any step.
+    func allow(_ seconds: Double) {
+        let limit = limits.extended(seconds, owing: owedByteCount)
+        stream.begin(within: limit, whileVouchedFor: max(limit, limits.step))
+    }
 
     /// Gives the exchange its time anew, after an answer that may have taken long.
     func renew(forTransferOf byteCount: Int = 0) { allow(limits.transfer(of: byteCount)) }
@@ -193,6 +200,7 @@ final class RequestPipeline: @unchecked Sendable {
         let content = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 1)
         defer { content.deallocate() }
         try take(into: content, of: .hello)
+        if count > Greeting.markPosition { greetingMark = content[Greeting.markPosition] }
         return WireVersion(content[0], content[1], content[2])
     }
 

@@ -28,6 +28,9 @@ public final class ServerConnection: Sendable {
     private let unused = Mutex<[UInt64]>([])
     private let backends: Mutex<[WeakBackend]>
     private let serials = Atomic<UInt64>(0)
+    private let lifeTime = Atomic<UInt64>(0)
+    /// Whether the server is one of ours that serves a second connection while this one is busy: ``Greeting``.
+    let hasLifeLines: Bool
 
     private struct WeakBackend {
         weak var backend: RPCBackend?
@@ -39,6 +42,7 @@ public final class ServerConnection: Sendable {
         limits = pipeline.limits
         dialect = pipeline.dialect
         deviceStates = devices
+        hasLifeLines = pipeline.greetingMark == Greeting.mark && devices.allSatisfy(\.takesParts)
         backends = Mutex(devices.map { _ in WeakBackend() })
     }
 
@@ -153,6 +157,25 @@ public final class ServerConnection: Sendable {
     private func breakOff(_ error: BackendError, _ cause: EndCause) {
         end.withLock { if $0 == nil { $0 = (error, cause) } }
         pipeline.stream.interrupt()
+    }
+
+    // MARK: Its life line
+
+    var peerAddress: SocketAddress? { pipeline.stream.peerAddress }
+
+    func setVouched(_ isVouched: Bool) { pipeline.stream.setVouched(isVouched) }
+
+    func noteLifeLine(roundTrip nanoseconds: UInt64) { lifeTime.store(max(1, nanoseconds), ordering: .relaxed) }
+
+    /// From the last question over the life line to its answer, in nanoseconds; nil where there is none.
+    package var lifeLineRoundTrip: Int? {
+        let time = lifeTime.load(ordering: .relaxed)
+        return time > 0 ? Int(clamping: time) : nil
+    }
+
+    /// Breaks off what waits, as for a server that was silent for too long.
+    func giveUp(afterSilenceOf seconds: Double) {
+        breakOff(BackendError(.connection, "\(endpoint): the server gave no sign of life for \(seconds) s"), .silence)
     }
 
     /// The smallest of a few cheap questions' times: the network's and the server's, without work.

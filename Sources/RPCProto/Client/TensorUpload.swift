@@ -7,13 +7,21 @@ public struct TensorUpload: Sendable {
     public var shape: Shape
     /// Exactly the tensor's bytes, without gaps.
     public var content: MemoryRegion
-    /// The content's ``FNVHash``, by which a server with a cache may know it; nil if nobody has computed it.
-    public var hash: UInt64?
+    public var hash: Hash
+
+    /// The content's ``FNVHash``, by which a server with a cache may know it.
+    public enum Hash: Hashable, Sendable {
+        /// It is not asked for by hash, and no cache is to keep it.
+        case none
+        case known(UInt64)
+        /// Computed if it is worth it, by ``ContentHashes``.
+        case onDemand
+    }
 
     /// Contents of at least so many bytes are asked for before they are sent: fewer cost hardly more than the question.
     static let askedByteCount = 64 << 10
 
-    public init(name: String, type: ElementType, shape: Shape, content: MemoryRegion, hash: UInt64? = nil) {
+    public init(name: String, type: ElementType, shape: Shape, content: MemoryRegion, hash: Hash = .none) {
         self.name = name
         self.type = type
         self.shape = shape

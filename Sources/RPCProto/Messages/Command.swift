@@ -94,9 +94,24 @@ public struct ConnectionCapabilities: Hashable, Sendable {
 
     public var bytes: [UInt8]
 
+    /// What a head says in greeting a worker of ours for the second time: over this connection it only asks for signs of life.
+    /// As an offer of another transport, which is what others use these bytes for, it is none.
+    package static let lifeLine = ConnectionCapabilities(bytes: [0, 0, 0, 0] + Array("swiftlet's life line".utf8))
+
     public static let none = ConnectionCapabilities(bytes: [UInt8](repeating: 0, count: byteCount))
 
     public init(bytes: [UInt8]) {
         self.bytes = bytes
     }
+}
+
+/// By what heads know workers of ours that serve a second connection while the first is busy.
+///
+/// The answer to HELLO has a byte behind the version's three that fills up and that nobody reads; stock servers, which serve one
+/// connection at a time, leave in it what happened to be there. Ours put a mark in it, and as a byte alone proves little, a server
+/// is one of ours only if its largest buffer is ours as well (``Session/largestBuffer``).
+package enum Greeting {
+    package static let mark: UInt8 = 0x54
+    /// From the answer's first byte behind the size.
+    static let markPosition = 3
 }

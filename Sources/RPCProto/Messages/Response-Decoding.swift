@@ -21,8 +21,8 @@ extension Response {
         switch command {
         case .hello:
             let version = WireVersion(reader.integer(), reader.integer(), reader.integer())
-            _ = reader.integer(UInt8.self)
-            self = .hello(version, ConnectionCapabilities(bytes: Array(reader.take(ConnectionCapabilities.byteCount))))
+            let mark = reader.integer(UInt8.self)
+            self = .hello(version, ConnectionCapabilities(bytes: Array(reader.take(ConnectionCapabilities.byteCount))), mark: mark)
         case .deviceCount: self = .deviceCount(reader.integer())
         case .allocateBuffer: self = .buffer(handle: reader.integer(), byteCount: reader.integer())
         case .getDeviceMemory: self = .memory(free: reader.integer(), total: reader.integer())

@@ -1,6 +1,7 @@
 /// A response as a typed value. Bytes of tensors are answered without being gathered first: see `Session`.
 public enum Response: Hashable, Sendable {
-    case hello(WireVersion, ConnectionCapabilities)
+    /// - Parameter mark: what is in the byte between the version and the capabilities: ``Greeting``.
+    case hello(WireVersion, ConnectionCapabilities, mark: UInt8 = 0)
     case deviceCount(UInt32)
     case buffer(handle: UInt64, byteCount: UInt64)
     /// An alignment, a size, an address.
@@ -14,8 +15,8 @@ public enum Response: Hashable, Sendable {
     public var encoded: [UInt8] {
         var content = PackedWriter(reserving: 32)
         switch self {
-        case .hello(let version, let capabilities):
-            for part in [version.major, version.minor, version.patch, 0] { content.put(part) }
+        case .hello(let version, let capabilities, let mark):
+            for part in [version.major, version.minor, version.patch, mark] { content.put(part) }
             content.put(bytes: capabilities.bytes)
         case .deviceCount(let count): content.put(count)
         case .buffer(let handle, let byteCount):

@@ -72,6 +72,10 @@ public final class Session {
                 throw SessionError(
                     .malformed, command, isGreeted ? "the peer greets again" : "the peer must greet (HELLO) first")
             }
+            // It is counted among no sessions, so it must not be one.
+            guard !activity.isLifeLine || command == .getAlignment else {
+                throw SessionError(.malformed, command, "a life line is for GET_ALIGNMENT")
+            }
             let tail = try receiveHead(of: command, into: head, stream)
             let bytes = UnsafeRawBufferPointer(rebasing: head[..<dialect.headByteCount(of: command)])
             do {
@@ -109,7 +113,9 @@ public final class Session {
 
     private func answer(_ request: Request, tail: UInt64, _ stream: any ByteStream) throws {
         switch request {
-        case .hello: try stream.send(.hello(dialect.version, .none))
+        case .hello(let capabilities):
+            if options.hasLifeLines, capabilities == .lifeLine { activity.becomeLifeLine() }
+            try stream.send(.hello(dialect.version, .none, mark: options.hasLifeLines ? Greeting.mark : 0))
         case .deviceCount: try stream.send(.deviceCount(UInt32(truncatingIfNeeded: devices.count)))
         case .getAlignment(let number): try stream.send(.number(UInt64(try device(number).alignment)))
         case .getMaxSize(let number):

@@ -23,6 +23,7 @@ public final class SessionActivity: Sendable {
     private let graphs = Atomic<Int>(0)
     private let memoryQuestion = Atomic<UInt64>(0)
     private let computeTime = Atomic<UInt64>(0)
+    private let hasNoWork = Atomic<Bool>(false)
 
     public init() {}
 
@@ -41,6 +42,9 @@ public final class SessionActivity: Sendable {
         return last > 0 && Double(MonotonicClock.nanoseconds() &- last) / 1e9 < seconds
     }
 
+    /// Whether the client only asks for signs of life here, beside a connection over which it works.
+    public var isLifeLine: Bool { hasNoWork.load(ordering: .relaxed) }
+
     public var requestCount: Int { requests.load(ordering: .relaxed) }
     public var graphCount: Int { graphs.load(ordering: .relaxed) }
     /// Seconds from the wish for a graph to its end, waiting for turns included.
@@ -54,6 +58,8 @@ public final class SessionActivity: Sendable {
     }
 
     func noteMemoryQuestion() { memoryQuestion.store(MonotonicClock.nanoseconds(), ordering: .relaxed) }
+
+    func becomeLifeLine() { hasNoWork.store(true, ordering: .relaxed) }
 
     func countRequest() { requests.wrappingAdd(1, ordering: .relaxed) }
 

@@ -22,5 +22,9 @@ public struct SessionOptions: Sendable {
     /// How clients may link this worker with another; nil for not at all.
     public var collectives: CollectiveOptions?
 
+    /// Whether clients may have a second connection, served on a thread of its own whatever the first is busy with, to ask for
+    /// signs of life. Their greetings are answered with a mark that says so (``Greeting``).
+    public var hasLifeLines = false
+
     public init() {}
 }

@@ -27,21 +27,33 @@ import Testing
         }
     }
 
+    /// What came of asking for all tensors.
+    private struct Found {
+        var byName: [String: UInt64]
+        var computedCount: Int
+        var computedByteCount: Int
+        var path: String?
+        var complaint: String?
+    }
+
     private static let content = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 2_654_435_761 >> 7) }
 
     /// Tensors of one file, given as their places in it.
     private func load(
         _ folder: Folder, _ ranges: [(String, Range<Int>)], _ bytes: [UInt8] = content, paths: [String]? = nil, threads: Int = 2,
         progress: (@Sendable (Int, Int) -> Void)? = nil
-    ) -> TensorHashes {
+    ) -> Found {
         bytes.withUnsafeBytes { bytes in
             let tensors = ranges.map { name, range in
                 TensorHashes.Source(
                     name: name, part: 0, byteOffset: range.lowerBound, bytes: UnsafeRawBufferPointer(rebasing: bytes[range]))
             }
-            return TensorHashes.load(
-                modelPaths: paths ?? [folder.model], tensors: tensors, threads: threads, environment: folder.environment,
-                progress: progress)
+            let hashes = TensorHashes(modelPaths: paths ?? [folder.model], threads: threads, environment: folder.environment)
+            let missing = tensors.count { hashes.known($0) == nil }
+            let list = hashes.hashes(of: tensors, progress: progress)
+            return Found(
+                byName: Dictionary(zip(tensors.map(\.name), list)) { first, _ in first }, computedCount: missing,
+                computedByteCount: hashes.computedByteCount, path: hashes.path, complaint: hashes.complaint)
         }
     }
 

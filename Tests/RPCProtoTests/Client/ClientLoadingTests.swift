@@ -27,14 +27,14 @@ struct ClientLoadingTests {
             for _ in 0..<1000 { content[Int(random.next() % UInt64(size))] = UInt8(truncatingIfNeeded: random.next()) }
             let hash = content.withUnsafeBytes { FNVHash.of($0) }
             return TensorUpload(
-                name: "\(index)", type: .f32, shape: Shape(size / 4), content: OwnedBytes.region(content), hash: hash)
+                name: "\(index)", type: .f32, shape: Shape(size / 4), content: OwnedBytes.region(content), hash: .known(hash))
         }
         let total = sizes.reduce(0, +)
         for round in 0..<2 {
             let connection = try server.connect()
             let backend = connection.devices[0]
             let reports = Reports()
-            let places = try backend.load(uploads) { progress in reports.list.withLock { $0.append(progress) } }
+            let places = try backend.load(uploads, progress: { progress in reports.list.withLock { $0.append(progress) } })
             let last = try #require(reports.last)
             #expect(last.total == total)
             #expect(last.done == total)
@@ -61,7 +61,8 @@ struct ClientLoadingTests {
         let uploads = (0..<150).map { index in
             let content = [UInt8](repeating: UInt8(index), count: 64 << 10)
             let hash = content.withUnsafeBytes { FNVHash.of($0) }
-            return TensorUpload(name: "\(index)", type: .i8, shape: Shape(64 << 10), content: OwnedBytes.region(content), hash: hash)
+            return TensorUpload(
+                name: "\(index)", type: .i8, shape: Shape(64 << 10), content: OwnedBytes.region(content), hash: .known(hash))
         }
         // Half of them first: then what is there and what is not lie mixed.
         for part in [uploads.enumerated().filter { $0.offset % 3 != 1 }.map(\.element), uploads] {
@@ -92,10 +93,12 @@ struct ClientLoadingTests {
         let (begun, ended) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         Thread.detachNewThread {
             do {
-                _ = try backend.load([upload]) { progress in
-                    reports.list.withLock { $0.append(progress) }
-                    begun.signal()
-                }
+                _ = try backend.load(
+                    [upload],
+                    progress: { progress in
+                        reports.list.withLock { $0.append(progress) }
+                        begun.signal()
+                    })
             } catch {
                 Issue.record("\(error)")
             }
@@ -116,6 +119,43 @@ struct ClientLoadingTests {
         #expect(reports.last?.done == content.count)
     }
 
+    /// An upload that nobody wants any more ends soon, and leaves a connection over which the server can be asked, and its memory free.
+    @Test(.timeLimit(.minutes(2))) func anUploadIsGivenUp() throws {
+        // All of it would take minutes.
+        let server = try LoopbackServer(bytesPerSecond: 4e6)
+        let connection = try server.connect()
+        let backend = connection.devices[0]
+        let content = [UInt8](repeating: 3, count: 1 << 20)
+        let large = OwnedBytes.region([UInt8](repeating: 3, count: 512 << 20))
+        let uploads = [
+            TensorUpload(name: "small", type: .i8, shape: Shape(content.count), content: OwnedBytes.region(content)),
+            TensorUpload(name: "large", type: .i8, shape: Shape(large.bytes.count), content: large),
+        ]
+        let isInVain = Atomic<Bool>(false)
+        let allocated = Mutex<[Int]>([])
+        let reports = Reports()
+        let error = failure {
+            _ = try backend.load(
+                uploads, isInVain: { isInVain.load(ordering: .relaxed) },
+                onAllocated: { bytes in
+                    allocated.withLock { $0.append(bytes) }
+                    #expect(server.count(of: .setTensor) == 0)
+                },
+                progress: { progress in
+                    reports.list.withLock { $0.append(progress) }
+                    if progress.done > content.count { isInVain.store(true, ordering: .relaxed) }
+                })
+        }
+        #expect(error?.code == .cancelled)
+        #expect(try #require(reports.last).done < 64 << 20)
+        #expect(allocated.withLock { $0 } == [content.count + large.bytes.count])
+        #expect(connection.failure == nil)
+        // Behind all that was sent.
+        _ = try backend.memory()
+        #expect(server.count(of: .freeBuffer) == 1)
+        #expect(connection.failure == nil)
+    }
+
     /// What a server may rearrange, and what a cache is to keep, comes whole; our own server takes parts of everything else.
     @Test(arguments: [true, false]) func whatGoesInSlices(_ isOurs: Bool) throws {
         let server = try LoopbackServer { command, answer in
@@ -125,7 +165,7 @@ struct ClientLoadingTests {
         let rows = 9 << 20
         func sent(_ type: ElementType, isAsked: Bool) throws -> Int {
             let content = (0..<(try #require(type.byteCount(elements: rows)))).map { UInt8(truncatingIfNeeded: $0 >> 9) }
-            let hash = isAsked ? content.withUnsafeBytes { FNVHash.of($0) } : nil
+            let hash = isAsked ? TensorUpload.Hash.onDemand : .none
             let upload = TensorUpload(name: "w", type: type, shape: Shape(rows), content: OwnedBytes.region(content), hash: hash)
             let before = server.count(of: .setTensor)
             let place = try backend.load([upload])[0]

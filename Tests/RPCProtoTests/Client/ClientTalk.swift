@@ -48,7 +48,7 @@ enum ClientTalk {
         let uploads = [
             TensorUpload(
                 name: "plain", type: .f32, shape: Shape(32, 512), content: OwnedBytes.region(plain),
-                hash: plain.withUnsafeBytes { FNVHash.of($0) }),
+                hash: .known(plain.withUnsafeBytes { FNVHash.of($0) })),
             TensorUpload(name: "blocks", type: .q8_0, shape: Shape(64, 32), content: OwnedBytes.region(blocks)),
         ]
         let places = try backend.load(uploads)

@@ -39,7 +39,9 @@ struct TinyTransformer {
         var list: [TensorUpload] = []
         func add(_ name: String, _ type: ElementType, _ shape: Shape, _ content: [UInt8]) {
             let hash = content.withUnsafeBytes { FNVHash.of($0) }
-            list.append(TensorUpload(name: name, type: type, shape: shape, content: OwnedBytes.region(content), hash: hashed ? hash : nil))
+            list.append(
+                TensorUpload(name: name, type: type, shape: shape, content: OwnedBytes.region(content), hash: hashed ? .known(hash) : .none)
+            )
         }
         func floats(_ name: String, _ shape: Shape) {
             add(name, .f32, shape, bytes(random.floats(shape.elementCount, scale: 0.2)))

@@ -127,13 +127,12 @@ final class PlaceFinding {
     private func bring(_ vanity: ModelKeeper.Vanity) -> Keeper.Outcome {
         guard var placed = wanted else { return .abandoned }
         spread.keepOnly(placed)
-        let failures = spread.bring(&placed, isPatient: false, isInVain: { vanity.holds }, progress())
+        // From then on the worker itself counts it as used, long before all is brought.
+        let failures = spread.bring(
+            &placed, isPatient: false, isInVain: { vanity.holds },
+            onAllocated: { [user] id, device, bytes in user.take(bytes, of: id, device: device) }, progress())
         wanted = placed
         if let outcome = outcome(of: failures) { return outcome }
-        for index in placed.placement.stages.indices {
-            guard let (server, device) = placed.server(ofStage: index) else { continue }
-            user.take(placed.placement.stages[index].weightByteCount, of: server.id, device: device)
-        }
         return .brought
     }
 

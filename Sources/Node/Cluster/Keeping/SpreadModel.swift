@@ -15,7 +15,8 @@ final class SpreadModel {
     let contextSize: Int
     /// The file's of before it was opened, so that another file put in its place gets no hashes of this one.
     private let stamp: FileStamp?
-    private var hashes: [String: UInt64]?
+    /// What is kept of its tensors' hashes, and how others are computed: read when something is first brought.
+    private lazy var hashes = SpreadModel.Hashes(outline, stamp, options)
 
     /// A device of a connection.
     private struct Place: Hashable {
@@ -103,6 +104,9 @@ final class SpreadModel {
         var error: BackendError
     }
 
+    /// Memory that a worker's device has given for weights, in bytes.
+    typealias Allocated = @Sendable (_ id: NodeID, _ device: Int, _ byteCount: Int) -> Void
+
     /// The parts that a placement puts on workers and that are not there, by the worker's number and its device.
     private func missing(_ placed: PlacedModel) -> [Int: [(device: Int, parts: [ModelPart])]] {
         var missing: [Int: [(device: Int, parts: [ModelPart])]] = [:]
@@ -122,12 +126,13 @@ final class SpreadModel {
     ///   - placed: where to. Connections that were lost on the way and made again are changed in it.
     ///   - isPatient: connect again to a worker that is lost meanwhile, and let all fail with one; else what arrived stays there.
     ///   - isInVain: asked now and then whether to give up; then the failures say so (`cancelled`).
+    ///   - onAllocated: told of memory that a worker's device has given, from other threads.
     /// - Returns: the workers that could not be served, and why.
     func bring(
         _ placed: inout PlacedModel, isPatient: Bool, isInVain: @escaping @Sendable () -> Bool = { false },
-        _ progress: @escaping Engines.Progress
+        onAllocated: @escaping Allocated = { _, _, _ in }, _ progress: @escaping Engines.Progress
     ) -> [Failure] {
-        bring(missing(placed), &placed, isPatient: isPatient, isInVain, progress)
+        bring(missing(placed), &placed, isPatient: isPatient, fillsCaches: true, isInVain, onAllocated, progress)
     }
 
     /// What came of bringing a part ahead.
@@ -153,16 +158,18 @@ final class SpreadModel {
             }
         }
         if next.isEmpty { return missing.isEmpty ? .all : .noRoom }
-        return .some(bring(next, &placed, isPatient: false, isInVain) { _ in })
+        // Streams run meanwhile: their steps are to go between slices.
+        return .some(bring(next, &placed, isPatient: false, fillsCaches: false, isInVain, { _, _, _ in }) { _ in })
     }
 
     private func bring(
         _ missing: [Int: [(device: Int, parts: [ModelPart])]], _ placed: inout PlacedModel, isPatient: Bool,
-        _ isInVain: @escaping @Sendable () -> Bool, _ progress: @escaping Engines.Progress
+        fillsCaches: Bool, _ isInVain: @escaping @Sendable () -> Bool,
+        _ onAllocated: @escaping Allocated, _ progress: @escaping Engines.Progress
     ) -> [Failure] {
         let numbers = missing.keys.sorted()
         if numbers.isEmpty { return [] }
-        let hashes = hashes(of: placed, progress)
+        let hashes = hashes
         let file = outline.file
         let servers = numbers.map { number in
             let consignments = (missing[number] ?? []).map { device, parts in
@@ -170,14 +177,19 @@ final class SpreadModel {
                 for part in parts {
                     consignment.apart.insert(consignment.tensors.count)
                     consignment.tensors += outline.tensors(of: part).map {
-                        TensorUpload(name: $0.name, type: $0.type, shape: $0.shape, content: file.region(of: $0), hash: hashes[$0.name])
+                        TensorUpload(
+                            name: $0.name, type: $0.type, shape: $0.shape, content: file.region(of: $0), hash: hashes.hash(of: $0, in: file)
+                        )
                     }
                 }
                 return consignment
             }
             return (connection: placed.servers.servers[number].connection, consignments: consignments)
         }
-        let transfer = WeightTransfer(progress, from: 0.1, to: 0.95, isPatient: isPatient, isInVain: isInVain)
+        let ids = numbers.map { placed.servers.servers[$0].id }
+        let transfer = WeightTransfer(
+            progress, from: 0.02, to: 0.95, isPatient: isPatient, hashes: hashes.contents, fillsCaches: fillsCaches, isInVain: isInVain,
+            onAllocated: { onAllocated(ids[$0], $1, $2) })
         var failures: [Failure] = []
         for (index, outcome) in transfer.deliver(servers).enumerated() {
             let number = numbers[index]
@@ -249,26 +261,6 @@ final class SpreadModel {
         kept = kept.filter { $0.key.connection != ObjectIdentifier(connection) }
     }
 
-    /// By the tensors' names, for what workers may have in their caches: found once.
-    private func hashes(of placed: PlacedModel, _ progress: @escaping Engines.Progress) -> [String: UInt64] {
-        let tensors = outline.tensors(ofAll: outline.parts.filter { $0 != .input })
-        if let hashes { return hashes }
-        let file = outline.file
-        let sources = tensors.map {
-            TensorHashes.Source(name: $0.name, part: $0.part, byteOffset: $0.byteOffset, bytes: file.region(of: $0).bytes)
-        }
-        let paths = file.parts.map(\.path)
-        let others = FileStamp.all(Array(paths.dropFirst()))
-        let stamps = stamp.flatMap { first in others.map { [first] + $0 } }
-        let found = TensorHashes.load(
-            modelPaths: paths, stamps: stamps, tensors: sources, threads: options.threads ?? DeviceDescription.availableCoreCount()
-        ) { done, total in
-            progress(LoadProgress(stage: "hashing weights", fraction: 0.02 + 0.08 * Double(done) / Double(max(1, total))))
-        }.byName
-        hashes = found
-        return found
-    }
-
     // MARK: Loaded
 
     /// The model as it is placed, everything being there.
@@ -335,6 +327,41 @@ extension SpreadModel {
         let failures = spread.bring(&placed, isPatient: true, progress)
         if !failures.isEmpty { throw HeadError.workers(failures.map { "\($0.error)" }) }
         return (try spread.loaded(placed), placed)
+    }
+}
+
+extension SpreadModel {
+    /// Hashes of the model's tensors, for workers that may have them in their caches.
+    private struct Hashes {
+        private let kept: TensorHashes
+        /// Computes those that are not known, and keeps them.
+        let contents: ContentHashes
+
+        init(_ outline: ModelOutline, _ stamp: FileStamp?, _ options: EngineOptions) {
+            let paths = outline.file.parts.map(\.path)
+            let others = FileStamp.all(Array(paths.dropFirst()))
+            let kept = TensorHashes(
+                modelPaths: paths, stamps: stamp.flatMap { first in others.map { [first] + $0 } },
+                threads: options.threads ?? DeviceDescription.availableCoreCount())
+            var places: [String: (part: Int, byteOffset: Int)] = [:]
+            for tensor in outline.file.tensors { places[tensor.name] = (tensor.part, tensor.byteOffset) }
+            self.kept = kept
+            contents = ContentHashes { [places] uploads in
+                kept.hashes(
+                    of: uploads.map { upload in
+                        // Every upload is one of the file's tensors.
+                        let place = places[upload.name] ?? (0, -1)
+                        return TensorHashes.Source(
+                            name: upload.name, part: place.part, byteOffset: place.byteOffset, bytes: upload.content.bytes)
+                    })
+            }
+        }
+
+        func hash(of tensor: GGUFTensor, in file: GGUFFile) -> TensorUpload.Hash {
+            let source = TensorHashes.Source(
+                name: tensor.name, part: tensor.part, byteOffset: tensor.byteOffset, bytes: file.region(of: tensor).bytes)
+            return kept.known(source).map { .known($0) } ?? .onDemand
+        }
     }
 }
 

@@ -31,6 +31,7 @@ package final class NodePool: Sendable {
     let events: EventFeed
     private let discovery: any Discovery
     private let dialer: any Dialer
+    private let lifeLines = LifeLines()
     private let start = ContinuousClock.now
 
     /// Threads that look at workers, at most: a look at one that does not answer takes seconds.
@@ -229,6 +230,12 @@ package final class NodePool: Sendable {
         apply { $0.lost(server.id, link: server.link, loss, at: now) }
     }
 
+    /// Notes that a worker gave no sign of life any more, for which its connection was broken off.
+    private func loseSilent(_ link: Membership.Link) {
+        guard let server = monitor.read({ $0.links[link] }) else { return }
+        lose(server, .connection(server.connection.failure ?? "\(server.id) gave no sign of life"))
+    }
+
     /// Notes that a device had no room for so many bytes.
     func doubt(_ server: ConnectedServers.Server, device: Int, needed: Int) {
         monitor.change { $0.membership.doubt(server.id, device: device, needed: needed) }
@@ -334,6 +341,7 @@ package final class NodePool: Sendable {
             }
             let (link, memory) = (server.link, server.memory)
             apply { $0.connected(id, attempt: attempt, link: link, memory, at: now) }
+            lifeLines.watch(server.connection) { [weak self] in self?.loseSilent(link) }
         case .failure(let error): apply { $0.failed(id, attempt: attempt, "\(error)", at: now) }
         }
     }
@@ -406,7 +414,7 @@ extension Membership.Entry {
                 return NodeStatus.Device(
                     name: "device \(index)", memoryFree: saysMemory ? memory.free : nil, memoryTotal: saysMemory ? memory.total : nil)
             },
-            roundTripNanoseconds: isThere ? facts.map { Int($0.roundTrip / .nanoseconds(1)) } : nil,
+            roundTripNanoseconds: isThere ? connection?.lifeLineRoundTrip ?? facts.map { Int($0.roundTrip / .nanoseconds(1)) } : nil,
             sentBytes: connection?.sentByteCount ?? 0, receivedBytes: connection?.receivedByteCount ?? 0)
     }
 }

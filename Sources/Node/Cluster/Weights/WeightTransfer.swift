@@ -35,24 +35,37 @@ struct WeightTransfer {
 
     private let progress: Progress
     private let isPatient: Bool
-    private let isInVain: @Sendable () -> Bool
+    private let terms: Terms
+
+    /// How each consignment is brought.
+    private struct Terms: Sendable {
+        var hashes: ContentHashes
+        var fillsCaches: Bool
+        var isInVain: @Sendable () -> Bool
+        var onAllocated: Allocated
+    }
+
+    /// Told of memory that a device has given, by the server's place in the list, the device's number, and bytes.
+    typealias Allocated = @Sendable (_ server: Int, _ device: Int, _ byteCount: Int) -> Void
 
     /// - Parameter isPatient: connect again to a server that is lost, and once one is lost for good, end all others' transfers too;
     ///   else each has one attempt, whatever becomes of the others.
+    /// - Parameter fillsCaches: see ``RPCBackend/load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)``.
     /// - Parameter isInVain: asked now and then whether to give up.
+    /// - Parameter onAllocated: called on the transfers' threads, once for each consignment.
     init(
-        _ report: @escaping LoadProgress.Report, from start: Double, to end: Double, isPatient: Bool,
-        isInVain: @escaping @Sendable () -> Bool = { false }
+        _ report: @escaping LoadProgress.Report, from start: Double, to end: Double, isPatient: Bool, hashes: ContentHashes, fillsCaches: Bool,
+        isInVain: @escaping @Sendable () -> Bool = { false }, onAllocated: @escaping Allocated = { _, _, _ in }
     ) {
         progress = Progress(report, start, end)
         self.isPatient = isPatient
-        self.isInVain = isInVain
+        terms = Terms(hashes: hashes, fillsCaches: fillsCaches, isInVain: isInVain, onAllocated: onAllocated)
     }
 
     /// - Parameter servers: each with what it is to get, all of them different.
     /// - Returns: what came of each, in their order; nil where it was ended because another failed.
     func deliver(_ servers: [(connection: ServerConnection, consignments: [Consignment])]) -> [Result<Delivery, Failure>?] {
-        let (progress, isPatient, isInVain) = (progress, isPatient, isInVain)
+        let (progress, isPatient, terms) = (progress, isPatient, terms)
         progress.begin(servers.map { $0.consignments.reduce(0) { $0 + $1.tensors.reduce(0) { $0 + $1.content.bytes.count } } })
         let connections = ConnectionList(servers.map(\.connection))
         let numbered = servers.enumerated().map {
@@ -62,8 +75,7 @@ struct WeightTransfer {
             let outcome = Result { () throws(Failure) in
                 try WeightTransfer.deliver(
                     server.consignments, over: server.connection, connections, server.number,
-                    attempts: isPatient ? WeightTransfer.attempts : 1,
-                    isInVain
+                    attempts: isPatient ? WeightTransfer.attempts : 1, terms
                 ) {
                     progress.tell(server.number, done: $0, sent: $1)
                 }
@@ -76,7 +88,7 @@ struct WeightTransfer {
 
     private static func deliver(
         _ consignments: [Consignment], over first: ServerConnection, _ connections: ConnectionList, _ number: Int, attempts: Int,
-        _ isInVain: @Sendable () -> Bool, progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
+        _ terms: Terms, progress: @escaping @Sendable (_ done: Int, _ sent: Int) -> Void
     ) throws(Failure) -> Delivery {
         var connection = first
         var attempt = 1
@@ -85,11 +97,16 @@ struct WeightTransfer {
             do throws(BackendError) {
                 var before = (done: 0, sent: 0)
                 for consignment in consignments {
-                    if isInVain() { throw BackendError(.cancelled, "the transfer was given up") }
+                    if terms.isInVain() { throw BackendError(.cancelled, "the transfer was given up") }
+                    let isFirst = attempt == 1
                     let base = before
                     let last = Mutex(base)
                     places.append(
-                        try connection.devices[consignment.device].load(consignment.tensors, apart: consignment.apart) { part in
+                        try connection.devices[consignment.device].load(
+                            consignment.tensors, apart: consignment.apart, hashes: terms.hashes, fillsCaches: terms.fillsCaches,
+                            isInVain: terms.isInVain,
+                            onAllocated: { if isFirst { terms.onAllocated(number, consignment.device, $0) } }
+                        ) { part in
                             let sum = (done: base.done + part.done, sent: base.sent + part.sent)
                             last.withLock { $0 = sum }
                             progress(sum.done, sum.sent)

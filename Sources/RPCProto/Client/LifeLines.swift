@@ -1,0 +1,195 @@
+internal import Base
+internal import Synchronization
+internal import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// The life lines of a head (``LifeLine``), looked after by one thread, which there is only while there are any.
+package final class LifeLines: Sendable {
+    private struct Wish {
+        let connection: ServerConnection
+        let onSilence: @Sendable () -> Void
+    }
+
+    private struct State {
+        var wishes: [Wish] = []
+        var isRunning = false
+    }
+
+    private let state = Mutex(State())
+
+    /// Milliseconds after which it is looked for connections that came or went meanwhile.
+    private static let tick: UInt64 = 250
+
+    package init() {}
+
+    /// Gives a connection a life line, if its server has such, until the connection is no more.
+    ///
+    /// A server that does not answer on it any more loses the connection, as one that was silent.
+    ///
+    /// - Parameter onSilence: called then, on a thread that must not be kept waiting.
+    package func watch(_ connection: ServerConnection, onSilence: @escaping @Sendable () -> Void) {
+        guard connection.hasLifeLines else { return }
+        let mustStart = state.withLock { state in
+            state.wishes.append(Wish(connection: connection, onSilence: onSilence))
+            defer { state.isRunning = true }
+            return !state.isRunning
+        }
+        guard mustStart else { return }
+        do throws(ThreadError) {
+            try SystemThread.start(name: "life lines", stackSize: 1 << 20) { [self] in run() }
+        } catch {
+            // Without them limits hold as for servers that have none.
+            state.withLock { $0 = State() }
+        }
+    }
+
+    // MARK: The thread
+
+    private func run() {
+        var lines: [Line] = []
+        while true {
+            let isOver = state.withLock { state in
+                lines += state.wishes.map { Line($0.connection, $0.onSilence) }
+                state.wishes.removeAll()
+                lines.removeAll(where: \.isOver)
+                if lines.isEmpty { state.isRunning = false }
+                return lines.isEmpty
+            }
+            if isOver { return }
+            let now = MonotonicClock.nanoseconds()
+            let next = lines.compactMap(\.nextTime).min() ?? .max
+            let pause = next <= now ? 0 : min(LifeLines.tick, (next - now) / 1_000_000 + 1)
+            var entries = lines.map(\.entry)
+            let count = poll(&entries, numericCast(entries.count), Int32(pause))
+            if count < 0, errno != EINTR { SystemThread.sleep(for: .milliseconds(Int(LifeLines.tick))) }
+            for (line, entry) in zip(lines, entries) {
+                // First what has arrived: this thread may not have run for a while itself.
+                if count > 0, entry.revents != 0 { line.look(entry.revents) }
+                line.pass()
+            }
+        }
+    }
+
+    /// A life line with its socket.
+    private final class Line {
+        private weak var connection: ServerConnection?
+        private let onSilence: @Sendable () -> Void
+        private let address: SocketAddress?
+        private let greeting: [UInt8]
+        private let question: [UInt8]
+        private var decisions = LifeLine(at: MonotonicClock.nanoseconds())
+        private var descriptor: Int32 = -1
+        private var isConnected = false
+        private var isGreeted = false
+        private var received: [UInt8] = []
+
+        init(_ connection: ServerConnection, _ onSilence: @escaping @Sendable () -> Void) {
+            self.connection = connection
+            self.onSilence = onSilence
+            address = connection.peerAddress
+            greeting = Request.hello(.lifeLine).encoded(connection.dialect)
+            question = Request.getAlignment(device: 0).encoded(connection.dialect)
+        }
+
+        deinit { closeSocket() }
+
+        var isOver: Bool { decisions.hasEnded || address == nil || connection.map { $0.failure != nil } ?? true }
+
+        var nextTime: UInt64? { decisions.nextTime }
+
+        /// Descriptors below zero are left out.
+        var entry: pollfd { pollfd(fd: descriptor, events: Int16(isConnected ? POLLIN : POLLOUT), revents: 0) }
+
+        func pass() { perform(decisions.pass(MonotonicClock.nanoseconds())) }
+
+        func look(_ events: Int16) {
+            if !isConnected {
+                var code: Int32 = 0
+                var length = socklen_t(MemoryLayout<Int32>.size)
+                let isKnown = getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &length) == 0
+                guard isKnown, code == 0 else { return perform(decisions.broken(MonotonicClock.nanoseconds())) }
+                isConnected = true
+                return perform(decisions.connected())
+            }
+            var buffer = [UInt8](repeating: 0, count: 64)
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count < 0, errno == EAGAIN || errno == EINTR { return }
+            let now = MonotonicClock.nanoseconds()
+            guard count > 0 else { return perform(decisions.broken(now)) }
+            received += buffer[..<count]
+            let whole = 8 + (Response.byteCount(answering: isGreeted ? .getAlignment : .hello) ?? 0)
+            if received.count < whole { return }
+            // There is one question at a time, and so one answer.
+            guard received.count == whole else { return perform(decisions.broken(now)) }
+            let answer = received
+            received.removeAll()
+            if isGreeted {
+                perform(decisions.answered(now))
+                if let time = decisions.roundTrip { connection?.noteLifeLine(roundTrip: time) }
+            } else {
+                isGreeted = true
+                perform(decisions.greeted(isOurs: answer[8 + Greeting.markPosition] == Greeting.mark, now))
+            }
+        }
+
+        private func perform(_ effects: [LifeLine.Effect]) {
+            for effect in effects {
+                switch effect {
+                case .connect: connect()
+                case .greet: send(greeting)
+                case .ask: send(question)
+                case .close: closeSocket()
+                case .vouch(let isVouchedFor): connection?.setVouched(isVouchedFor)
+                case .giveUp:
+                    guard let connection else { break }
+                    connection.giveUp(afterSilenceOf: Double(LifeLine.patience) / 1e9)
+                    onSilence()
+                }
+            }
+        }
+
+        private func connect() {
+            guard let address else { return }
+            descriptor = socket(address.family, Dialer.streamType, 0)
+            guard descriptor >= 0 else { return perform(decisions.broken(MonotonicClock.nanoseconds())) }
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+            #if canImport(Darwin)
+                SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
+            #endif
+            let status = address.withPointer { address, length in
+                #if canImport(Glibc)
+                    Glibc.connect(descriptor, address, length)
+                #else
+                    Darwin.connect(descriptor, address, length)
+                #endif
+            }
+            if status != 0, errno != EINPROGRESS { perform(decisions.broken(MonotonicClock.nanoseconds())) }
+        }
+
+        private func send(_ bytes: [UInt8]) {
+            #if canImport(Glibc)
+                let flags = Int32(MSG_NOSIGNAL)
+                let count = Glibc.send(descriptor, bytes, bytes.count, flags)
+            #else
+                let count = Darwin.send(descriptor, bytes, bytes.count, 0)
+            #endif
+            // A few bytes, of which nothing is unacknowledged but the last question: they fit, or something is wrong.
+            if count != bytes.count { perform(decisions.broken(MonotonicClock.nanoseconds())) }
+        }
+
+        private func closeSocket() {
+            if descriptor >= 0 { close(descriptor) }
+            descriptor = -1
+            isConnected = false
+            isGreeted = false
+            received.removeAll()
+        }
+    }
+}
