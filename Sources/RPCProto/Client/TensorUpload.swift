@@ -10,9 +10,6 @@ public struct TensorUpload: Sendable {
     /// The content's ``FNVHash``, by which a server with a cache may know it; nil if nobody has computed it.
     public var hash: UInt64?
 
-    /// Contents of at least so many bytes are asked for before they are sent: fewer cost hardly more than the question.
-    static let askedByteCount = 64 << 10
-
     public init(name: String, type: ElementType, shape: Shape, content: MemoryRegion, hash: UInt64? = nil) {
         self.name = name
         self.type = type
