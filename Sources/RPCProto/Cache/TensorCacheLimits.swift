@@ -4,7 +4,7 @@ public struct TensorCacheLimits: Hashable, Sendable {
     public var byteCount = 32 << 30
     /// Bytes that a content must have to be kept: sending fewer again costs little, and their number is bounded by this.
     /// Our heads ask for none below, stock heads for none below 10 MiB.
-    public var smallestByteCount = TensorUpload.askedByteCount
+    public var smallestByteCount = Dialect.askedByteCount
     /// Bytes of the disk that are left free, whatever ``byteCount`` allows; on disks of less than 20 times as much it is a
     /// twentieth of the disk.
     public var freeByteCount = 1 << 30

@@ -110,6 +110,6 @@ extension Dialect {
     /// Whether a server that keeps contents is asked for one of this size before it is sent. Where requests have no flag,
     /// the server keeps only what is larger than a limit of its own.
     func asksForContent(byteCount: Int) -> Bool {
-        hasCacheFlag ? byteCount >= TensorUpload.askedByteCount : UInt64(byteCount) > Dialect.hashedByteCount
+        hasCacheFlag ? byteCount >= Dialect.askedByteCount : UInt64(byteCount) > Dialect.hashedByteCount
     }
 }

@@ -18,9 +18,6 @@ public struct TensorUpload: Sendable {
         case onDemand
     }
 
-    /// Contents of at least so many bytes are asked for before they are sent: fewer cost hardly more than the question.
-    static let askedByteCount = 64 << 10
-
     public init(name: String, type: ElementType, shape: Shape, content: MemoryRegion, hash: Hash = .none) {
         self.name = name
         self.type = type

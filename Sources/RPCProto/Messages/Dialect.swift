@@ -92,6 +92,8 @@ public struct Dialect: Hashable, Sendable, CustomStringConvertible {
 
     /// Contents larger than this are asked for by SET_TENSOR_HASH before they are sent; in bytes.
     public static let hashedByteCount: UInt64 = 10 << 20
+    /// Our heads ask for contents of at least so many bytes before they send them, and our caches keep no smaller ones.
+    static let askedByteCount = 64 << 10
 
     /// Bytes of one SET_TENSOR at most that is no weight: servers take a message into memory whole, and those that decide by size
     /// would keep larger ones on their disks.
