@@ -125,10 +125,8 @@ final class PlaceFinding {
         let failures = spread.bring(&placed, isPatient: false, isInVain: { vanity.holds }, progress())
         wanted = placed
         if let outcome = outcome(of: failures) { return outcome }
-        for index in placed.placement.stages.indices {
-            guard let (server, device) = placed.server(ofStage: index) else { continue }
-            user.take(placed.placement.stages[index].weightByteCount, of: server.id, device: device)
-        }
+        // What is there now the workers count themselves; caches and room to compute are still to come.
+        reserve(placed)
         return .brought
     }
 

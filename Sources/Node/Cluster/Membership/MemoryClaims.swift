@@ -15,11 +15,6 @@ struct MemoryClaims: Sendable {
         reserved[user] = bytes.isEmpty ? nil : bytes
     }
 
-    mutating func take(_ bytes: Int, device: Int, for user: Membership.User) {
-        guard let own = reserved[user]?[device] else { return }
-        reserved[user]?[device] = max(0, own - bytes)
-    }
-
     var reservedByteCount: Int { reserved.values.reduce(0) { $0 + $1.values.reduce(0, +) } }
 
     mutating func forget(_ user: Membership.User) { reserved[user] = nil }

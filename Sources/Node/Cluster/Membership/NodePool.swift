@@ -371,11 +371,6 @@ final class PoolUser: Sendable {
     /// Notes what is about to be taken of workers' memory, by device, in the place of what was noted before.
     func reserve(_ bytes: [NodeID: [Int: Int]]) { pool.monitor.change { $0.membership.reserve(bytes, for: number) } }
 
-    /// Notes that some of it has been taken.
-    func take(_ bytes: Int, of id: NodeID, device: Int) {
-        pool.monitor.change { $0.membership.take(bytes, of: id, device: device, for: number) }
-    }
-
     /// Ends the connections that only this user has, for when an answer is not worth waiting for any more.
     func breakOff() { pool.breakOff(number) }
 }
