@@ -156,6 +156,11 @@ import Testing
         #expect(membership[id]?.isWelcome == false)
         let outcome9 = membership.gather(for: user, includesIdle: true)
         #expect(outcome9.isEmpty)
+        // Listed again before it is empty, it may keep what it has.
+        let outcome12 = membership.list(id, at: .zero)
+        #expect(outcome12 == [.changed])
+        #expect(membership[id]?.isWelcome == true)
+        _ = membership.unlist(id)
         let outcome10 = membership.settle(user, on: [], at: .zero)
         #expect(outcome10 == [.close(1)])
         #expect(membership[id] == nil)
