@@ -188,4 +188,61 @@ import Testing
             #expect(effects.last == .work(.compare))
         }
     }
+
+    @Test("a model that is ready goes on there, holds nothing of other workers, and its load has ended")
+    func firstPlaces() {
+        var keeper = Keeper(waits: false)
+        for event: Keeper.Event in [.started, .done(.places), .done(.brought)] { _ = keeper.handle(event, at: .zero) }
+        let effects = keeper.handle(.done(.ready), at: .seconds(2))
+        #expect(effects == [.resume, .settle, .tell(.placed, "after 2.0 s"), .begun])
+    }
+
+    @Test("a loss that is seen while something is brought ahead ends that before the engine lets go")
+    func lossSeenDuringMove() {
+        var keeper = running()
+        for event: Keeper.Event in [.changed, .done(.compared(.gain))] { _ = keeper.handle(event, at: .zero) }
+        let effects = keeper.handle(.lossSeen("gone"), at: .zero)
+        #expect(effects == [.abandon, .suspend("gone")])
+    }
+
+    @Test("a move whose weights are there waits a little for requests to end, and no longer")
+    func preparedMove() {
+        var keeper = running()
+        for event: Keeper.Event in [.changed, .done(.compared(.gain)), .done(.brought)] { _ = keeper.handle(event, at: .zero) }
+        let early = keeper.handle(.tick(isBusy: true), at: Keeper.quietTime - .milliseconds(1))
+        #expect(early.isEmpty)
+        let late = keeper.handle(.tick(isBusy: true), at: Keeper.quietTime)
+        #expect(suspends(late))
+    }
+
+    @Test("a move that was prepared before a loss is forgotten with it")
+    func moveBeforeLoss() {
+        var keeper = running()
+        let events: [Keeper.Event] = [
+            .changed, .done(.compared(.gain)), .done(.brought), .suspended("gone"), .done(.noRoom("few at hand")), .done(.places),
+            .done(.brought), .done(.ready),
+        ]
+        for event in events { _ = keeper.handle(event, at: .zero) }
+        #expect(keeper.isRunning)
+        let effects = keeper.handle(.tick(isBusy: false), at: .seconds(100))
+        #expect(!suspends(effects))
+    }
+
+    @Test("a worker lost while something is brought ahead ends the move, and places are compared anew")
+    func lossOfTarget() {
+        var keeper = running()
+        for event: Keeper.Event in [.changed, .done(.compared(.gain)), .done(.lost)] { _ = keeper.handle(event, at: .zero) }
+        let early = keeper.handle(.tick(isBusy: false), at: .milliseconds(1))
+        #expect(early.isEmpty)
+        let late = keeper.handle(.tick(isBusy: false), at: Keeper.pause)
+        #expect(late == [.work(.compare)])
+    }
+
+    @Test("after an attempt among the workers at hand that came to nothing, the next is among all")
+    func allAfterFailure() {
+        var keeper = running()
+        for event: Keeper.Event in [.suspended("gone"), .done(.places), .done(.failed("broken"))] { _ = keeper.handle(event, at: .zero) }
+        let effects = keeper.handle(.tick(isBusy: false), at: Keeper.retryTime)
+        #expect(effects == [.work(.place(includesIdle: true))])
+    }
 }

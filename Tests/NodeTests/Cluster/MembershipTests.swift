@@ -78,7 +78,8 @@ import Testing
         for (link, penalty) in [1, 2, 4, 8, 16, 32, 60, 60].enumerated() {
             try hold(&membership, user, link: link + 1, at: now)
             let effects = membership.lost(id, link: link + 1, .connection("gone"), at: now + .seconds(9))
-            #expect(effects.contains { if case .tell(.lost, _, let text) = $0 { text.contains("not tried for \(penalty) s") } else { false } })
+            #expect(
+                effects.contains { if case .tell(.lost, _, let text) = $0 { text.contains("not tried for \(penalty) s") } else { false } })
             now = try #require(membership.nextLook)
             #expect(membership[id]?.penalty == .seconds(penalty))
         }
@@ -134,7 +135,8 @@ import Testing
         membership.reserve([id: [0: 600 << 20]], for: first)
         #expect(free(for: first) == 1024)
         #expect(free(for: second) == 424)
-        membership.take(500 << 20, of: id, device: 0, for: first)
+        // Most of it is there, and counted by the worker itself.
+        membership.reserve([id: [0: 100 << 20]], for: first)
         #expect(free(for: second) == 924)
         membership.reserve([:], for: first)
         #expect(free(for: second) == 1024)
@@ -154,6 +156,11 @@ import Testing
         #expect(membership[id]?.isWelcome == false)
         let outcome9 = membership.gather(for: user, includesIdle: true)
         #expect(outcome9.isEmpty)
+        // Listed again before it is empty, it may keep what it has.
+        let outcome12 = membership.list(id, at: .zero)
+        #expect(outcome12 == [.changed])
+        #expect(membership[id]?.isWelcome == true)
+        _ = membership.unlist(id)
         let outcome10 = membership.settle(user, on: [], at: .zero)
         #expect(outcome10 == [.close(1)])
         #expect(membership[id] == nil)
@@ -270,5 +277,15 @@ import Testing
         #expect(membership.nextLook == nil)
         let candidates = membership.gather(for: user, includesIdle: true)
         #expect(candidates.isEmpty)
+    }
+
+    @Test("nobody waits for a worker that was not there when it began to be looked at; whether it is can take seconds")
+    func absentOnes() throws {
+        var membership = membership()
+        let user = membership.join()
+        guard case .connect? = membership.nextDueLook(at: .zero) else { throw Unexpected() }
+        let candidates = membership.gather(for: user, includesIdle: true)
+        #expect(candidates.isEmpty)
+        #expect(membership[id]?.users == [])
     }
 }

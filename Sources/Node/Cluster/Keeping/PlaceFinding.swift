@@ -133,6 +133,8 @@ final class PlaceFinding {
             onAllocated: { [user] id, device, bytes in user.take(bytes, of: id, device: device) }, progress())
         wanted = placed
         if let outcome = outcome(of: failures) { return outcome }
+        // What is there now the workers count themselves; caches and room to compute are still to come.
+        reserve(placed)
         return .brought
     }
 

@@ -417,15 +417,15 @@ package struct Membership {
         for id in order { table[id]?.claims.reserve(bytes[id] ?? [:], for: user) }
     }
 
-    /// Notes that a user has taken some of what it had noted, which the worker counts itself from here on.
-    package mutating func take(_ bytes: Int, of id: NodeID, device: Int, for user: User) {
-        table[id]?.claims.take(bytes, device: device, for: user)
-    }
-
     /// Notes that a device had no room for so many bytes, whatever it says is free.
     package mutating func doubt(_ id: NodeID, device: Int, needed: Int) {
         guard let memory = table[id]?.memory, memory.indices.contains(device) else { return }
         table[id]?.claims.doubt(device, needed: needed, said: memory[device].free)
+    }
+
+    /// Notes that a user has taken some of what it had noted, which the worker counts itself from here on.
+    package mutating func take(_ bytes: Int, of id: NodeID, device: Int, for user: User) {
+        table[id]?.claims.take(bytes, device: device, for: user)
     }
 
     /// Bytes that users are about to take of a worker.

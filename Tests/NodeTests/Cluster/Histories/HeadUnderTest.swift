@@ -160,7 +160,9 @@ final class HeadUnderTest {
     func check() {
         if isStopping, everyModel.contains(where: { !$0.hasEnded }) { world.complain("h\(index) does not end") }
         if membership.isStopped {
-            if world.links.values.contains(where: { $0.head == index }) { world.complain("h\(index) has ended, and still has a connection") }
+            if world.links.values.contains(where: { $0.head == index }) {
+                world.complain("h\(index) has ended, and still has a connection")
+            }
             return
         }
         let live = models.compactMap { $0 }.filter { !$0.hasEnded }

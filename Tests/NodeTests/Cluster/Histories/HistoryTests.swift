@@ -24,7 +24,8 @@ import Testing
         return world.complaints
     }
 
-    /// `SWIFTLET_HISTORIES` says how many, `SWIFTLET_SEED` which is the first.
+    /// `SWIFTLET_HISTORIES` says how many, `SWIFTLET_SEED` which is the first, `SWIFTLET_HISTORY_LOG` that all that happens is printed: see
+    /// `scripts/histories`.
     @Test(
         "in any order of losses, returns, stops, failed parts, loads and unloads, every worker ends in use or given up, and nothing is left over"
     )
@@ -44,9 +45,11 @@ import Testing
                 return bad
             }.flatMap { $0 }.sorted { $0.0 < $1.0 }
         }
-        if let (seed, complaints) = bad.first, environment["SWIFTLET_HISTORY_LOG"] != nil {
-            _ = HistoryTests.complaints(seed: seed) { print($0) }
-            print(complaints)
+        if environment["SWIFTLET_HISTORY_LOG"] != nil {
+            for seed in first..<(first + UInt64(count)) { _ = HistoryTests.complaints(seed: seed) { print($0) } }
+        }
+        if environment["SWIFTLET_HISTORIES"] != nil {
+            for (seed, complaints) in bad { print("history \(seed): \(complaints.joined(separator: "; "))") }
         }
         #expect(bad.isEmpty, "\(bad.count) of \(count) histories, the first with seed \(bad.first?.0 ?? 0): \(bad.first?.1 ?? [])")
     }

@@ -261,13 +261,11 @@ final class KeeperUnderTest {
             return .noRoom(shortage)
         }
         wanted = places
-        var bytes: [NodeID: [Int: Int]] = [:]
-        for (id, units) in places {
-            if let id, let link = wantedLinks[id] { bytes[id] = [0: max(0, units - own(on: link))] }
-        }
-        head.membership.reserve(bytes, for: user)
+        reserve()
         return .places
     }
+
+    private func reserve() { head.membership.reserve(missing().mapValues { [0: $0] }, for: user) }
 
     private func compare(_ memory: [NodeID: (Membership.Link, Int)]) -> Keeper.Outcome {
         let before = wanted
@@ -305,7 +303,7 @@ final class KeeperUnderTest {
         guard let (id, count) = missing().filter({ $0.value > 0 }).min(by: { $0.key.description < $1.key.description }),
             let link = wantedLinks[id]
         else {
-            for (id, units) in wanted { if let id { head.membership.take(units, of: id, device: 0, for: user) } }
+            reserve()
             return done(.brought)
         }
         guard let worker = world.number(of: id), !world.isBroken(link) else {
