@@ -114,13 +114,16 @@ import Testing
         var membership = membership()
         let user = membership.join()
         try hold(&membership, user, link: 1, at: .zero)
-        func free(_ said: Int) -> Int { membership.available([DeviceMemory(free: said, total: 1 << 30)], of: id, for: user)[0].free }
+        func free(_ said: Int) -> Int { membership.doubts(of: id)[0]?.limited(said) ?? said }
         #expect(free(1 << 30) == 1 << 30)
-        membership.doubt(id, device: 0, needed: 800 << 20)
+        membership.doubt(id, device: 0, needed: 800 << 20, own: 0)
         #expect(free(1 << 30) == 600 << 20)
         #expect(free(100 << 20) == 100 << 20)
-        membership.doubt(id, device: 0, needed: 700 << 20)
+        membership.doubt(id, device: 0, needed: 700 << 20, own: 0)
         #expect(free(1 << 30) == 450 << 20)
+        // What the model has there is part of what it may count on.
+        membership.doubt(id, device: 0, needed: 700 << 20, own: 50 << 20)
+        #expect(free(1 << 30) == 350 << 20)
         #expect(free(2 << 30) == 2 << 30)
         _ = membership.lost(id, link: 1, .connection("gone"), at: .zero)
         #expect(free(1 << 30) == 1 << 30)

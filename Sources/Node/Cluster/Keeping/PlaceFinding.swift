@@ -161,7 +161,9 @@ final class PlaceFinding {
                 outcome = .lost
             case .outOfMemory:
                 // It is of use all the same, with less on it.
-                pool.doubt(failure.server, device: failure.device, needed: failure.byteCount)
+                pool.doubt(
+                    failure.server, device: failure.device, needed: failure.byteCount,
+                    own: spread.keptByteCount(on: failure.server.connection, failure.device))
                 if outcome != .lost { outcome = .doubted("\(failure.error)") }
             default:
                 pool.lose(failure.server, .unusable("\(failure.error)"))
@@ -219,7 +221,9 @@ final class PlaceFinding {
         let error = failure.error as? BackendError
         switch error?.code {
         case .outOfMemory:
-            pool.doubt(server, device: device, needed: placed.placement.stages[failure.seat - firstSeat].neededByteCount)
+            let own = spread.keptByteCount(on: server.connection, device)
+            pool.doubt(
+                server, device: device, needed: max(0, placed.placement.stages[failure.seat - firstSeat].neededByteCount - own), own: own)
             return .doubted("\(failure.error)")
         case .connection where !failure.isForCandidates: pool.lose(server, .connection("\(failure.error)"))
         default: pool.lose(server, .unusable("\(failure)"))

@@ -67,7 +67,8 @@ final class SpreadModel {
                 spare[place] = memory.free
                 let bytes = (own?.byteCount ?? 0) + compute + passByteCount(servers.servers[index], device)
                 // Servers that report the whole system's memory may count what was freed a moment ago already.
-                servers.servers[index].memory[device].free = memory.total > 0 ? min(memory.total, memory.free + bytes) : memory.free + bytes
+                let free = memory.total > 0 ? min(memory.total, memory.free + bytes) : memory.free + bytes
+                servers.servers[index].memory[device].free = servers.servers[index].doubts[device]?.limited(free) ?? free
             }
         }
         return try PlacedModel(outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)

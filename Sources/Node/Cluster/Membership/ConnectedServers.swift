@@ -15,6 +15,8 @@ struct ConnectedServers: Sendable {
         var roundTrip: Duration
         /// By device.
         var memory: [DeviceMemory]
+        /// The devices that had less than they said.
+        var doubts: [Int: MemoryDoubt] = [:]
     }
 
     /// In the order in which they were named.

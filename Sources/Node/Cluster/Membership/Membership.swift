@@ -418,15 +418,20 @@ package struct Membership {
     }
 
     /// Notes that a device had no room for so many bytes, whatever it says is free.
-    package mutating func doubt(_ id: NodeID, device: Int, needed: Int) {
+    ///
+    /// - Parameter own: bytes that the user has there.
+    package mutating func doubt(_ id: NodeID, device: Int, needed: Int, own: Int) {
         guard let memory = table[id]?.memory, memory.indices.contains(device) else { return }
-        table[id]?.claims.doubt(device, needed: needed, said: memory[device].free)
+        table[id]?.claims.doubt(device, needed: needed, own: own, said: memory[device].free)
     }
 
     /// Notes that a user has taken some of what it had noted, which the worker counts itself from here on.
     package mutating func take(_ bytes: Int, of id: NodeID, device: Int, for user: User) {
         table[id]?.claims.take(bytes, device: device, for: user)
     }
+
+    /// The worker's devices that had less than they said.
+    package func doubts(of id: NodeID) -> [Int: MemoryDoubt] { table[id]?.claims.doubts ?? [:] }
 
     /// Bytes that users are about to take of a worker.
     package func reservedByteCount(of id: NodeID) -> Int { table[id]?.claims.reservedByteCount ?? 0 }

@@ -202,6 +202,7 @@ package final class NodePool: Sendable {
                 found.compactMap { server in
                     guard var server else { return nil }
                     server.memory = state.membership.available(server.memory, of: server.id, for: user)
+                    server.doubts = state.membership.doubts(of: server.id)
                     return server
                 }
             })
@@ -237,8 +238,10 @@ package final class NodePool: Sendable {
     }
 
     /// Notes that a device had no room for so many bytes.
-    func doubt(_ server: ConnectedServers.Server, device: Int, needed: Int) {
-        monitor.change { $0.membership.doubt(server.id, device: device, needed: needed) }
+    ///
+    /// - Parameter own: bytes that the model has there.
+    func doubt(_ server: ConnectedServers.Server, device: Int, needed: Int, own: Int) {
+        monitor.change { $0.membership.doubt(server.id, device: device, needed: needed, own: own) }
     }
 
     // MARK: Looking

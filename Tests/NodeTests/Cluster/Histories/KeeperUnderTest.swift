@@ -238,7 +238,10 @@ final class KeeperUnderTest {
     /// As even as can be, this machine last; nil where there is too little room.
     private func spread(_ memory: [NodeID: (Membership.Link, Int)]) -> Places? {
         var left: Places = [:]
-        for (id, (link, free)) in memory { left[id] = free + own(on: link) }
+        for (id, (link, free)) in memory {
+            let all = free + own(on: link)
+            left[id] = head.membership.doubts(of: id)[0]?.limited(all) ?? all
+        }
         var places: Places = [:]
         for _ in 0..<need {
             // The fullest last, ties by name.
@@ -319,7 +322,7 @@ final class KeeperUnderTest {
         let free = world.workers[worker].capacity - world.used(on: worker)
         if isAhead, free <= 0 { return done(.mustWaitForRoom) }
         if free - world.workers[worker].lie <= 0 {
-            head.membership.doubt(id, device: 0, needed: count)
+            head.membership.doubt(id, device: 0, needed: count, own: own(on: link))
             return done(.doubted("had less"))
         }
         world.links[link]?.used[user, default: 0] += 1
@@ -389,8 +392,7 @@ final class KeeperUnderTest {
             }
             return
         }
-        let free = reachable.reduce(head.localCapacity - head.localUsed(but: user)) { $0 + $1.value.1 + own(on: $1.value.0) }
-        if free >= need { world.complain("h\(head.index) m\(number) waits for room that there is: \(need) of \(free)") }
+        if spread(reachable) != nil { world.complain("h\(head.index) m\(number) waits for room that there is") }
         if lastRefusal == nil { world.complain("h\(head.index) m\(number) has no place, and nobody was told why") }
     }
 }
