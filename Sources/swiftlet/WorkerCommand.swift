@@ -7,7 +7,7 @@ import RPCProto
 struct WorkerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "worker",
-        abstract: "Lends this machine's memory and processor to llama.cpp heads elsewhere, over ggml's RPC.",
+        abstract: "Lends this machine's memory and processor to heads elsewhere, ours and llama.cpp's, over ggml's RPC.",
         discussion: """
             Takes the place of llama.cpp's ggml-rpc-server. On the head:
               llama-server -m model.gguf -ngl 99 --rpc HOST:PORT

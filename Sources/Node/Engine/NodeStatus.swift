@@ -58,7 +58,8 @@ public struct NodeStatus: Hashable, Sendable {
     /// The protocol it speaks; nil for this machine.
     public var version: String?
     public var devices: [Device]
-    /// Nanoseconds that a short question and its answer took when the connection was new; nil for this machine.
+    /// Nanoseconds that a short question and its answer took: the last over a life line, else when the connection was new. Nil for this
+    /// machine.
     public var roundTripNanoseconds: Int?
     public var sentBytes: Int
     public var receivedBytes: Int

@@ -150,7 +150,10 @@ final class WorkerConnections: Sendable {
             state.isStopped = true
             return state.live
         }
+        // A head with a life line watches, and needs it to tell a long step from a freeze.
+        let watching = Set(live.values.filter(\.activity.isLifeLine).compactMap(\.stream.address))
         for connection in live.values where !connection.activity.hasAskedForMemory(within: WorkerConnections.watchingTime) {
+            if let address = connection.stream.address, watching.contains(address) { continue }
             connection.stream.stopReceiving()
         }
     }

@@ -40,6 +40,8 @@ final class ClientStream: @unchecked Sendable {
     private var vouchedLimit = 0.0
     private var vouchedDeadline: UInt64 = 0
     private var movedSinceRenewal = 0
+    /// Whether the limit was passed because the peer was vouched for.
+    private var wasVouchedFor = false
 
     /// Reads of at least this many bytes do without the buffer.
     private static let direct = 16 << 10
@@ -119,6 +121,7 @@ final class ClientStream: @unchecked Sendable {
 
     private func renew() {
         movedSinceRenewal = 0
+        wasVouchedFor = false
         deadline = MonotonicClock.moment(in: limit)
         vouchedDeadline = MonotonicClock.moment(in: vouchedLimit)
     }
@@ -129,8 +132,15 @@ final class ClientStream: @unchecked Sendable {
         if movedSinceRenewal >= ClientStream.progressByteCount { return renew() }
         let now = MonotonicClock.nanoseconds()
         if now <= deadline { return }
-        let isVouchedFor = isVouchedFor.load(ordering: .relaxed)
-        if !isVouchedFor || now > vouchedDeadline { throw .silent(isVouchedFor ? vouchedLimit : limit) }
+        if isVouchedFor.load(ordering: .relaxed) {
+            wasVouchedFor = true
+            if now > vouchedDeadline { throw .silent(vouchedLimit) }
+            return
+        }
+        // Nobody vouches any more, which says nothing of the time in which somebody did.
+        guard wasVouchedFor else { throw .silent(limit) }
+        wasVouchedFor = false
+        deadline = MonotonicClock.moment(in: limit)
     }
 
     /// All of the pieces, in one call to the system where it takes them. They are used up.

@@ -34,6 +34,8 @@ package struct LifeLine: Sendable {
     }
 
     private var state: State
+    /// Connections in a row that came to nothing.
+    private var failureCount = 0
     /// From the last question to its answer, in nanoseconds.
     package private(set) var roundTrip: UInt64?
 
@@ -41,8 +43,10 @@ package struct LifeLine: Sendable {
     package static let period: UInt64 = 500_000_000
     /// How long an answer may take.
     package static let patience: UInt64 = 2_500_000_000
-    /// After a connection that came to nothing.
+    /// After a connection that came to nothing; after each further one twice as long, up to a limit: where there is no place for it at
+    /// the worker, there may be none for long.
     package static let rest: UInt64 = 5_000_000_000
+    package static let longestRest: UInt64 = 320_000_000_000
 
     package init(at now: Time) {
         state = .resting(until: now)
@@ -67,7 +71,7 @@ package struct LifeLine: Sendable {
             state = .beginning(until: now + LifeLine.patience)
             return [.connect]
         case .beginning:
-            state = .resting(until: now + LifeLine.rest)
+            rest(now)
             return [.close]
         case .answered:
             state = .asked(at: now)
@@ -92,6 +96,7 @@ package struct LifeLine: Sendable {
             return [.close]
         }
         state = .answered(next: now + LifeLine.period)
+        failureCount = 0
         return [.vouch(true)]
     }
 
@@ -107,8 +112,13 @@ package struct LifeLine: Sendable {
         switch state {
         case .ended, .resting: return []
         case .beginning, .answered, .asked:
-            state = .resting(until: now + LifeLine.rest)
+            rest(now)
             return [.close, .vouch(false)]
         }
+    }
+
+    private mutating func rest(_ now: Time) {
+        state = .resting(until: now + min(LifeLine.longestRest, LifeLine.rest << UInt64(min(failureCount, 8))))
+        failureCount += 1
     }
 }

@@ -66,11 +66,15 @@ package final class LifeLines: Sendable {
             let pause = next <= now ? 0 : min(LifeLines.tick, (next - now) / 1_000_000 + 1)
             var entries = lines.map(\.entry)
             let count = poll(&entries, numericCast(entries.count), Int32(pause))
-            if count < 0, errno != EINTR { SystemThread.sleep(for: .milliseconds(Int(LifeLines.tick))) }
+            if count < 0 {
+                if errno != EINTR { SystemThread.sleep(for: .milliseconds(Int(LifeLines.tick))) }
+                continue
+            }
             for (line, entry) in zip(lines, entries) {
-                // First what has arrived: this thread may not have run for a while itself.
-                if count > 0, entry.revents != 0 { line.look(entry.revents) }
-                line.pass()
+                if entry.revents != 0 { line.look(entry.revents) }
+                // By the moment before it was looked what has arrived: this thread may not have run for a while itself, or may be
+                // kept by what is done about another line.
+                line.pass(now)
             }
         }
     }
@@ -105,7 +109,7 @@ package final class LifeLines: Sendable {
         /// Descriptors below zero are left out.
         var entry: pollfd { pollfd(fd: descriptor, events: Int16(isConnected ? POLLIN : POLLOUT), revents: 0) }
 
-        func pass() { perform(decisions.pass(MonotonicClock.nanoseconds())) }
+        func pass(_ now: UInt64) { perform(decisions.pass(now)) }
 
         func look(_ events: Int16) {
             if !isConnected {

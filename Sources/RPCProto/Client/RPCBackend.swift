@@ -29,9 +29,13 @@ public final class RPCBackend: Backend {
             guard case .memory(let free, let total) = try pipeline.answer(to: .getDeviceMemory) else {
                 throw pipeline.failure(.getDeviceMemory, "the answer is no memory")
             }
-            return DeviceMemory(free: Int(clamping: total > 0 ? min(free, total) : free), total: Int(clamping: total))
+            let most = RPCBackend.mostMemory
+            return DeviceMemory(free: Int(min(total > 0 ? min(free, total) : free, most)), total: Int(min(total, most)))
         }
     }
+
+    /// No device has more, whatever it says: so that nobody who adds to it overflows.
+    private static let mostMemory: UInt64 = 1 << 60
 
     /// Bytes of the memory that steps use in turn; whatever is prepared next takes it over.
     package func computeByteCount() throws(BackendError) -> Int {
@@ -56,7 +60,7 @@ public final class RPCBackend: Backend {
         }
     }
 
-    /// A buffer that ``load(_:progress:)`` fills.
+    /// A buffer that ``load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)`` fills.
     func buffer(of byteCount: Int) throws(BackendError) -> RPCBuffer {
         RPCBuffer(try memory(of: byteCount, zeroed: false), of: self)
     }

@@ -116,14 +116,20 @@ import Testing
         try hold(&membership, user, link: 1, at: .zero)
         func free(_ said: Int) -> Int { membership.doubts(of: id)[0]?.limited(said) ?? said }
         #expect(free(1 << 30) == 1 << 30)
-        membership.doubt(id, device: 0, needed: 800 << 20, own: 0)
+        membership.doubt(id, device: 0, needed: 800 << 20, own: 0, at: .zero)
         #expect(free(1 << 30) == 600 << 20)
         #expect(free(100 << 20) == 100 << 20)
-        membership.doubt(id, device: 0, needed: 700 << 20, own: 0)
+        membership.doubt(id, device: 0, needed: 700 << 20, own: 0, at: .zero)
         #expect(free(1 << 30) == 450 << 20)
         // What the model has there is part of what it may count on.
-        membership.doubt(id, device: 0, needed: 700 << 20, own: 50 << 20)
+        membership.doubt(id, device: 0, needed: 700 << 20, own: 50 << 20, at: .zero)
         #expect(free(1 << 30) == 350 << 20)
+        // Whoever had the rest may be gone after a while.
+        let early = membership.answered(id, link: 1, gibibyte, at: Membership.doubtTime - .seconds(1))
+        #expect(early.isEmpty && free(1 << 30) == 350 << 20)
+        let late = membership.answered(id, link: 1, gibibyte, at: Membership.doubtTime)
+        #expect(late == [.changed] && free(1 << 30) == 1 << 30)
+        membership.doubt(id, device: 0, needed: 700 << 20, own: 0, at: Membership.doubtTime)
         #expect(free(2 << 30) == 2 << 30)
         _ = membership.lost(id, link: 1, .connection("gone"), at: .zero)
         #expect(free(1 << 30) == 1 << 30)
@@ -209,11 +215,21 @@ import Testing
             let other = membership.nextDueLook(at: .seconds(100))
             #expect(other == nil)
             if second % 2 == 0 {
-                membership.wasBusy(id, link: 1, at: now)
+                let isLeft = membership.wasBusy(id, link: 1, at: now)
+                #expect(isLeft)
             } else {
                 _ = membership.answered(id, link: 1, gibibyte, at: now)
             }
         }
+        // One that is busy each time is asked all the same: it may be about to stop.
+        for second in 10...12 {
+            let now = Duration.seconds(second)
+            let look = membership.nextDueLook(at: now)
+            #expect(look == .ask(id, 1))
+            let isLeft = membership.wasBusy(id, link: 1, at: now)
+            #expect(isLeft == (second < 12))
+        }
+        _ = membership.answered(id, link: 1, gibibyte, at: .seconds(12))
         _ = membership.nextDueLook(at: .seconds(20))
         // Lost while it was asked.
         _ = membership.lost(id, link: 1, .connection("gone"), at: .seconds(20))

@@ -47,7 +47,7 @@ package struct Keeper: Sendable {
         case lost
         /// A worker had less memory than it said; that is noted.
         case doubted(String)
-        /// It cannot be done, whatever workers there are.
+        /// It cannot be done, for a reason that is no worker's.
         case failed(String)
         /// It was given up on demand.
         case abandoned
@@ -112,8 +112,6 @@ package struct Keeper: Sendable {
     /// What the model moves for, while the engine still runs.
     private struct Move: Hashable {
         var mustMove: Bool
-        /// Whether all that is wanted elsewhere is there.
-        var isBrought = false
         /// When requests under way are no reason to wait any more; nil while things are brought, or while there is no end to waiting.
         var deadline: Time?
     }
@@ -354,7 +352,6 @@ package struct Keeper: Sendable {
             // When workers change, the rest may be for nothing.
             if isStale { return go(now) }
         case .brought where move != nil:
-            move?.isBrought = true
             move?.deadline = now + Keeper.quietTime
             return []
         case .mustWaitForRoom where move != nil:

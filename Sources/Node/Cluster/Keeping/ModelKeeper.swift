@@ -9,7 +9,7 @@ internal import Tensor
 /// Keeps a model that is spread over machines running: finds new places for it when one is lost, uses those that come,
 /// empties those that are about to go.
 ///
-/// What is done when is decided by ``Keeper``, a value; here are its lock, the thread that does the work (see ModelKeeper-Work), and what
+/// What is done when is decided by ``Keeper``, a value; here are its lock, the thread that does the work (see ``PlaceFinding``), and what
 /// engine, pool and listeners are told.
 final class ModelKeeper: PassKeeper {
     struct State {
@@ -187,7 +187,7 @@ final class ModelKeeper: PassKeeper {
     /// - Returns: false when it was the last.
     private func perform(_ effect: Keeper.Effect, _ finding: PlaceFinding, _ vanity: Vanity, _ engine: EngineControl) -> Bool {
         switch effect {
-        case .work(.makeRoom): handle(.done(makeRoom(finding)))
+        case .work(.makeRoom): handle(.done(vanity.holds ? .abandoned : makeRoom(finding)))
         case .work(let work): handle(.done(finding.perform(work, vanity)))
         case .abandon: break
         case .resume:

@@ -82,7 +82,8 @@ extension NodeRoster.Node {
                     computeBytes: part?.computeByteCount ?? 0, steps: meter?.stepCount ?? 0,
                     busyNanoseconds: meter?.busyNanoseconds ?? 0)
             },
-            roundTripNanoseconds: roundTrip.map { Int($0 / .nanoseconds(1)) }, sentBytes: connection?.sentByteCount ?? 0,
+            roundTripNanoseconds: connection?.lifeLineRoundTrip ?? roundTrip.map { Int($0 / .nanoseconds(1)) },
+            sentBytes: connection?.sentByteCount ?? 0,
             receivedBytes: connection?.receivedByteCount ?? 0)
     }
 }

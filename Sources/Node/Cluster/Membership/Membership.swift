@@ -46,6 +46,8 @@ package struct Membership {
         fileprivate var lastReason = "it has not been reached yet"
         fileprivate var since = Time.zero
         fileprivate var isBeingAsked = false
+        /// When it last said what memory it has.
+        fileprivate var heard = Time.zero
         /// Whether a model has been in its places on it since it came.
         fileprivate var isProven = false
         fileprivate var claims = MemoryClaims()
@@ -124,6 +126,8 @@ package struct Membership {
 
     /// Between two looks at a worker that is there, and at one that is not.
     package static let period = Duration.seconds(1)
+    /// One that is busy with a step each time that it is looked at is asked all the same after this.
+    package static let unheardTime = Duration.seconds(2)
     /// Between two looks at one that is there and has nothing.
     package static let idlePeriod = Duration.seconds(10)
     /// One that is lost is tried again after this, where nothing speaks against it.
@@ -131,6 +135,8 @@ package struct Membership {
     /// A worker that stayed for less than this is let back in later each time.
     package static let flappingTime = Duration.seconds(10)
     package static let longestPenalty = Duration.seconds(60)
+    /// For so long a device that had less than it said counts with less.
+    package static let doubtTime = Duration.seconds(600)
 
     package init() {}
 
@@ -228,16 +234,19 @@ package struct Membership {
             entry.isProven = false
         }
         entry.isKnown = true
+        entry.heard = now
         entry.isLeaving = isLeaving
         entry.isBeingAsked = false
         entry.note(memory)
+        let isBelievedAgain = entry.claims.forgetDoubts(before: now - Membership.doubtTime)
         let isWanted = !entry.users.isEmpty
         entry.presence = isWanted ? .held(link) : .idle
         entry.nextLook = now + (isWanted || isLeaving ? Membership.period : Membership.idlePeriod)
         table[id] = entry
         var effects: [Effect] = isWanted ? [] : [.close(link)]
         if !entry.isListed, !isWanted { return effects + forgetUnlisted(id) }
-        if let message { effects += [.tell(isLeaving ? .leaving : .joined, id, message)] + change() }
+        if let message { effects += [.tell(isLeaving ? .leaving : .joined, id, message)] }
+        if message != nil || isBelievedAgain { effects += change() }
         return effects
     }
 
@@ -263,20 +272,27 @@ package struct Membership {
         guard var entry = table[id], entry.link == link else { return [] }
         let isLeaving = Membership.saysLeaving(memory, before: entry.memory)
         let isNews = isLeaving != entry.isLeaving
+        entry.heard = now
         entry.isLeaving = isLeaving
         entry.isBeingAsked = false
         entry.nextLook = now + Membership.period
         entry.note(memory)
+        // What took the rest of a device's memory may have gone since.
+        let isBelievedAgain = entry.claims.forgetDoubts(before: now - Membership.doubtTime)
         table[id] = entry
-        if !isNews { return [] }
+        if !isNews { return isBelievedAgain ? change() : [] }
         return [.tell(isLeaving ? .leaving : .joined, id, isLeaving ? "is about to stop, and is emptied" : "stays after all")] + change()
     }
 
-    /// Nothing could be asked of a worker that is busy with a step: it is looked at again soon.
-    package mutating func wasBusy(_ id: NodeID, link: Link, at now: Time) {
-        guard table[id]?.link == link else { return }
+    /// A worker is busy with a step, which would have to be waited for: it is looked at again soon.
+    ///
+    /// - Returns: false if it has said nothing for so long that it is to be asked all the same: it may be about to stop.
+    package mutating func wasBusy(_ id: NodeID, link: Link, at now: Time) -> Bool {
+        guard let entry = table[id], entry.link == link else { return true }
+        if now - entry.heard > Membership.unheardTime { return false }
         table[id]?.isBeingAsked = false
         table[id]?.nextLook = now + Membership.period / 4
+        return true
     }
 
     /// A worker that was held is lost, or given up.
@@ -420,9 +436,9 @@ package struct Membership {
     /// Notes that a device had no room for so many bytes, whatever it says is free.
     ///
     /// - Parameter own: bytes that the user has there.
-    package mutating func doubt(_ id: NodeID, device: Int, needed: Int, own: Int) {
+    package mutating func doubt(_ id: NodeID, device: Int, needed: Int, own: Int, at now: Time) {
         guard let memory = table[id]?.memory, memory.indices.contains(device) else { return }
-        table[id]?.claims.doubt(device, needed: needed, own: own, said: memory[device].free)
+        table[id]?.claims.doubt(device, needed: needed, own: own, said: memory[device].free, at: now)
     }
 
     /// Notes that a user has taken some of what it had noted, which the worker counts itself from here on.
@@ -430,7 +446,7 @@ package struct Membership {
         table[id]?.claims.take(bytes, device: device, for: user)
     }
 
-    /// The worker's devices that had less than they said.
+    /// The worker's devices that had less than they said, not long ago.
     package func doubts(of id: NodeID) -> [Int: MemoryDoubt] { table[id]?.claims.doubts ?? [:] }
 
     /// Bytes that users are about to take of a worker.

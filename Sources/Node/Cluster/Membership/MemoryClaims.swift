@@ -5,6 +5,8 @@ package struct MemoryDoubt: Hashable, Sendable {
     fileprivate var said: Int
     /// What it is believed to have had.
     fileprivate var believed: Int
+    /// When that was.
+    let since: Membership.Time
 
     /// Of so many free bytes. More than it said then may be true again.
     package func limited(_ free: Int) -> Int { free <= said + said / 8 ? min(free, believed) : free }
@@ -25,15 +27,22 @@ struct MemoryClaims: Sendable {
         reserved[user]?[device] = max(0, own - bytes)
     }
 
+    /// Believes devices again that had less than they said before a moment; returns whether there were such.
+    mutating func forgetDoubts(before moment: Membership.Time) -> Bool {
+        let count = doubts.count
+        doubts = doubts.filter { $0.value.since > moment }
+        return doubts.count < count
+    }
+
     var reservedByteCount: Int { reserved.values.reduce(0) { $0 + $1.values.reduce(0, +) } }
 
     mutating func forget(_ user: Membership.User) { reserved[user] = nil }
 
     /// The device had no room for `needed` bytes more, beside `own` that the user has there, while it said that `said` were free.
-    mutating func doubt(_ device: Int, needed: Int, own: Int, said: Int) {
+    mutating func doubt(_ device: Int, needed: Int, own: Int, said: Int, at now: Membership.Time) {
         // Each time less, so that trying ends: with a part that fits, or with none.
         let before = doubts[device].map { max(0, $0.believed - own) } ?? .max
-        doubts[device] = MemoryDoubt(said: said + own, believed: own + min(before, needed) / 4 * 3)
+        doubts[device] = MemoryDoubt(said: said + own, believed: own + min(before, needed) / 4 * 3, since: now)
     }
 
     /// Bytes that a user may count on where the device says that `said` are free.

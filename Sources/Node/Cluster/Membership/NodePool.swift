@@ -241,7 +241,8 @@ package final class NodePool: Sendable {
     ///
     /// - Parameter own: bytes that the model has there.
     func doubt(_ server: ConnectedServers.Server, device: Int, needed: Int, own: Int) {
-        monitor.change { $0.membership.doubt(server.id, device: device, needed: needed, own: own) }
+        let now = now
+        monitor.change { $0.membership.doubt(server.id, device: device, needed: needed, own: own, at: now) }
     }
 
     // MARK: Looking
@@ -282,11 +283,13 @@ package final class NodePool: Sendable {
                 monitor.change { $0.busyWatcherCount -= 1 }
                 continue
             }
-            let (isOver, next) = monitor.read { state in
-                let isSuperfluous = state.watcherCount - state.busyWatcherCount > watchersKept
-                return (state.membership.isStopped || isSuperfluous, state.membership.nextLook)
+            // Counted out in the same moment, so that never all think that there are others.
+            let (isOver, next) = monitor.change { state in
+                let isOver = state.membership.isStopped || state.watcherCount - state.busyWatcherCount > watchersKept
+                if isOver { state.watcherCount -= 1 }
+                return (isOver, state.membership.nextLook)
             }
-            if isOver { break }
+            if isOver { return }
             let pause = next.map { max(.milliseconds(1), $0 - now) } ?? idleTime
             _ = monitor.wait(atMost: min(pause, idleTime)) { state in
                 state.membership.isStopped || state.membership.nextLook != next ? true : nil
@@ -303,10 +306,8 @@ package final class NodePool: Sendable {
             if let failure = server.connection.failure { return lose(server, .connection(failure)) }
             if server.connection.peerHasLeft { return lose(server, .connection("\(id) has closed the connection")) }
             // Who takes a step there looks after it: waiting for its end would keep this thread from others.
-            if server.connection.isExchanging {
-                let now = now
-                return monitor.change { $0.membership.wasBusy(id, link: link, at: now) }
-            }
+            let now = now
+            if server.connection.isExchanging, monitor.change({ $0.membership.wasBusy(id, link: link, at: now) }) { return }
             _ = ask(id, link)
         }
     }
@@ -344,7 +345,8 @@ package final class NodePool: Sendable {
             }
             let (link, memory) = (server.link, server.memory)
             apply { $0.connected(id, attempt: attempt, link: link, memory, at: now) }
-            lifeLines.watch(server.connection) { [weak self] in self?.loseSilent(link) }
+            // One that nobody uses is closed again by now.
+            if server.connection.failure == nil { lifeLines.watch(server.connection) { [weak self] in self?.loseSilent(link) } }
         case .failure(let error): apply { $0.failed(id, attempt: attempt, "\(error)", at: now) }
         }
     }

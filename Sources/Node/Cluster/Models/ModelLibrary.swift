@@ -189,9 +189,7 @@ package final class ModelLibrary: ModelDirectory {
             events.tell(NodeEvent(.loaded, model: entry.card.id, "loaded in \(String(format: "%.1f", seconds)) s"))
             return engine
         } catch {
-            var isFinal = true
-            if case HeadError.noRoom = error { isFinal = false }
-            if case EngineError.stopped = error { isFinal = false }
+            let isFinal = ModelLibrary.liesInTheFile(error)
             state.withLock { state in
                 state.entries[index].loading = nil
                 state.entries[index].failure = "\(error)"
@@ -199,6 +197,12 @@ package final class ModelLibrary: ModelDirectory {
             }
             throw error
         }
+    }
+
+    /// Whether only another file would load: everything else may pass.
+    private static func liesInTheFile(_ error: any Error) -> Bool {
+        if case EngineError.unsupported = error { return true }
+        return error is ModelError || error is GGUFError
     }
 
     /// Unloads the model that was unused for longest, of those that nobody uses. Blocks; for the threads of those who load.

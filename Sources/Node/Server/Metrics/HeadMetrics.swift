@@ -14,7 +14,7 @@ enum HeadMetrics {
         let perNode: [(String, String, String, (NodeStatus) -> String?)] = [
             ("node_up", "gauge", "1 while the node can be used.", { $0.state == .absent || $0.state == .failed ? "0" : "1" }),
             (
-                "node_round_trip_seconds", "gauge", "A short question and its answer, when the connection was new.",
+                "node_round_trip_seconds", "gauge", "A short question and its answer: the last over a life line, else when the connection was new.",
                 { $0.roundTripNanoseconds.map { "\(Double($0) / 1e9)" } }
             ),
             ("node_sent_bytes_total", "counter", "Bytes sent to the node.", { "\($0.sentBytes)" }),

@@ -96,11 +96,8 @@ final class HeadUnderTest {
                 switch look {
                 case .connect(let id, let attempt): connect(id, attempt) { _ in }
                 case .ask(let id, let link):
-                    if world.chance(4) {
-                        membership.wasBusy(id, link: link, at: world.now)
-                    } else {
-                        ask(id, link) { _ in }
-                    }
+                    if world.chance(4), membership.wasBusy(id, link: link, at: world.now) { continue }
+                    ask(id, link) { _ in }
                 }
             }
             watch()

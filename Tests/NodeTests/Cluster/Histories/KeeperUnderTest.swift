@@ -322,7 +322,7 @@ final class KeeperUnderTest {
         let free = world.workers[worker].capacity - world.used(on: worker)
         if isAhead, free <= 0 { return done(.mustWaitForRoom) }
         if free - world.workers[worker].lie <= 0 {
-            head.membership.doubt(id, device: 0, needed: count, own: own(on: link))
+            head.membership.doubt(id, device: 0, needed: count, own: own(on: link), at: world.now)
             return done(.doubted("had less"))
         }
         world.links[link]?.used[user, default: 0] += 1
