@@ -38,6 +38,7 @@ import Testing
         }
 
         func open() { isOpen.change { $0 = true } }
+        func shut() { isOpen.change { $0 = false } }
 
         /// Waits until something is being written.
         func waitUntilTouched() { isTouched.wait { $0 ? () : nil } }
@@ -130,6 +131,26 @@ import Testing
         disk.waitUntilTouched()
         // Another's content is not waited for.
         #expect(disk.cache.found(CacheQueueTests.hash(content), scope: "another") == nil)
+        Thread.detachNewThread {
+            Thread.sleep(forTimeInterval: 0.1)
+            disk.open()
+        }
+        #expect(disk.cache.found(CacheQueueTests.hash(content)) == content)
+    }
+
+    /// Also where a content of that name was there before and is no more, as one that was found damaged.
+    @Test func aQuestionWaitsForWhatIsWrittenAnew() throws {
+        let disk = try SlowDisk(waiting: 1 << 16)
+        let content = CacheQueueTests.content(1)
+        disk.open()
+        keepLater(content, in: disk.cache)
+        #expect(disk.cache.found(CacheQueueTests.hash(content)) == content)
+        let blobs = disk.path + "/blobs"
+        for name in try FileManager.default.contentsOfDirectory(atPath: blobs) {
+            try FileManager.default.removeItem(atPath: "\(blobs)/\(name)")
+        }
+        disk.shut()
+        keepLater(content, in: disk.cache)
         Thread.detachNewThread {
             Thread.sleep(forTimeInterval: 0.1)
             disk.open()

@@ -109,7 +109,9 @@ public final class TensorCache: Sendable {
 
     private func knows(_ hash: UInt64, _ scope: String) -> Bool {
         guard let folder = try? folders.names().folder(CacheScope.folderName(scope), makes: false) else { return false }
-        return CacheNames.meaning(of: CacheNames.fileName(hash), in: folder) != nil
+        guard let meaning = CacheNames.meaning(of: CacheNames.fileName(hash), in: folder) else { return false }
+        // What was found damaged has left its name behind, and may be among what waits to be written.
+        return (try? folders.blobs().file(meaning.digest.digits)) != nil
     }
 
     /// Whether a content that was read is what it should be; if not, its file is removed.
