@@ -116,8 +116,6 @@ package struct Membership {
     /// By id, in the order of the list.
     package private(set) var order: [NodeID] = []
     private var table: [NodeID: Entry] = [:]
-    /// Counts the changes that placements should know of.
-    package private(set) var version = 0
     package private(set) var isStopped = false
     private var users: Set<User> = []
     private var userCount = 0
@@ -152,7 +150,7 @@ package struct Membership {
         guard table[id] == nil else {
             if table[id]?.isListed == true { return [] }
             table[id]?.isListed = true
-            return change()
+            return [.changed]
         }
         listCount += 1
         order.append(id)
@@ -166,7 +164,7 @@ package struct Membership {
         table[id]?.isListed = false
         let isUsed = !entry.users.isEmpty
         let effects = forgetUnlisted(id)
-        return effects + [.tell(.leaving, id, isUsed ? "is listed no more, and is emptied" : "is listed no more")] + change()
+        return effects + [.tell(.leaving, id, isUsed ? "is listed no more, and is emptied" : "is listed no more"), .changed]
     }
 
     private mutating func forgetUnlisted(_ id: NodeID) -> [Effect] {
@@ -246,7 +244,7 @@ package struct Membership {
         var effects: [Effect] = isWanted ? [] : [.close(link)]
         if !entry.isListed, !isWanted { return effects + forgetUnlisted(id) }
         if let message { effects += [.tell(isLeaving ? .leaving : .joined, id, message)] }
-        if message != nil || isBelievedAgain { effects += change() }
+        if message != nil || isBelievedAgain { effects += [.changed] }
         return effects
     }
 
@@ -263,7 +261,7 @@ package struct Membership {
         entry.claims = MemoryClaims()
         entry.nextLook = now + max(Membership.period, entry.penalty)
         table[id] = entry
-        let effects: [Effect] = isNews && entry.isListed ? [.tell(.lost, id, reason)] + change() : []
+        let effects: [Effect] = isNews && entry.isListed ? [.tell(.lost, id, reason), .changed] : []
         return effects + forgetUnlisted(id)
     }
 
@@ -280,8 +278,8 @@ package struct Membership {
         // What took the rest of a device's memory may have gone since.
         let isBelievedAgain = entry.claims.forgetDoubts(before: now - Membership.doubtTime)
         table[id] = entry
-        if !isNews { return isBelievedAgain ? change() : [] }
-        return [.tell(isLeaving ? .leaving : .joined, id, isLeaving ? "is about to stop, and is emptied" : "stays after all")] + change()
+        if !isNews { return isBelievedAgain ? [.changed] : [] }
+        return [.tell(isLeaving ? .leaving : .joined, id, isLeaving ? "is about to stop, and is emptied" : "stays after all"), .changed]
     }
 
     /// A worker is busy with a step, which would have to be waited for: it is looked at again soon.
@@ -318,17 +316,12 @@ package struct Membership {
             let why = if case .unusable = loss { "" } else { "it had just come, so " }
             rest = " (\(why)it is not tried for \(Int(entry.penalty / .seconds(1))) s)"
         }
-        return effects + [.tell(.lost, id, loss.reason + rest)] + change() + forgetUnlisted(id)
+        return effects + [.tell(.lost, id, loss.reason + rest), .changed] + forgetUnlisted(id)
     }
 
     /// Ours says so when it is told to stop: no memory where there was some.
     private static func saysLeaving(_ memory: [DeviceMemory], before: [DeviceMemory]) -> Bool {
         memory.allSatisfy { $0.total == 0 && $0.free == 0 } && before.contains { $0.total > 0 }
-    }
-
-    private mutating func change() -> [Effect] {
-        version += 1
-        return [.changed]
     }
 
     // MARK: Using
@@ -408,7 +401,7 @@ package struct Membership {
         guard let entry = table[id], entry.isDrained != isDrained else { return [] }
         table[id]?.isDrained = isDrained
         let message = isDrained ? "is emptied: it gets nothing more until it is resumed" : "may be used again"
-        return [.tell(isDrained ? .draining : .resumed, id, message)] + change()
+        return [.tell(isDrained ? .draining : .resumed, id, message), .changed]
     }
 
     /// Ends everything.

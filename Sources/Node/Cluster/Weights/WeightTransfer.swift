@@ -7,7 +7,7 @@ internal import RPCProto
 internal import Synchronization
 internal import Tensor
 
-/// Brings a model's weights to the servers that are to have them: to all at the same time, telling how far it is.
+/// Brings a model's weights to the servers that are to have them: to up to sixteen at the same time, telling how far it is.
 struct WeightTransfer {
     /// What one device of a server takes.
     struct Consignment: Sendable {
