@@ -1,15 +1,33 @@
-/// The architectures there are, by the name in a file's `general.architecture`.
-enum Architectures {
-    static let names = ["gemma3", "llama"]
+/// One kind of model, or several that are computed alike: what files call it, and who makes it.
+struct ArchitectureEntry: Sendable {
+    /// As in a file's `general.architecture`.
+    var names: [String]
+    var make: @Sendable (ModelSource) throws(ModelError) -> any Architecture
 
-    static func make(_ metadata: ModelMetadata, _ weights: some ModelWeights) throws(ModelError) -> any Architecture {
-        switch metadata.architecture {
-        case "gemma3": return try Gemma3(metadata, weights)
-        case "llama": return try Llama(metadata, weights)
-        default:
-            throw ModelError(
-                .unsupported,
-                "the architecture \"\(metadata.architecture)\" is not supported: \(names.joined(separator: ", ")) are")
+    init(_ names: String..., make: @escaping @Sendable (ModelSource) throws(ModelError) -> any Architecture) {
+        self.names = names
+        self.make = make
+    }
+}
+
+/// The architectures there are.
+enum Architectures {
+    /// To add one: a file in this folder, and a word here.
+    static let entries: [ArchitectureEntry] = [Gemma3.entry, Llama.entry, Qwen2.entry, Qwen3.entry, Qwen3.expertsEntry]
+
+    private static let byName: [String: ArchitectureEntry] = {
+        var entries: [String: ArchitectureEntry] = [:]
+        for entry in Architectures.entries {
+            for name in entry.names { entries[name] = entry }
         }
+        return entries
+    }()
+
+    static func make(_ metadata: ModelMetadata, _ weights: any ModelWeights) throws(ModelError) -> any Architecture {
+        guard let entry = byName[metadata.architecture] else {
+            let names = byName.keys.sorted().joined(separator: ", ")
+            throw ModelError(.unsupported, "the architecture \"\(metadata.architecture)\" is not supported: \(names) are")
+        }
+        return try entry.make(try ModelSource(metadata, weights))
     }
 }

@@ -8,20 +8,21 @@ final class ForwardContext {
     /// The inputs that belong to one group of the layout.
     struct GroupInputs: Sendable {
         var group: BatchLayout.Group
-        /// F16 `[keys, tokens per slot, 1, slots]`: 0 where a query sees a key, -infinity where not. Nil where all layers
-        /// have a sliding window.
-        var mask: TensorID?
-        /// The same for layers with a sliding window, if there are any.
-        var slidingMask: TensorID?
+        /// For each window that layers of the stage have, F16 `[keys, tokens per slot, 1, slots]`: 0 where a query sees a key,
+        /// -infinity where not.
+        var masks: [Int?: TensorID]
         /// For each slot of the range, the group's token that it has, or any.
         var spread: TensorID?
         /// For each token of the group, its slot's place in the range.
         var pick: TensorID?
+
+        /// The mask of layers that see so many positions, or, if nil, all.
+        func mask(window: Int?) -> TensorID? { masks[window] }
     }
 
     let g = GraphBuilder()
     let layout: BatchLayout
-    let cache: KVCache
+    let cache: StageCache
     /// I32 `[tokens]`, or, where the stage does not begin with tokens, F32 `[width, columns]`.
     let first: TensorID
     /// I32 `[tokens]`.
@@ -37,7 +38,7 @@ final class ForwardContext {
     let inputs: InputTensors
 
     init(
-        _ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache, _ masks: MaskBands, _ h: Hyperparameters
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: StageCache, _ masks: MaskBands, _ h: Hyperparameters
     ) {
         self.layout = layout
         self.extent = extent
@@ -56,8 +57,7 @@ final class ForwardContext {
         var (spreads, picks) = (inputs[SpreadInput.self].makeIterator(), inputs[PickInput.self].makeIterator())
         groups = zip(layout.groups, inputs[MaskInput.self]).map { group, starts in
             GroupInputs(
-                group: group, mask: masks.all?.mask(from: starts, of: group, g),
-                slidingMask: masks.sliding?.mask(from: starts, of: group, g),
+                group: group, masks: masks.masks(from: starts, of: group, g),
                 spread: group.hasGaps ? spreads.next() : nil, pick: group.hasGaps ? picks.next() : nil)
         }
     }
@@ -67,4 +67,15 @@ final class ForwardContext {
 
     /// The wanted tokens' columns of `x`.
     func keepingOutputs(_ x: TensorID) -> TensorID { outputs.map { g.getRows(x, $0) } ?? x }
+}
+
+/// What a layer is given of the graph that it becomes a part of.
+struct LayerContext {
+    let pass: ForwardContext
+    /// Its number in the model.
+    let index: Int
+
+    var g: GraphBuilder { pass.g }
+    /// Where what it remembers is.
+    var cache: LayerCache { pass.cache[index] }
 }

@@ -6,7 +6,7 @@ public import Tensor
 public final class ForwardStage {
     public let extent: StageExtent
     public let backend: any Backend
-    public let cache: KVCache
+    public let cache: StageCache
     private let masks: MaskBands
     /// What went through it, for any thread.
     public let meter = StageMeter()
@@ -30,7 +30,7 @@ public final class ForwardStage {
         self.backend = backend
         architecture = model.architecture
         hyperparameters = model.hyperparameters
-        cache = try KVCache(
+        cache = try StageCache(
             model.hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: backend)
         masks = try MaskBands(model.hyperparameters, layers: extent.layers, contextLength: contextLength, on: backend)
         try masks.write()
@@ -127,7 +127,7 @@ public final class ForwardStage {
 extension Architecture {
     /// The graph of one stage and where its results are: hidden states or logits, and the tokens of candidates.
     func drawing(
-        _ layout: BatchLayout, _ extent: StageExtent, _ cache: KVCache, _ masks: MaskBands
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: StageCache, _ masks: MaskBands
     ) -> (context: ForwardContext, result: TensorID, tokens: TensorID?) {
         let pass = ForwardContext(layout, extent, cache, masks, hyperparameters)
         var x = extent.embeds ? embed(pass) : pass.first

@@ -7,35 +7,43 @@ package import Tensor
 /// (``MaskInput``): four bytes instead of two for every position of the context. Where a stage's graph takes its
 /// rows from, they overlap.
 struct MaskBands: Sendable {
-    /// Of layers whose queries see all before them; nil where the stage has none.
-    let all: MaskBand?
-    /// Of layers with a sliding window.
-    let sliding: MaskBand?
+    /// One for each window that layers have; nil is that of layers whose queries see all before them.
+    private let bands: [(window: Int?, band: MaskBand)]
 
     /// Takes memory, and leaves it to ``write()`` to fill it.
     init(
         _ h: Hyperparameters, layers: Range<Int>, contextLength: Int, on backend: any Backend
     ) throws(BackendError) {
-        let kinds = MaskBands.kinds(h, layers)
-        all = kinds.all ? try MaskBand("mask", contextLength: contextLength, window: nil, on: backend) : nil
-        sliding =
-            kinds.sliding ? try MaskBand("sliding mask", contextLength: contextLength, window: h.slidingWindow, on: backend) : nil
+        var bands: [(window: Int?, band: MaskBand)] = []
+        for window in MaskBands.windows(h, layers) {
+            let name = window == nil ? "mask" : "sliding mask"
+            bands.append((window, try MaskBand(name, contextLength: contextLength, window: window, on: backend)))
+        }
+        self.bands = bands
     }
 
     func write() throws(BackendError) {
-        try all?.write()
-        try sliding?.write()
+        for (_, band) in bands { try band.write() }
     }
 
-    private static func kinds(_ h: Hyperparameters, _ layers: Range<Int>) -> (all: Bool, sliding: Bool) {
-        (layers.contains { !h.isSliding[$0] }, layers.contains { h.isSliding[$0] })
+    /// A group's masks, by window.
+    func masks(from starts: TensorID, of group: BatchLayout.Group, _ g: GraphBuilder) -> [Int?: TensorID] {
+        var masks: [Int?: TensorID] = [:]
+        for (window, band) in bands { masks[window] = band.mask(from: starts, of: group, g) }
+        return masks
+    }
+
+    /// Those there are, no window first.
+    private static func windows(_ h: Hyperparameters, _ layers: Range<Int>) -> [Int?] {
+        let all = Set(h.layerStates[layers].filter(\.hasPositions).map(\.window))
+        return all.sorted { $0 ?? 0 < $1 ?? 0 }
     }
 
     /// Bytes of the buffers together; nil where that is more than can be counted.
     static func byteCount(_ h: Hyperparameters, layers: Range<Int>, contextLength: Int, alignment: Int) -> Int? {
-        let kinds = kinds(h, layers)
-        let (bytes, overflow) = contextLength.multipliedReportingOverflow(by: 4 * ((kinds.all ? 1 : 0) + (kinds.sliding ? 1 : 0)))
-        let (sum, tooMany) = bytes.addingReportingOverflow(2 * max(64, alignment))
+        let count = windows(h, layers).count
+        let (bytes, overflow) = contextLength.multipliedReportingOverflow(by: 4 * count)
+        let (sum, tooMany) = bytes.addingReportingOverflow(count * max(64, alignment))
         return overflow || tooMany ? nil : sum
     }
 }

@@ -58,7 +58,7 @@ enum CacheRowInput: StepInput {
 
     static func values(of batch: Batch, contextLength: Int) -> [Int64] {
         batch.pieces.flatMap { piece in
-            piece.positions.map { KVCache.row(slot: piece.slot, position: $0, contextLength: contextLength) }
+            piece.positions.map { StageCache.row(slot: piece.slot, position: $0, contextLength: contextLength) }
         }
     }
 }

@@ -49,18 +49,17 @@ struct RMSNorm: Sendable {
 }
 
 /// A gated feed-forward network: `W_down (f(W_gate x) · W_up x)`.
-struct FeedForward: Sendable {
+struct FeedForward: TokenTransformation {
     var gate: Linear
     var up: Linear
     var down: Linear
     var activation: GLUKind
 
-    init(
-        _ weights: some WeightSource, _ prefix: String, width: Int, hidden: Int, _ activation: GLUKind
-    ) throws(ModelError) {
-        gate = try Linear(weights, "\(prefix).ffn_gate", from: width, to: hidden, scaling: .sum)
-        up = try Linear(weights, "\(prefix).ffn_up", from: width, to: hidden, scaling: .sum)
-        down = try Linear(weights, "\(prefix).ffn_down", from: hidden, to: width, scaling: .sum)
+    /// - Parameter hidden: the width between both halves.
+    init(_ source: LayerSource, hidden: Int, _ activation: GLUKind) throws(ModelError) {
+        gate = try source.linear("ffn_gate", from: source.width, to: hidden, scaling: .sum)
+        up = try source.linear("ffn_up", from: source.width, to: hidden, scaling: .sum)
+        down = try source.linear("ffn_down", from: hidden, to: source.width, scaling: .sum)
         self.activation = activation
     }
 

@@ -3,18 +3,16 @@ import Tensor
 /// A feed-forward network of which each token uses a few of many experts (Shazeer et al., 2017; Mixtral, 2024).
 ///
 /// A router scores the experts; the best of them run, weighted by their softmax scores, which are scaled to sum to 1.
-struct MixtureOfExperts: Sendable {
+struct MixtureOfExperts: TokenTransformation {
     /// One matrix per expert, `[in, out, experts]`.
     struct Bank: Sendable {
         var weights: Weight
         /// A factor for each expert's matrix, `[experts]`, if the file has them.
         var scales: Weight?
 
-        init(
-            _ source: some WeightSource, _ name: String, from input: Int, to output: Int, _ experts: Int
-        ) throws(ModelError) {
-            weights = try source.required("\(name).weight", Shape(input, output, experts))
-            scales = try source.optional("\(name).scale", Shape(experts))
+        init(_ source: LayerSource, _ name: String, from input: Int, to output: Int, _ experts: Int) throws(ModelError) {
+            weights = try source.weights.required("\(source.name(name)).weight", Shape(input, output, experts))
+            scales = try source.weights.optional("\(source.name(name)).scale", Shape(experts))
         }
 
         /// `[in, used or 1, tokens]` to `[out, used, tokens]`.
@@ -32,18 +30,18 @@ struct MixtureOfExperts: Sendable {
     var gate: Bank
     var up: Bank
     var down: Bank
-    var expertCount: Int
-    var usedCount: Int
+    var experts: ExpertFigures
 
-    init(_ weights: some WeightSource, _ prefix: String, _ h: Hyperparameters) throws(ModelError) {
-        let width = h.embeddingLength
-        let hidden = h.feedForwardLength
-        router = try weights.required("\(prefix).ffn_gate_inp.weight", Shape(width, h.expertCount))
-        gate = try Bank(weights, "\(prefix).ffn_gate_exps", from: width, to: hidden, h.expertCount)
-        up = try Bank(weights, "\(prefix).ffn_up_exps", from: width, to: hidden, h.expertCount)
-        down = try Bank(weights, "\(prefix).ffn_down_exps", from: hidden, to: width, h.expertCount)
-        expertCount = h.expertCount
-        usedCount = h.usedExpertCount
+    private var expertCount: Int { experts.count }
+    private var usedCount: Int { experts.usedCount }
+
+    /// - Parameter hidden: the width between both halves of an expert.
+    init(_ source: LayerSource, _ experts: ExpertFigures, hidden: Int) throws(ModelError) {
+        self.experts = experts
+        router = try source.weights.required(source.name("ffn_gate_inp.weight"), Shape(source.width, experts.count))
+        gate = try Bank(source, "ffn_gate_exps", from: source.width, to: hidden, experts.count)
+        up = try Bank(source, "ffn_up_exps", from: source.width, to: hidden, experts.count)
+        down = try Bank(source, "ffn_down_exps", from: hidden, to: source.width, experts.count)
     }
 
     /// `[width, tokens]` to `[width, tokens]`.

@@ -48,23 +48,21 @@ struct ModelMetadata: Sendable {
 
     // MARK: Values that may differ by layer
 
-    /// A figure that a file gives once or once for each layer. Layers that differ are not supported yet.
-    func optionalPerLayerCount(_ key: String, layers: Int) throws(ModelError) -> Int? {
+    /// A figure that a file gives once, or as a list with one for each layer.
+    func count(
+        _ key: String, ofLayer layer: Int, atMost limit: Int, allowingZero: Bool = false
+    ) throws(ModelError) -> Int? {
         guard let value = file.metadata[full(key)], case .array(let array) = value else {
-            return try count(key, atMost: 1 << 24)
+            return try count(key, atMost: limit, allowingZero: allowingZero)
         }
-        guard let counts = array.integers(as: Int.self), counts.count >= layers, let first = counts.first else {
-            throw wrong(key, "has not one whole number for each of \(layers) layers")
+        // Nobody has so many layers, and the list is read for each.
+        guard array.count <= 1 << 16, let counts = array.integers(as: Int.self), counts.indices.contains(layer) else {
+            throw wrong(key, "has no whole number for layer \(layer)")
         }
-        guard first > 0, first <= 1 << 24, counts.prefix(layers).allSatisfy({ $0 == first }) else {
-            throw ModelError(.unsupported, "\"\(full(key))\" differs between layers, which is not supported")
+        guard counts[layer] >= (allowingZero ? 0 : 1), counts[layer] <= limit else {
+            throw wrong(key, "is \(counts[layer]) for layer \(layer), which is not a whole number from \(allowingZero ? 0 : 1) to \(limit)")
         }
-        return first
-    }
-
-    func perLayerCount(_ key: String, layers: Int) throws(ModelError) -> Int {
-        guard let count = try optionalPerLayerCount(key, layers: layers) else { throw wrong(key, "is missing") }
-        return count
+        return counts[layer]
     }
 
     /// Which layers have a sliding window: all but every n-th, where n is the file's or the architecture's own pattern.
@@ -87,6 +85,8 @@ struct ModelMetadata: Sendable {
         }
         return tokens.count
     }
+
+    func missing(_ key: String) -> ModelError { wrong(key, "is missing") }
 
     // MARK: Inside
 

@@ -7,6 +7,23 @@ public enum Tokenizers {
         let vocabulary = try Vocabulary(file)
         switch vocabulary.kind {
         case .sentencePiece: return SentencePieceTokenizer(vocabulary: vocabulary)
+        case .bytePair: return try BytePairTokenizer(file, vocabulary)
+        }
+    }
+}
+
+extension BytePairTokenizer {
+    /// With the merges of the file that the vocabulary is from.
+    fileprivate init(_ file: GGUFFile, _ vocabulary: Vocabulary) throws(ModelError) {
+        let key = "tokenizer.ggml.merges"
+        guard case .array(let merges) = file.metadata[key], let lines = merges.strings else {
+            throw ModelError(.metadata, "\(file.path): \"\(key)\" is missing, or no array of strings")
+        }
+        let preTokenizer = try PreTokenizer(file)
+        do throws(VocabularyError) {
+            try self.init(vocabulary: vocabulary, preTokenizer: preTokenizer, merges: lines, mergeCount: merges.count)
+        } catch {
+            throw ModelError(.metadata, "\(file.path): the vocabulary is broken: \(error)")
         }
     }
 }

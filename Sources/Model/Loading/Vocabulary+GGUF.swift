@@ -25,8 +25,9 @@ extension Vocabulary {
         guard case .string(let model) = value("model") else { throw wrong("model", "is missing: the file has no tokenizer") }
         guard let kind = Kind(rawValue: model.string) else {
             let known = Kind.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-            throw ModelError(.unsupported, "\(file.path): tokenizer \"\(model.string)\" is not supported: \(known) is")
+            throw ModelError(.unsupported, "\(file.path): tokenizer \"\(model.string)\" is not supported: \(known) are")
         }
+        let preTokenizer = kind == .bytePair ? try PreTokenizer(file) : nil
         guard let texts = try array("tokens"), let strings = texts.strings else {
             throw wrong("tokens", "is no array of strings")
         }
@@ -42,6 +43,7 @@ extension Vocabulary {
                 bos: id("bos"), eos: id("eos"), eot: id("eot"), eom: id("eom"), unknown: id("unknown"),
                 separator: id("seperator"), padding: id("padding"), mask: id("mask"), addBOS: flag("add_bos_token"),
                 addEOS: flag("add_eos_token"), addSpacePrefix: flag("add_space_prefix"), modelName: name)
+            declared.preTokenizer = preTokenizer
             declared.fimPrefix = id("fim_pre")
             declared.fimSuffix = id("fim_suf")
             declared.fimMiddle = id("fim_mid")
@@ -52,6 +54,22 @@ extension Vocabulary {
         } catch {
             throw ModelError(.metadata, "\(file.path): the vocabulary is broken: \(error)")
         }
+    }
+}
+
+extension PreTokenizer {
+    /// The one that a file's byte-pair vocabulary asks for.
+    ///
+    /// - Throws: ``ModelError`` for one that is not here yet.
+    init(_ file: GGUFFile) throws(ModelError) {
+        let key = "tokenizer.ggml.pre"
+        var name = PreTokenizer.unnamed
+        if case .string(let text) = file.metadata[key] { name = text.string }
+        guard let known = PreTokenizer.named(name) else {
+            let names = PreTokenizer.names.joined(separator: ", ")
+            throw ModelError(.unsupported, "\(file.path): \"\(key)\" \"\(name)\" is not supported: \(names) are")
+        }
+        self = known
     }
 }
 

@@ -28,10 +28,8 @@ public enum ModelPart: Hashable, Sendable {
 
 /// A model's weights, part by part: what two parts share may lie in two places.
 public protocol ModelWeights {
-    associatedtype Part: WeightSource
-
     /// Where that part's weights are.
-    func weights(of part: ModelPart) -> Part
+    func weights(of part: ModelPart) -> any WeightSource
 }
 
 /// The weights of one part by name. Architectures take what they need, with the shape they expect of it.

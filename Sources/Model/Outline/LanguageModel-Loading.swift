@@ -17,7 +17,7 @@ extension LanguageModel {
     /// With weights wherever they are.
     ///
     /// - Throws: ``ModelError``.
-    public init(_ file: GGUFFile, weights: some ModelWeights) throws(ModelError) {
+    public init(_ file: GGUFFile, weights: any ModelWeights) throws(ModelError) {
         self.init(file, try Architectures.make(ModelMetadata(file), weights))
     }
 }

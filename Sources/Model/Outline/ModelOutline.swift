@@ -30,12 +30,22 @@ public struct ModelOutline: Sendable {
     /// Bytes of a part's weights, as the file has them.
     public func weightByteCount(of part: ModelPart) -> Int { tensors(of: part).reduce(0) { $0 + $1.byteCount } }
 
-    /// Bytes of a layer's keys and values for all slots; as many as can be counted where there is no such size.
+    /// Bytes that a layer remembers for all slots; as many as can be counted where there is no such size.
     ///
     /// - Parameter alignment: of tensors in the buffers of the backend that is to have them.
-    public func cacheByteCountPerLayer(slotCount: Int, contextLength: Int, alignment: Int = 64) -> Int {
-        let size = KVCache.LayerSize(hyperparameters, slotCount: slotCount, contextLength: contextLength, alignment: alignment)
+    public func cacheByteCount(ofLayer layer: Int, slotCount: Int, contextLength: Int, alignment: Int = 64) -> Int {
+        let state = hyperparameters.layerStates[layer]
+        let size = LayerCache.Size(state, slotCount: slotCount, contextLength: contextLength, alignment: alignment)
         return size?.byteCount ?? .max
+    }
+
+    /// The same for some layers together.
+    public func cacheByteCount(ofLayers layers: Range<Int>, slotCount: Int, contextLength: Int, alignment: Int = 64) -> Int {
+        layers.reduce(0) { sum, layer in
+            let own = cacheByteCount(ofLayer: layer, slotCount: slotCount, contextLength: contextLength, alignment: alignment)
+            let (total, overflow) = sum.addingReportingOverflow(own)
+            return overflow ? .max : total
+        }
     }
 
     /// Bytes that a stage keeps beside its cache to make masks of.
@@ -82,7 +92,7 @@ public struct ModelOutline: Sendable {
     ) throws(ModelError) -> Int {
         let (slotCount, contextLength) = (bounds.slotCount, bounds.contextLength)
         do {
-            let cache = try KVCache(
+            let cache = try StageCache(
                 hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
             let masks = try MaskBands(
                 hyperparameters, layers: extent.layers, contextLength: contextLength, on: Nowhere.shared)
@@ -152,7 +162,7 @@ private struct NotedWeights: ModelWeights {
 
     init(_ file: GGUFFile) { self.file = file }
 
-    func weights(of part: ModelPart) -> Part { Part(file: file, part: part, record: record) }
+    func weights(of part: ModelPart) -> any WeightSource { Part(file: file, part: part, record: record) }
 }
 
 /// A backend without memory or kernels, for graphs that are only measured.

@@ -31,5 +31,5 @@ public struct PlacedWeights: ModelWeights, Sendable {
         }
     }
 
-    public func weights(of part: ModelPart) -> Part { parts[part] ?? Part() }
+    public func weights(of part: ModelPart) -> any WeightSource { parts[part] ?? Part() }
 }

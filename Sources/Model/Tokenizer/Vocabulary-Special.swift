@@ -10,6 +10,10 @@ extension Vocabulary {
             special.unknown = 0
             special.bos = count > 1 ? 1 : nil
             special.eos = count > 2 ? 2 : nil
+        case .bytePair:
+            // What the first files of this kind meant.
+            special.bos = count > 11 ? 11 : nil
+            special.eos = special.bos
         }
         let fields: [(String, UInt32?, WritableKeyPath<SpecialTokens, Int32?>)] = [
             ("bos", declared.bos, \.bos), ("eos", declared.eos, \.eos), ("eot", declared.eot, \.eot),

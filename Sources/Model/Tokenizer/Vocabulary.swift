@@ -8,6 +8,8 @@ public struct Vocabulary: Sendable {
     public enum Kind: String, Sendable, CaseIterable {
         /// SentencePiece: neighbouring pieces merge in order of the score of what they make.
         case sentencePiece = "llama"
+        /// Byte pairs: neighbouring pieces of a word merge in the order in which they did in training.
+        case bytePair = "gpt2"
     }
 
     /// What the file declares beside the tokens; each is nil where the file says nothing, and then the kind decides.
@@ -23,6 +25,8 @@ public struct Vocabulary: Sendable {
         public var addSpacePrefix: Bool?
         /// `general.name`; a few families are known only by it.
         public var modelName: String?
+        /// `pre`: how texts are cut into words, for kinds that do so.
+        public var preTokenizer: PreTokenizer?
 
         public init(
             bos: UInt32? = nil, eos: UInt32? = nil, eot: UInt32? = nil, eom: UInt32? = nil, unknown: UInt32? = nil,
@@ -95,11 +99,15 @@ public struct Vocabulary: Sendable {
         var warnings: [String] = []
         special = Self.resolve(declared, kind: kind, count: count, warnings: &warnings)
         self.warnings = warnings
+        addEOS = declared.addEOS ?? false
         switch kind {
         case .sentencePiece:
             addBOS = declared.addBOS ?? true
-            addEOS = declared.addEOS ?? false
             addSpacePrefix = declared.addSpacePrefix ?? true
+        case .bytePair:
+            addBOS = declared.addBOS ?? declared.preTokenizer?.addsBOS ?? false
+            // Spaces are part of words, and none is ever put in front, whatever files say.
+            addSpacePrefix = false
         }
         if addBOS, special.bos == nil { throw .missingSpecialToken(key: "bos") }
         if addEOS, special.eos == nil { throw .missingSpecialToken(key: "eos") }
@@ -125,6 +133,17 @@ public struct Vocabulary: Sendable {
     /// not UTF-8. For messages and for `bos_token` and the like in chat templates.
     public func text(of token: Int32) -> String {
         tokens.withBytes(of: token) { String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// Tokens without the marks of start and end that every text gets.
+    ///
+    /// - Returns: also whether there was one of a start.
+    func withoutMarks(_ tokens: [Int32]) -> (tokens: ArraySlice<Int32>, hadStart: Bool) {
+        var rest = tokens[...]
+        let hasStart = addBOS && special.bos != nil && rest.first == special.bos
+        if hasStart { rest.removeFirst() }
+        if addEOS, special.eos != nil, rest.last == special.eos { rest.removeLast() }
+        return (rest, hasStart)
     }
 
     /// The byte that a token written `<0xHH>` stands for.

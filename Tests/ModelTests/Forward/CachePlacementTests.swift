@@ -63,7 +63,7 @@ import Testing
             LanguageModel(file, on: backend.processor), on: backend, slotCount: 3, contextLength: contextLength)
         let whole = StageExtent(embeds: true, layers: 0..<7, hasOutput: true)
         #expect(
-            pass.cacheByteCount == 7 * outline.cacheByteCountPerLayer(slotCount: 3, contextLength: contextLength, alignment: 256))
+            pass.cacheByteCount == 7 * outline.cacheByteCount(ofLayer: 0, slotCount: 3, contextLength: contextLength, alignment: 256))
         #expect(
             backend.allocated.withLock { $0 } - pass.cacheByteCount
                 <= outline.maskByteCount(whole, contextLength: contextLength, alignment: 256))

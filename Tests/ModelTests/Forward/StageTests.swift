@@ -208,7 +208,7 @@ import Testing
             #expect(try bytes(one) >= 32 * 32 * 4)
             let backend = try CPUBackend(threads: 1)
             let pass = try ForwardPass(LanguageModel(file, on: backend), on: backend, slotCount: 4, contextLength: 300)
-            #expect(pass.cacheByteCount == 3 * outline.cacheByteCountPerLayer(slotCount: 4, contextLength: 300))
+            #expect(pass.cacheByteCount == 3 * outline.cacheByteCount(ofLayer: 0, slotCount: 4, contextLength: 300))
         }
     }
 }

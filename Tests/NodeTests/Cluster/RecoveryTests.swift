@@ -241,6 +241,60 @@ import Testing
         await worker.stop()
     }
 
+    @Test("a worker that cannot pick the likeliest tokens itself is sent for all logits, by itself, and the answers are the same")
+    func workerWithoutTopK() async throws {
+        // With more tokens than candidates are asked for.
+        let model = try TinyModel(rows: 300, layers: 3)
+        let expected = try await alone(model)
+        let server = try SessionServer(devices: 1, refusing: [.topK])
+        let options = options(model, [server.address])
+        let witness = Witness()
+        let pool = try NodePool(options.head, events: EventFeed { witness.note($0) })
+        let engine = try await Engines.text(options, over: pool) { _ in }
+        #expect(try await answers(engine) == expected)
+        #expect(witness.count(of: .recovering) > 0, "the worker was never asked for the likeliest tokens")
+        #expect(engine.nodes.contains { $0.address == server.address && $0.state == .ready })
+        await SingleModel(engine, pool: pool).shutdown()
+    }
+
+    @Test("two models that have lost their worker are ended at once, each with its requests, though no other place is in sight")
+    func endingWhileRecovering() async throws {
+        let models = [try TinyModel(layers: 4), try TinyModel(layers: 2)]
+        defer { withExtendedLifetime(models) {} }
+        let worker = LocalWorker()
+        try await worker.start()
+        let address = await worker.address
+        let all = models.enumerated().map { number, model in
+            var options = options(model, [address])
+            options.alias = "model \(number)"
+            return options
+        }
+        let library = try ModelLibrary(all, events: EventFeed())
+        let leases = [try await library.lease("model 0"), try await library.lease("model 1")]
+        let streams = await withTaskGroup(of: Bool.self) { group in
+            for lease in leases {
+                group.addTask {
+                    // Ends with an error or an end of its own, but ends.
+                    do {
+                        for try await event in try await lease.engine.generate(request(0)) {
+                            guard case .token = event else { continue }
+                            await worker.stop()
+                        }
+                    } catch {}
+                    return true
+                }
+            }
+            group.addTask {
+                let isWaiting = try? await wait { leases.allSatisfy { $0.engine.status.phase != .ready } }
+                await library.shutdown()
+                return isWaiting ?? false
+            }
+            return await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(streams == [true, true, true])
+        #expect(leases.allSatisfy { $0.engine.status.phase == .stopped })
+    }
+
     @Test("an engine that is let go of without being ended leaves no session on its workers")
     func lettingGo() async throws {
         let model = try TinyModel(layers: 4)

@@ -4,7 +4,8 @@ import RPCProto
 import Synchronization
 import Tensor
 
-/// A server with as many devices as a test wants, which breaks off connections where it is told to.
+/// A server with as many devices as a test wants, which breaks off connections where it is told to, and cannot do what it
+/// is told not to.
 final class SessionServer: Sendable {
     /// Whether a connection, by its number, ends when this command comes.
     typealias Breaking = @Sendable (_ connection: Int, Command) -> Bool
@@ -12,7 +13,9 @@ final class SessionServer: Sendable {
     let address: String
     private let listener: SocketListener
 
-    init(devices: Int, cache: TensorCache? = nil, breaking: @escaping Breaking = { _, _ in false }) throws {
+    init(
+        devices: Int, cache: TensorCache? = nil, refusing: Set<OperationKind> = [], breaking: @escaping Breaking = { _, _ in false }
+    ) throws {
         listener = try SocketListener.listen(host: "127.0.0.1", port: 0)[0]
         address = "127.0.0.1:\(listener.port)"
         var limits = CPUBackend.Limits()
@@ -23,7 +26,7 @@ final class SessionServer: Sendable {
             while let socket = try? listener.accept() {
                 let number = count
                 count += 1
-                let lanes = (0..<devices).compactMap { _ in try? processor.lane() }
+                let lanes = (0..<devices).compactMap { _ in try? processor.lane() }.map { PickyBackend($0, refusing: refusing) }
                 let thread = Thread {
                     var options = SessionOptions()
                     options.cache = cache

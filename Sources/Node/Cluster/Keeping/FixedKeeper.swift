@@ -88,12 +88,13 @@ extension NodeRoster {
     fileprivate static func local(_ loaded: LoadedModel, _ options: EngineOptions) throws -> [Node] {
         let outline = loaded.outline
         let devices = try loaded.seats.enumerated().map { index, seat in
-            let cache = outline.cacheByteCountPerLayer(
-                slotCount: max(1, options.slotCount), contextLength: loaded.contextSize(options), alignment: seat.backend.alignment)
+            let cache = outline.cacheByteCount(
+                ofLayers: seat.extent.layers, slotCount: max(1, options.slotCount), contextLength: loaded.contextSize(options),
+                alignment: seat.backend.alignment)
             let part = NodeRoster.Part(
                 seat: index, layers: seat.extent.layers, hasOutput: seat.extent.hasOutput,
                 weightByteCount: seat.extent.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) },
-                cacheByteCount: cache.multipliedReportingOverflow(by: seat.extent.layers.count).partialValue, computeByteCount: 0)
+                cacheByteCount: cache, computeByteCount: 0)
             return NodeRoster.Device(name: "CPU", memory: try seat.backend.memory(), part: part)
         }
         return [Node(address: NodeRoster.localAddress, devices: devices)]

@@ -66,7 +66,9 @@ package struct PlacedModel {
         _ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int, alignment: Int
     ) throws(ModelError) -> ModelDemand {
         let h = outline.hyperparameters
-        let cache = outline.cacheByteCountPerLayer(slotCount: slotCount, contextLength: contextSize, alignment: alignment)
+        let caches = (0..<h.layerCount).map {
+            outline.cacheByteCount(ofLayer: $0, slotCount: slotCount, contextLength: contextSize, alignment: alignment)
+        }
         let bounds = options.stepBounds(slotCount: slotCount, contextLength: contextSize)
         func compute(_ extent: StageExtent) throws(ModelError) -> Int {
             let graphs = try outline.computeByteCount(extent, bounds, alignment: alignment, rest: RPCBackend.fusedNodeCount)
@@ -81,14 +83,14 @@ package struct PlacedModel {
         var demand = ModelDemand(
             name: URL(fileURLWithPath: options.modelPath).lastPathComponent, contextSize: contextSize, slotCount: slotCount,
             layers: (0..<h.layerCount).map {
-                LayerDemand(weightByteCount: outline.weightByteCount(of: .layer($0)), cacheByteCount: cache)
+                LayerDemand(weightByteCount: outline.weightByteCount(of: .layer($0)), cacheByteCount: caches[$0])
             },
             outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
             outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
             inputByteCount: PlacedModel.inputByteCount, logitsByteCount: h.vocabularySize * 4,
             candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
-        // A layer's keys and values are in one buffer.
-        demand.largestPieceByteCount = max(cache, largestTensor((0..<h.layerCount).map { .layer($0) }))
+        // What a layer remembers is in one buffer.
+        demand.largestPieceByteCount = max(caches.max() ?? 0, largestTensor((0..<h.layerCount).map { .layer($0) }))
         demand.largestOutputPieceByteCount = largestTensor([.output])
         return demand
     }

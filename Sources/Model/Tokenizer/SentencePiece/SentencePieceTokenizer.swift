@@ -62,16 +62,11 @@ public struct SentencePieceTokenizer: Tokenizer {
     }
 
     public func decode(_ tokens: [Int32], removeSpecial: Bool, renderSpecial: Bool) -> [UInt8] {
-        var tokens = tokens[...]
-        var dropsSpace = vocabulary.addSpacePrefix
-        if removeSpecial, vocabulary.addBOS, let first = tokens.first, first == vocabulary.special.bos {
-            tokens.removeFirst()
-            // Kept as readers of the format in use have it, though the space prefix would be there too.
-            dropsSpace = false
-        }
-        if removeSpecial, vocabulary.addEOS, let last = tokens.last, last == vocabulary.special.eos { tokens.removeLast() }
+        let (own, hadStart) = removeSpecial ? vocabulary.withoutMarks(tokens) : (tokens[...], false)
+        // Kept behind a mark of start, as readers of the format in use have it, though the space prefix would be there too.
+        var dropsSpace = vocabulary.addSpacePrefix && !hadStart
         var output: [UInt8] = []
-        for token in tokens {
+        for token in own {
             let start = output.count
             appendPiece(of: token, renderSpecial: renderSpecial, to: &output)
             if dropsSpace, output.count > start, output[start] == 0x20 { output.remove(at: start) }
