@@ -13,7 +13,10 @@ struct ArchitectureEntry: Sendable {
 /// The architectures there are.
 enum Architectures {
     /// To add one: a file in this folder, and a word here.
-    static let entries: [ArchitectureEntry] = [Gemma3.entry, Llama.entry, Qwen2.entry, Qwen3.entry, Qwen3.expertsEntry]
+    static let entries: [ArchitectureEntry] = [
+        Gemma3.entry, Llama.entry, Qwen2.entry, Qwen3.entry, Qwen3.expertsEntry,
+        DeepSeek2.entry, Mamba2.entry, FalconH1.entry,
+    ]
 
     private static let byName: [String: ArchitectureEntry] = {
         var entries: [String: ArchitectureEntry] = [:]

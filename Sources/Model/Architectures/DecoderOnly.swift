@@ -8,6 +8,8 @@ struct DecoderOnly: Architecture {
     private let blocks: [any Block]
     private let outputNorm: RMSNorm
     private let output: Weight
+    /// Added to the logits, in files that have it.
+    private let outputBias: Weight?
 
     /// What embeddings are multiplied by.
     var embeddingScale: Float = 1
@@ -24,12 +26,16 @@ struct DecoderOnly: Architecture {
         let head = source.weights.weights(of: .output)
         // Files without an output matrix use the embedding's.
         output = try head.required("output.weight", orElse: "token_embd.weight", vocabulary)
+        outputBias = try head.optional("output.bias", Shape(h.vocabularySize))
         let epsilon = try source.metadata.requiredFloat("attention.layer_norm_rms_epsilon")
         outputNorm = try RMSNorm(head, "output_norm", h.embeddingLength, epsilon: epsilon)
         var blocks: [any Block] = []
         for index in 0..<h.layerCount { blocks.append(try block(source.layer(index))) }
         self.blocks = blocks
         h.layerStates = blocks.map(\.state)
+        guard Set(h.layerStates.compactMap(\.window)).count < 2 else {
+            throw ModelError(.unsupported, "layers with sliding windows of different lengths are not supported")
+        }
         hyperparameters = h
     }
 
@@ -46,7 +52,8 @@ struct DecoderOnly: Architecture {
     }
 
     func logits(_ x: TensorID, _ g: GraphBuilder) -> TensorID {
-        let logits = g.matMul(g.weight(output), outputNorm(x, g))
+        var logits = g.matMul(g.weight(output), outputNorm(x, g))
+        if let outputBias { logits = g.add(logits, g.weight(outputBias)) }
         return logitCap == 0 ? logits : g.scale(g.unary(.tanh, g.scale(logits, by: 1 / logitCap)), by: logitCap)
     }
 }

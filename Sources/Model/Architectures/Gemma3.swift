@@ -27,12 +27,7 @@ enum Gemma3 {
         let perHead = layer.model.hyperparameters.layerCount == 62 ? layer.width / heads.headCount : heads.keyLength
         let attention = try SelfAttention(
             layer, heads, rope: rope, hasNorms: true, queryScale: 1 / Float(perHead).squareRoot(), window: window)
-        var feedForward = try FeedForward(layer, hidden: try layer.feedForwardLength(), .geglu)
-        // Gemma 3 defines neither scales nor biases here, and the reference passes over any that a file has.
-        for part in [\FeedForward.gate, \.up, \.down] {
-            feedForward[keyPath: part].scale = nil
-            feedForward[keyPath: part].bias = nil
-        }
+        let feedForward = try FeedForward(layer, hidden: try layer.feedForwardLength(), .geglu).without(scales: true, biases: true)
         var block = try TransformerBlock(layer, attention, feedForward)
         block.mixerPostNorm = try layer.norm("post_attention_norm", layer.width)
         block.transformationPostNorm = try layer.norm("post_ffw_norm", layer.width)

@@ -7,7 +7,7 @@ enum Qwen2 {
             let heads = try HeadFigures(layer)
             let attention = try SelfAttention(layer, heads, rope: try RopeParameters(layer, mode: .neox, keyLength: heads.keyLength))
             let feedForward = try FeedForward(layer, hidden: try layer.feedForwardLength(), .swiglu)
-            return try TransformerBlock(layer, attention, feedForward)
+            return try TransformerBlock(layer, attention, feedForward.without(scales: true, biases: true))
         }
     }
 }
@@ -17,7 +17,7 @@ enum Qwen3 {
     static let entry = ArchitectureEntry("qwen3") { (source) throws(ModelError) in
         try DecoderOnly(source) { (layer) throws(ModelError) in
             let feedForward = try FeedForward(layer, hidden: try layer.feedForwardLength(), .swiglu)
-            return try TransformerBlock(layer, try attention(layer), feedForward)
+            return try TransformerBlock(layer, try attention(layer), feedForward.without(scales: false, biases: true))
         }
     }
 

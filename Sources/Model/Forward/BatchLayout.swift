@@ -12,6 +12,8 @@ public struct BatchLayout: Hashable, Sendable {
         public var keyCount: Int
 
         public var tokensPerSlot: Int { slotCount == 1 ? tokenCount : 1 }
+        /// How many slots' tokens there are.
+        public var sequenceCount: Int { slotCount == 1 ? 1 : tokenCount }
         /// Whether some slots of the range have no token in this step.
         public var hasGaps: Bool { slotCount > 1 && slotCount != tokenCount }
     }
@@ -43,6 +45,10 @@ public struct BatchPiece: Sendable {
     public var tokens: [Int32]
     /// Whose logits are wanted.
     public var outputs: Outputs
+    /// The slot's checkpoint that the state of recurrent layers is taken from, instead of what the slot's last tokens left.
+    public var restores: Int?
+    /// The slot's checkpoint that keeps a copy of what these tokens leave.
+    public var keeps: Int?
     /// Columns behind the tokens that stand for nothing. What they leave in the cache is hidden from every token until that
     /// position's own comes and takes its place.
     var padding = 0
@@ -91,9 +97,11 @@ package struct Batch {
 
     /// - Parameters:
     ///   - columnLimit: up to so many columns in all, longer pieces get some that stand for nothing. Nil adds none.
+    ///   - pieceLimit: columns of one piece, padding among them, at most.
     ///   - padding: how many.
     package init(
-        _ unordered: [BatchPiece], contextLength: Int, columnLimit: Int? = nil, padding: PromptPadding = .generous
+        _ unordered: [BatchPiece], contextLength: Int, columnLimit: Int? = nil, pieceLimit: Int = .max,
+        padding: PromptPadding = .generous
     ) {
         let single = unordered.filter { $0.tokens.count == 1 }.sorted { $0.slot < $1.slot }
         var longer = unordered.filter { $0.tokens.count > 1 }
@@ -101,7 +109,7 @@ package struct Batch {
             var spare = max(0, columnLimit - unordered.reduce(0) { $0 + $1.tokens.count })
             for index in longer.indices {
                 let count = longer[index].tokens.count
-                let room = contextLength - longer[index].firstPosition
+                let room = min(contextLength - longer[index].firstPosition, max(count, pieceLimit))
                 longer[index].padding = max(0, min(padding.columnCount(for: count), room, count + spare) - count)
                 spare -= longer[index].padding
             }

@@ -5,19 +5,34 @@ import Tensor
 /// There are only inputs that the stage reads: each is sent anew with every step. Masks are made of the little that is
 /// sent: see ``MaskBands``.
 final class ForwardContext {
-    /// The inputs that belong to one group of the layout.
+    /// The inputs that belong to one group of the layout. There are only those that layers of the stage read.
     struct GroupInputs: Sendable {
         var group: BatchLayout.Group
-        /// For each window that layers of the stage have, F16 `[keys, tokens per slot, 1, slots]`: 0 where a query sees a key,
-        /// -infinity where not.
-        var masks: [Int?: TensorID]
+        /// F16 `[keys, tokens per slot, 1, slots]`: 0 where a query sees a key, -infinity where not.
+        var mask: TensorID?
+        /// The same for layers with a sliding window.
+        var slidingMask: TensorID?
         /// For each slot of the range, the group's token that it has, or any.
         var spread: TensorID?
         /// For each token of the group, its slot's place in the range.
         var pick: TensorID?
+        /// Where recurrent layers have their states.
+        var states: StateRows?
+    }
 
-        /// The mask of layers that see so many positions, or, if nil, all.
-        func mask(window: Int?) -> TensorID? { masks[window] }
+    /// Rows of the planes with a row for each slot, by sequence of a group.
+    struct StateRows: Sendable {
+        var count: Int
+        /// I32.
+        var sources: TensorID
+        /// I64, twice.
+        var targets: TensorID
+        var checkpoints: TensorID
+
+        /// Writes states `[row length, sequences]` to their places, and their copies.
+        func keep(_ states: TensorID, in plane: TensorID, _ g: GraphBuilder) -> TensorID {
+            g.setRows(states, at: checkpoints, of: g.setRows(states, at: targets, of: plane))
+        }
     }
 
     let g = GraphBuilder()
@@ -27,8 +42,10 @@ final class ForwardContext {
     let first: TensorID
     /// I32 `[tokens]`.
     let positions: TensorID
-    /// I64 `[tokens]`: where keys and values go.
+    /// I64 `[tokens]`: where keys and values go, in layers that keep all positions.
     let cacheRows: TensorID
+    /// The same in layers with a sliding window.
+    let ringRows: TensorID
     /// I32 `[outputs]`: whose results are wanted; nil if all are, or if the stage does not drop any.
     let outputs: TensorID?
     let groups: [GroupInputs]
@@ -53,12 +70,21 @@ final class ForwardContext {
         first = states ?? inputs[TokenInput.self].first ?? TensorID(0)
         positions = inputs[PositionInput.self].first ?? first
         cacheRows = inputs[CacheRowInput.self].first ?? first
+        ringRows = inputs[RingRowInput.self].first ?? first
         outputs = inputs[OutputInput.self].first
         var (spreads, picks) = (inputs[SpreadInput.self].makeIterator(), inputs[PickInput.self].makeIterator())
-        groups = zip(layout.groups, inputs[MaskInput.self]).map { group, starts in
-            GroupInputs(
-                group: group, masks: masks.masks(from: starts, of: group, g),
-                spread: group.hasGaps ? spreads.next() : nil, pick: group.hasGaps ? picks.next() : nil)
+        var (starts, ringStarts) = (inputs[MaskInput.self].makeIterator(), inputs[RingMaskInput.self].makeIterator())
+        var sources = inputs[StateSourceInput.self].makeIterator()
+        var (targets, checkpoints) = (inputs[StateTargetInput.self].makeIterator(), inputs[CheckpointInput.self].makeIterator())
+        groups = layout.groups.map { group in
+            var own = GroupInputs(group: group)
+            if let start = starts.next() { own.mask = masks.all?.mask(from: start, of: group, g) }
+            if let start = ringStarts.next() { own.slidingMask = masks.ring?.mask(from: start, of: group, g) }
+            if group.hasGaps { (own.spread, own.pick) = (spreads.next(), picks.next()) }
+            if let source = sources.next(), let target = targets.next(), let checkpoint = checkpoints.next() {
+                own.states = StateRows(count: group.sequenceCount, sources: source, targets: target, checkpoints: checkpoint)
+            }
+            return own
         }
     }
 
@@ -74,8 +100,20 @@ struct LayerContext {
     let pass: ForwardContext
     /// Its number in the model.
     let index: Int
+    /// Which of the layer's planes is the first of what computes now: mixers side by side have theirs one behind the other.
+    var firstPlane = 0
 
     var g: GraphBuilder { pass.g }
-    /// Where what it remembers is.
-    var cache: LayerCache { pass.cache[index] }
+
+    /// Where what it remembers is, `[row length, rows]`.
+    func plane(_ number: Int) -> TensorID { pass.cache[index].plane(firstPlane + number, g) }
+
+    /// Where tokens' keys and values go.
+    func cacheRows(window: Int?) -> TensorID { window == nil ? pass.cacheRows : pass.ringRows }
+
+    /// Rows that a slot has.
+    func positionsPerSlot(window: Int?) -> Int { pass.cache.shape.positionsPerSlot(isRing: window != nil) }
+
+    /// Rows that a group's queries read of each slot.
+    func keyCount(of group: BatchLayout.Group, window: Int?) -> Int { min(group.keyCount, positionsPerSlot(window: window)) }
 }

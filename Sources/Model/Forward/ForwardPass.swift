@@ -9,6 +9,8 @@ public final class ForwardPass {
     public let slotCount: Int
     /// Positions per slot.
     public let contextLength: Int
+    /// What its caches keep.
+    public let shape: CacheShape
     public let stages: [ForwardStage]
     /// For who takes one step at a time.
     private let step: ForwardStep
@@ -25,7 +27,9 @@ public final class ForwardPass {
         padding: PromptPadding = .generous
     ) {
         self.padding = padding
-        columnLimit = paddedBatchSize.map { Batch.columnLimit(batchSize: $0) }
+        shape = CacheShape(model.hyperparameters, slotCount: slotCount, contextLength: contextLength)
+        // What stands for nothing would leave its trace in a state.
+        columnLimit = model.hyperparameters.isRecurrent ? nil : paddedBatchSize.map { Batch.columnLimit(batchSize: $0) }
         hyperparameters = model.hyperparameters
         self.stages = stages
         self.slotCount = slotCount
@@ -41,6 +45,9 @@ public final class ForwardPass {
         let stage = try ForwardStage(model, whole, on: backend, slotCount: slotCount, contextLength: contextLength)
         self.init(model, stages: [stage], slotCount: slotCount, contextLength: contextLength)
     }
+
+    /// Tokens of one slot that a step takes in, at most.
+    public var pieceLimit: Int { shape.pieceLimit }
 
     /// Bytes of keys and values, in all stages.
     public var cacheByteCount: Int { stages.reduce(0) { $0 + $1.cache.byteCount } }
@@ -79,7 +86,7 @@ public final class ForwardPass {
     package func begin(_ step: ForwardStep, _ pieces: [BatchPiece], wantsCandidates: Bool) throws(ModelError) {
         try check(pieces)
         step.begin(
-            pieces, contextLength: contextLength, wantsCandidates: wantsCandidates, columnLimit: columnLimit, padding: padding)
+            pieces, shape, wantsCandidates: wantsCandidates, columnLimit: columnLimit, padding: padding)
     }
 
     /// Takes a step through all stages; it holds the results of all its outputs then.
@@ -105,6 +112,13 @@ public final class ForwardPass {
                 throw ModelError(
                     .batch,
                     "\(piece.tokens.count) tokens at position \(piece.firstPosition) do not fit a context of \(contextLength)")
+            }
+            guard piece.tokens.count <= shape.pieceLimit else {
+                throw ModelError(.batch, "\(piece.tokens.count) tokens of one slot are more than \(shape.pieceLimit), which go into its cache at once")
+            }
+            for checkpoint in [piece.restores, piece.keeps] {
+                guard let checkpoint, !(0..<shape.checkpointCount).contains(checkpoint) else { continue }
+                throw ModelError(.batch, "checkpoint \(checkpoint) is not one of \(shape.checkpointCount)")
             }
             for token in piece.tokens where token < 0 || Int(token) >= hyperparameters.vocabularySize {
                 throw ModelError(.batch, "token \(token) is not in a vocabulary of \(hyperparameters.vocabularySize)")

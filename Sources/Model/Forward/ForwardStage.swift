@@ -30,9 +30,9 @@ public final class ForwardStage {
         self.backend = backend
         architecture = model.architecture
         hyperparameters = model.hyperparameters
-        cache = try StageCache(
-            model.hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: backend)
-        masks = try MaskBands(model.hyperparameters, layers: extent.layers, contextLength: contextLength, on: backend)
+        let shape = CacheShape(model.hyperparameters, slotCount: slotCount, contextLength: contextLength)
+        cache = try StageCache(model.hyperparameters, layers: extent.layers, shape, on: backend)
+        masks = try MaskBands(model.hyperparameters, layers: extent.layers, shape, on: backend)
         try masks.write()
         plans = PlanCache(capacity: 128)
     }
@@ -97,7 +97,7 @@ public final class ForwardStage {
 
     /// Has the backend prepare the largest steps once, so that it finds the memory for them now.
     public func prepareLargest(_ bounds: ModelOutline.StepBounds) throws {
-        for layout in bounds.largestLayouts {
+        for layout in bounds.largestLayouts(pieceLimit: cache.shape.pieceLimit) {
             var layout = layout
             if extent.isHead {
                 _ = try prepareHead(layout.outputCount, .logits)

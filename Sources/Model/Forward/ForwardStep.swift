@@ -23,15 +23,16 @@ public final class ForwardStep {
     }
 
     /// Begins with pieces that have been checked.
-    func begin(_ pieces: [BatchPiece], contextLength: Int, wantsCandidates: Bool, columnLimit: Int?, padding: PromptPadding) {
-        batch = Batch(pieces, contextLength: contextLength, columnLimit: columnLimit, padding: padding)
+    func begin(_ pieces: [BatchPiece], _ cache: CacheShape, wantsCandidates: Bool, columnLimit: Int?, padding: PromptPadding) {
+        batch = Batch(
+            pieces, contextLength: cache.contextLength, columnLimit: columnLimit, pieceLimit: cache.pieceLimit, padding: padding)
         self.wantsCandidates = wantsCandidates && vocabularySize > BatchLayout.candidateCount
         if batch.layout.outputCount > ForwardStage.outputsAtOnce {
             batch.layout.produces = .hiddenStates
         } else if self.wantsCandidates {
             batch.layout.produces = .candidates
         }
-        inputs.fill(batch, contextLength: contextLength)
+        inputs.fill(batch, cache)
     }
 
     // MARK: Results

@@ -15,7 +15,7 @@ protocol StepInput: Sendable {
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape]
 
     /// Values for these tensors, one tensor's after the other's.
-    static func values(of batch: Batch, contextLength: Int) -> [Value]
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Value]
 }
 
 /// The tokens, for who looks up their embeddings.
@@ -27,7 +27,7 @@ enum TokenInput: StepInput {
         extent.embeds ? [Shape(layout.tokenCount)] : []
     }
 
-    static func values(of batch: Batch, contextLength: Int) -> [Int32] {
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
         // Padding is the piece's last token again.
         batch.pieces.flatMap { $0.tokens + repeatElement($0.tokens.last ?? 0, count: $0.padding) }
     }
@@ -39,28 +39,36 @@ enum PositionInput: StepInput {
     static let type = ElementType.i32
 
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
-        extent.layers.isEmpty ? [] : [Shape(layout.tokenCount)]
+        h.needs(extent).hasPositions ? [Shape(layout.tokenCount)] : []
     }
 
-    static func values(of batch: Batch, contextLength: Int) -> [Int32] {
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
         batch.pieces.flatMap { $0.positions.map { Int32($0) } }
     }
 }
 
-/// The rows of the cache that take each token's keys and values.
+/// The rows of the cache that take each token's keys and values, in layers that keep all positions.
 enum CacheRowInput: StepInput {
     static let name = "cache rows"
     static let type = ElementType.i64
 
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
-        extent.layers.isEmpty ? [] : [Shape(layout.tokenCount)]
+        h.needs(extent).hasFull ? [Shape(layout.tokenCount)] : []
     }
 
-    static func values(of batch: Batch, contextLength: Int) -> [Int64] {
-        batch.pieces.flatMap { piece in
-            piece.positions.map { StageCache.row(slot: piece.slot, position: $0, contextLength: contextLength) }
-        }
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int64] { batch.rows(in: cache, isRing: false) }
+}
+
+/// The same in layers with a sliding window.
+enum RingRowInput: StepInput {
+    static let name = "ring rows"
+    static let type = ElementType.i64
+
+    static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
+        h.needs(extent).hasRing ? [Shape(layout.tokenCount)] : []
     }
+
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int64] { batch.rows(in: cache, isRing: true) }
 }
 
 /// The columns whose results are wanted, for the layer that drops the others.
@@ -73,7 +81,7 @@ enum OutputInput: StepInput {
         return drops ? [Shape(layout.outputCount)] : []
     }
 
-    static func values(of batch: Batch, contextLength: Int) -> [Int32] {
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
         var outputs: [Int32] = []
         var first: Int32 = 0
         for piece in batch.pieces {
@@ -89,31 +97,31 @@ enum OutputInput: StepInput {
     }
 }
 
-/// For each query of each group, slot by slot, where in a ``MaskBand`` its mask begins.
+/// For each query of each group, slot by slot, where in a ``MaskBand`` its mask begins, in layers that see all before it.
 package enum MaskInput: StepInput {
     static let name = "mask starts"
     static let type = ElementType.i32
 
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
-        extent.layers.isEmpty ? [] : layout.groups.map { Shape($0.tokensPerSlot * $0.slotCount) }
+        h.needs(extent).hasFull ? layout.groups.map { Shape($0.tokensPerSlot * $0.slotCount) } : []
     }
 
-    package static func values(of batch: Batch, contextLength: Int) -> [Int32] {
-        var pieces = batch.pieces[...]
-        return batch.layout.groups.flatMap { group -> [Int32] in
-            if group.slotCount == 1 {
-                guard let piece = pieces.popFirst() else { return [] }
-                return piece.positions.map { MaskBand.start(position: $0, contextLength: contextLength) }
-            }
-            // Slots without a token see nothing, and nobody looks at what comes of it.
-            var starts = [Int32](
-                repeating: MaskBand.start(position: nil, contextLength: contextLength), count: group.slotCount)
-            for piece in pieces.prefix(group.tokenCount) {
-                starts[piece.slot - group.firstSlot] = MaskBand.start(position: piece.firstPosition, contextLength: contextLength)
-            }
-            pieces = pieces.dropFirst(group.tokenCount)
-            return starts
-        }
+    package static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
+        batch.queryPositions.map { MaskBand.start(position: $0, contextLength: cache.contextLength) }
+    }
+}
+
+/// The same in layers with a sliding window.
+package enum RingMaskInput: StepInput {
+    static let name = "sliding mask starts"
+    static let type = ElementType.i32
+
+    static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
+        h.needs(extent).hasRing ? layout.groups.map { Shape($0.tokensPerSlot * $0.slotCount) } : []
+    }
+
+    package static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
+        batch.queryPositions.map { MaskBand.ringStart(position: $0, cache) }
     }
 }
 
@@ -123,10 +131,10 @@ enum SpreadInput: StepInput {
     static let type = ElementType.i32
 
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
-        extent.layers.isEmpty ? [] : layout.groups.filter(\.hasGaps).map { Shape($0.slotCount) }
+        !h.needs(extent).hasPositions ? [] : layout.groups.filter(\.hasGaps).map { Shape($0.slotCount) }
     }
 
-    static func values(of batch: Batch, contextLength: Int) -> [Int32] {
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
         guard let group = batch.groupWithGaps else { return [] }
         var spread = [Int32](repeating: 0, count: group.slotCount)
         for (index, piece) in batch.pieces.prefix(group.tokenCount).enumerated() {
@@ -142,12 +150,55 @@ enum PickInput: StepInput {
     static let type = ElementType.i32
 
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
-        extent.layers.isEmpty ? [] : layout.groups.filter(\.hasGaps).map { Shape($0.tokenCount) }
+        !h.needs(extent).hasPositions ? [] : layout.groups.filter(\.hasGaps).map { Shape($0.tokenCount) }
     }
 
-    static func values(of batch: Batch, contextLength: Int) -> [Int32] {
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
         guard let group = batch.groupWithGaps else { return [] }
         return batch.pieces.prefix(group.tokenCount).map { Int32($0.slot - group.firstSlot) }
+    }
+}
+
+/// Where each sequence of each group has its state from, in recurrent layers.
+enum StateSourceInput: StepInput {
+    static let name = "state sources"
+    static let type = ElementType.i32
+
+    static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
+        h.needs(extent).isRecurrent ? layout.groups.map { Shape($0.sequenceCount) } : []
+    }
+
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
+        batch.pieces.map { piece in
+            if piece.firstPosition == 0 { return Int32(cache.zeroRow) }
+            return Int32(piece.restores.map { cache.checkpointRow(slot: piece.slot, $0) } ?? piece.slot)
+        }
+    }
+}
+
+/// Where its state goes.
+enum StateTargetInput: StepInput {
+    static let name = "state targets"
+    static let type = ElementType.i64
+
+    static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
+        StateSourceInput.shapes(layout, extent, h)
+    }
+
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int64] { batch.pieces.map { Int64($0.slot) } }
+}
+
+/// Where a copy of it goes, for those that come back to it.
+enum CheckpointInput: StepInput {
+    static let name = "checkpoints"
+    static let type = ElementType.i64
+
+    static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
+        StateSourceInput.shapes(layout, extent, h)
+    }
+
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int64] {
+        batch.pieces.map { piece in Int64(piece.keeps.map { cache.checkpointRow(slot: piece.slot, $0) } ?? cache.wasteRow) }
     }
 }
 
@@ -159,4 +210,24 @@ extension BatchPiece {
 extension Batch {
     /// Only the group of single tokens can have gaps, and it comes first.
     fileprivate var groupWithGaps: BatchLayout.Group? { layout.groups.first.flatMap { $0.hasGaps ? $0 : nil } }
+
+    fileprivate func rows(in cache: CacheShape, isRing: Bool) -> [Int64] {
+        pieces.flatMap { piece in piece.positions.map { cache.row(slot: piece.slot, position: $0, isRing: isRing) } }
+    }
+
+    /// For each query of each group, slot by slot, its position; nil for slots without a token: they see nothing, and nobody looks at
+    /// what comes of it.
+    fileprivate var queryPositions: [Int?] {
+        var pieces = pieces[...]
+        return layout.groups.flatMap { group -> [Int?] in
+            if group.slotCount == 1 {
+                guard let piece = pieces.popFirst() else { return [] }
+                return piece.positions.map { $0 }
+            }
+            var positions = [Int?](repeating: nil, count: group.slotCount)
+            for piece in pieces.prefix(group.tokenCount) { positions[piece.slot - group.firstSlot] = piece.firstPosition }
+            pieces = pieces.dropFirst(group.tokenCount)
+            return positions
+        }
+    }
 }

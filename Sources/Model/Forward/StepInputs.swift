@@ -5,7 +5,8 @@ import Tensor
 struct StepInputs {
     /// All kinds there are.
     static let kinds: [any StepInput.Type] = [
-        TokenInput.self, PositionInput.self, CacheRowInput.self, OutputInput.self, MaskInput.self, SpreadInput.self, PickInput.self,
+        TokenInput.self, PositionInput.self, CacheRowInput.self, RingRowInput.self, OutputInput.self, MaskInput.self, RingMaskInput.self,
+        SpreadInput.self, PickInput.self, StateSourceInput.self, StateTargetInput.self, CheckpointInput.self,
     ]
 
     private let memory = HostMemory()
@@ -13,8 +14,8 @@ struct StepInputs {
     private var ranges = [Range<Int>](repeating: 0..<0, count: StepInputs.kinds.count)
 
     /// Fills in what `batch` needs.
-    mutating func fill(_ batch: Batch, contextLength: Int) {
-        let contents = StepInputs.kinds.map { StepInputs.bytes($0, batch, contextLength) }
+    mutating func fill(_ batch: Batch, _ cache: CacheShape) {
+        let contents = StepInputs.kinds.map { StepInputs.bytes($0, batch, cache) }
         memory.grow(toByteCount: contents.reduce(0) { $0 + $1.count })
         var end = 0
         for (index, bytes) in contents.enumerated() {
@@ -24,8 +25,8 @@ struct StepInputs {
         }
     }
 
-    private static func bytes<Input: StepInput>(_ kind: Input.Type, _ batch: Batch, _ contextLength: Int) -> [UInt8] {
-        kind.values(of: batch, contextLength: contextLength).withUnsafeBytes { Array($0) }
+    private static func bytes<Input: StepInput>(_ kind: Input.Type, _ batch: Batch, _ cache: CacheShape) -> [UInt8] {
+        kind.values(of: batch, cache).withUnsafeBytes { Array($0) }
     }
 
     /// The writes for a graph's inputs; valid until the next filling.

@@ -39,7 +39,8 @@ struct RMSNorm: Sendable {
     var epsilon: Float
 
     init(_ weights: some WeightSource, _ name: String, _ length: Int, epsilon: Float) throws(ModelError) {
-        weight = try weights.required("\(name).weight", Shape(length))
+        // Some architectures' files leave the suffix out.
+        weight = try weights.required("\(name).weight", orElse: name, Shape(length))
         self.epsilon = epsilon
     }
 
@@ -55,12 +56,24 @@ struct FeedForward: TokenTransformation {
     var down: Linear
     var activation: GLUKind
 
-    /// - Parameter hidden: the width between both halves.
-    init(_ source: LayerSource, hidden: Int, _ activation: GLUKind) throws(ModelError) {
-        gate = try source.linear("ffn_gate", from: source.width, to: hidden, scaling: .sum)
-        up = try source.linear("ffn_up", from: source.width, to: hidden, scaling: .sum)
-        down = try source.linear("ffn_down", from: hidden, to: source.width, scaling: .sum)
+    /// - Parameters:
+    ///   - hidden: the width between both halves.
+    ///   - suffix: of its matrices' names, where a layer has several.
+    init(_ source: LayerSource, hidden: Int, _ activation: GLUKind, suffix: String = "") throws(ModelError) {
+        gate = try source.linear("ffn_gate\(suffix)", from: source.width, to: hidden, scaling: .sum)
+        up = try source.linear("ffn_up\(suffix)", from: source.width, to: hidden, scaling: .sum)
+        down = try source.linear("ffn_down\(suffix)", from: hidden, to: source.width, scaling: .sum)
         self.activation = activation
+    }
+
+    /// Passes over what a file has beside the matrices, where the architecture defines no such thing: the reference does so too.
+    func without(scales: Bool, biases: Bool) -> FeedForward {
+        var plain = self
+        for part in [\FeedForward.gate, \.up, \.down] {
+            if scales { plain[keyPath: part].scale = nil }
+            if biases { plain[keyPath: part].bias = nil }
+        }
+        return plain
     }
 
     func callAsFunction(_ x: TensorID, _ g: GraphBuilder) -> TensorID {

@@ -26,11 +26,19 @@ struct MixtureOfExperts: TokenTransformation {
         }
     }
 
+    /// What comes before the activation: both matrices by themselves, or as one of twice the rows, the gate's first.
+    enum Entrance: Sendable {
+        case apart(gate: Bank, up: Bank)
+        case joined(Bank)
+    }
+
     var router: Weight
-    var gate: Bank
-    var up: Bank
+    var entrance: Entrance
     var down: Bank
     var experts: ExpertFigures
+    var routing = ExpertRouting()
+    /// Added to scores where experts are chosen, and not where they are weighed, `[experts]` (DeepSeek-V3).
+    var selectionBias: Weight?
 
     private var expertCount: Int { experts.count }
     private var usedCount: Int { experts.usedCount }
@@ -39,9 +47,29 @@ struct MixtureOfExperts: TokenTransformation {
     init(_ source: LayerSource, _ experts: ExpertFigures, hidden: Int) throws(ModelError) {
         self.experts = experts
         router = try source.weights.required(source.name("ffn_gate_inp.weight"), Shape(source.width, experts.count))
-        gate = try Bank(source, "ffn_gate_exps", from: source.width, to: hidden, experts.count)
-        up = try Bank(source, "ffn_up_exps", from: source.width, to: hidden, experts.count)
+        if source.has("ffn_gate_up_exps.weight") {
+            entrance = .joined(try Bank(source, "ffn_gate_up_exps", from: source.width, to: 2 * hidden, experts.count))
+        } else {
+            entrance = .apart(
+                gate: try Bank(source, "ffn_gate_exps", from: source.width, to: hidden, experts.count),
+                up: try Bank(source, "ffn_up_exps", from: source.width, to: hidden, experts.count))
+        }
         down = try Bank(source, "ffn_down_exps", from: hidden, to: source.width, experts.count)
+    }
+
+    /// Passes over the scales that a file may have, where the architecture defines none.
+    func withoutScales() -> MixtureOfExperts {
+        var plain = self
+        plain.down.scales = nil
+        switch entrance {
+        case .apart(var gate, var up):
+            (gate.scales, up.scales) = (nil, nil)
+            plain.entrance = .apart(gate: gate, up: up)
+        case .joined(var both):
+            both.scales = nil
+            plain.entrance = .joined(both)
+        }
+        return plain
     }
 
     /// `[width, tokens]` to `[width, tokens]`.
@@ -49,13 +77,17 @@ struct MixtureOfExperts: TokenTransformation {
         let width = g[x].shape[0]
         let tokens = g[x].shape[1]
 
-        let scores = g.softMax(g.matMul(g.weight(router), x))
-        let chosen = g.topKSorted(scores, count: usedCount)
+        let products = g.matMul(g.weight(router), x)
+        let scores = routing.scoring == .softMax ? g.softMax(products) : g.unary(.sigmoid, products)
+        let chosen = g.topKSorted(selection(scores, tokens, g), count: usedCount)
         let share = weights(of: chosen, scores, tokens, g)
 
         let perExpert = g.reshape(x, Shape(width, 1, tokens))
-        let hidden = g.glu(
-            .swiglu, gate: gate(perExpert, chosen: chosen, g), value: up(perExpert, chosen: chosen, g))
+        let hidden =
+            switch entrance {
+            case .apart(let gate, let up): g.glu(.swiglu, gate: gate(perExpert, chosen: chosen, g), value: up(perExpert, chosen: chosen, g))
+            case .joined(let both): g.node("", .glu(GLUParameters(.swiglu)), [both(perExpert, chosen: chosen, g)])
+            }
         let weighted = g.mul(down(hidden, chosen: chosen, g), share)
 
         // Added one after another, best expert first, so that the order of the sum is the model's and not the kernel's.
@@ -71,12 +103,78 @@ struct MixtureOfExperts: TokenTransformation {
         return sum.map { usedCount == 1 ? g.contiguous($0) : $0 } ?? x
     }
 
-    /// The chosen experts' scores, `[1, used, tokens]`, scaled to sum to 1 for each token.
-    private func weights(of chosen: TensorID, _ scores: TensorID, _ tokens: Int, _ g: GraphBuilder) -> TensorID {
-        let picked = g.getRows(g.reshape(scores, Shape(1, expertCount, tokens)), chosen)
-        let flat = g.reshape(picked, Shape(usedCount, tokens))
-        // The smallest normal F16 keeps a router that scores nothing from dividing by zero.
-        let total = g.clamp(g.sumRows(flat), 6.103515625e-5, .infinity)
-        return g.reshape(g.div(flat, total), Shape(1, usedCount, tokens))
+    /// What experts are chosen by, `[experts, tokens]`: their scores, and nothing outside of the best groups.
+    private func selection(_ scores: TensorID, _ tokens: Int, _ g: GraphBuilder) -> TensorID {
+        let biased = selectionBias.map { g.add(scores, g.weight($0)) } ?? scores
+        let (groups, usedGroups) = (routing.groupCount, routing.usedGroupCount)
+        guard groups > 1, tokens > 0 else { return biased }
+        let size = expertCount / groups
+        let grouped = g.reshape(biased, Shape(size, groups, tokens))
+        // A group is as good as its two best experts together.
+        let best = g.topKSorted(grouped, count: 2)
+        let picked = g.getRows(g.reshape(biased, Shape(1, size, groups, tokens)), best)
+        let sums = g.reshape(g.sumRows(g.reshape(picked, Shape(2, groups, tokens))), Shape(groups, tokens))
+        let chosen = g.topKSorted(sums, count: usedGroups)
+        let kept = g.getRows(grouped, chosen)
+        let nothing = g.node("", .fill(value: -.infinity), [grouped])
+        return g.reshape(g.setRows(kept, at: chosen, of: nothing), Shape(expertCount, tokens))
     }
+
+    /// The weights of the chosen experts, `[1, used, tokens]`.
+    private func weights(of chosen: TensorID, _ scores: TensorID, _ tokens: Int, _ g: GraphBuilder) -> TensorID {
+        var weights = g.getRows(g.reshape(scores, Shape(1, expertCount, tokens)), chosen)
+        if routing.normalizes {
+            let flat = g.reshape(weights, Shape(usedCount, tokens))
+            // The smallest normal F16 keeps a router that scores nothing from dividing by zero.
+            let total = g.clamp(g.sumRows(flat), 6.103515625e-5, .infinity)
+            weights = g.reshape(g.div(flat, total), Shape(1, usedCount, tokens))
+        }
+        return routing.scale == 1 ? weights : g.scale(weights, by: routing.scale)
+    }
+}
+
+/// How tokens find their experts.
+struct ExpertRouting: Hashable, Sendable {
+    enum Scoring: Hashable, Sendable { case softMax, sigmoid }
+
+    /// What makes scores of the router's products.
+    var scoring = Scoring.softMax
+    /// Whether the chosen experts' scores are made to sum to 1.
+    var normalizes = true
+    /// What they are multiplied by.
+    var scale: Float = 1
+    /// Experts are in so many groups of equal size, of which the best so many count (DeepSeek-V3, 2024).
+    var groupCount = 1
+    var usedGroupCount = 1
+
+    /// As Mixtral has it.
+    init() {}
+
+    /// As the file says.
+    init(_ source: LayerSource, _ experts: ExpertFigures) throws(ModelError) {
+        let metadata = source.metadata
+        switch try metadata.count("expert_gating_func", atMost: 1 << 16, allowingZero: true) ?? 0 {
+        case 0, 1: scoring = .softMax
+        case 2: scoring = .sigmoid
+        case let other: throw ModelError(.unsupported, "experts that are chosen by function \(other) are not supported: 1 and 2 are")
+        }
+        normalizes = try metadata.flag("expert_weights_norm") ?? false
+        let scale = try metadata.float("expert_weights_scale") ?? 1
+        self.scale = scale == 0 ? 1 : scale
+        groupCount = max(1, try metadata.count("expert_group_count", atMost: 1024, allowingZero: true) ?? 1)
+        usedGroupCount = max(1, try metadata.count("expert_group_used_count", atMost: 1024, allowingZero: true) ?? 1)
+        guard groupCount == 1 || experts.count % groupCount == 0 && experts.count / groupCount > 1 && usedGroupCount < groupCount,
+            groupCount == 1 || experts.count / groupCount * usedGroupCount >= experts.usedCount
+        else {
+            throw ModelError(.metadata, "\(usedGroupCount) of \(groupCount) groups of \(experts.count) experts cannot be used")
+        }
+    }
+}
+
+/// Experts of which some are every token's.
+struct SharedExperts: TokenTransformation {
+    var routed: MixtureOfExperts
+    var shared: FeedForward
+
+    func callAsFunction(_ x: TensorID, _ g: GraphBuilder) -> TensorID { g.add(routed(x, g), shared(x, g)) }
 }

@@ -49,17 +49,12 @@ struct SelfAttention: TokenMixer {
             keyRow: heads.keyLength * heads.keyValueHeadCount, valueRow: heads.valueLength * heads.keyValueHeadCount, window: window)
     }
 
-    private var headCount: Int { heads.headCount }
-    private var keyValueHeadCount: Int { heads.keyValueHeadCount }
-    private var keyLength: Int { heads.keyLength }
-    private var valueLength: Int { heads.valueLength }
-
     /// The tokens' keys and values are written to the cache on the way.
     func callAsFunction(_ x: TensorID, _ layer: LayerContext) -> TensorID {
         let (pass, g) = (layer.pass, layer.g)
         let tokens = pass.layout.tokenCount
-        var q = g.reshape(query(x, g), Shape(keyLength, headCount, tokens))
-        var k = g.reshape(key(x, g), Shape(keyLength, keyValueHeadCount, tokens))
+        var q = g.reshape(query(x, g), Shape(heads.keyLength, heads.headCount, tokens))
+        var k = g.reshape(key(x, g), Shape(heads.keyLength, heads.keyValueHeadCount, tokens))
         let v = value(x, g)
         if let queryNorm { q = queryNorm(q, g) }
         if let keyNorm { k = keyNorm(k, g) }
@@ -68,47 +63,16 @@ struct SelfAttention: TokenMixer {
         k = g.rope(k, positions: pass.positions, factors: factors, rope)
         if queryScale != 1 { q = g.scale(q, by: queryScale) }
 
-        let rows = Shape(keyLength * keyValueHeadCount, tokens)
-        let keys = g.setRows(g.reshape(k, rows), at: pass.cacheRows, of: layer.cache.plane(0, g))
-        let values = g.setRows(v, at: pass.cacheRows, of: layer.cache.plane(1, g))
-
-        var attended: TensorID?
-        for group in pass.groups {
-            let part = attend(g.reshape(q, Shape(keyLength * headCount, tokens)), keys, values, group, pass)
-            attended = attended.map { g.node("", .concat(dimension: 1), [$0, part]) } ?? part
-        }
+        let rows = layer.cacheRows(window: window)
+        let flat = g.reshape(k, Shape(heads.keyLength * heads.keyValueHeadCount, tokens))
+        let keys = g.setRows(flat, at: rows, of: layer.plane(0))
+        let values = g.setRows(v, at: rows, of: layer.plane(1))
+        let attention = CachedAttention(
+            headCount: heads.headCount, keyValueHeadCount: heads.keyValueHeadCount, keyLength: heads.keyLength,
+            valueLength: heads.valueLength, scale: productScale, window: window)
+        let queries = g.reshape(q, Shape(heads.keyLength * heads.headCount, tokens))
+        let attended = attention(
+            queries, keys: CachedAttention.Plane(tensor: keys), values: CachedAttention.Plane(tensor: values), layer)
         return attended.map { output($0, g) } ?? x
-    }
-
-    /// The queries of one group, from `q` `[key length · heads, tokens]`, to `[value length · heads, the group's tokens]`.
-    private func attend(
-        _ q: TensorID, _ keys: TensorID, _ values: TensorID, _ inputs: ForwardContext.GroupInputs, _ pass: ForwardContext
-    ) -> TensorID {
-        let g = pass.g
-        let group = inputs.group
-        let rowLength = keyLength * headCount
-        let stride = rowLength * 4
-        var own = g.view(
-            of: q, shape: Shape(rowLength, group.tokenCount),
-            strides: Strides(4, stride, stride * group.tokenCount, stride * group.tokenCount),
-            byteOffset: group.firstToken * stride)
-        // Queries of live slots move to their slots' places, so that one operation serves every slot of the range.
-        if let spread = inputs.spread { own = g.getRows(own, spread) }
-        let split = g.reshape(own, Shape(keyLength, headCount, group.tokensPerSlot, group.slotCount))
-
-        let attended = g.flashAttention(
-            q: g.permute(split, (0, 2, 1, 3)), k: view(keys, length: keyLength, group, pass), v: view(values, length: valueLength, group, pass),
-            mask: inputs.mask(window: window), FlashAttentionParameters(scale: productScale))
-        let flat = g.reshape(attended, Shape(valueLength * headCount, group.tokensPerSlot * group.slotCount))
-        return inputs.pick.map { g.getRows(flat, $0) } ?? flat
-    }
-
-    /// What a group of queries reads: `[length, keys, heads, slots]`.
-    private func view(_ plane: TensorID, length: Int, _ group: BatchLayout.Group, _ pass: ForwardContext) -> TensorID {
-        let row = length * keyValueHeadCount * 2
-        let slot = row * pass.cache.contextLength
-        return pass.g.view(
-            of: plane, shape: Shape(length, group.keyCount, keyValueHeadCount, group.slotCount),
-            strides: Strides(2, row, length * 2, slot), byteOffset: group.firstSlot * slot)
     }
 }

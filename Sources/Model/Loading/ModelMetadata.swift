@@ -40,6 +40,12 @@ struct ModelMetadata: Sendable {
         return number
     }
 
+    func flag(_ key: String) throws(ModelError) -> Bool? {
+        guard let value = file.metadata[full(key)] else { return nil }
+        guard case .bool(let flag) = value else { throw wrong(key, "is not a truth value") }
+        return flag
+    }
+
     func string(_ key: String) throws(ModelError) -> String? {
         guard let value = file.metadata[full(key)] else { return nil }
         guard case .string(let text) = value else { throw wrong(key, "is not a string") }

@@ -45,6 +45,12 @@ struct LayerSource {
         try RMSNorm(weights, self.name(name), length, epsilon: try metadata.requiredFloat("attention.layer_norm_rms_epsilon"))
     }
 
+    func required(_ name: String, _ shape: Shape) throws(ModelError) -> Weight { try weights.required(self.name(name), shape) }
+
+    func optional(_ name: String, _ shape: Shape) throws(ModelError) -> Weight? { try weights.optional(self.name(name), shape) }
+
+    func has(_ name: String) -> Bool { weights.weight(named: self.name(name)) != nil }
+
     // MARK: Figures
 
     /// A whole number that every file of the architecture has.

@@ -35,7 +35,8 @@ public struct ModelOutline: Sendable {
     /// - Parameter alignment: of tensors in the buffers of the backend that is to have them.
     public func cacheByteCount(ofLayer layer: Int, slotCount: Int, contextLength: Int, alignment: Int = 64) -> Int {
         let state = hyperparameters.layerStates[layer]
-        let size = LayerCache.Size(state, slotCount: slotCount, contextLength: contextLength, alignment: alignment)
+        let size = LayerCache.Size(
+            state, CacheShape(hyperparameters, slotCount: slotCount, contextLength: contextLength), alignment: alignment)
         return size?.byteCount ?? .max
     }
 
@@ -50,7 +51,8 @@ public struct ModelOutline: Sendable {
 
     /// Bytes that a stage keeps beside its cache to make masks of.
     public func maskByteCount(_ extent: StageExtent, contextLength: Int, alignment: Int = 64) -> Int {
-        MaskBands.byteCount(hyperparameters, layers: extent.layers, contextLength: contextLength, alignment: alignment) ?? .max
+        let shape = CacheShape(hyperparameters, slotCount: 1, contextLength: contextLength)
+        return MaskBands.byteCount(hyperparameters, layers: extent.layers, shape, alignment: alignment) ?? .max
     }
 
     /// What steps can be, as far as their memory goes.
@@ -81,7 +83,8 @@ public struct ModelOutline: Sendable {
         _ extent: StageExtent, _ bounds: StepBounds, alignment: Int, rest: Int = 0
     ) throws(ModelError) -> Int {
         var largest = 0
-        for layout in bounds.largestLayouts {
+        let shape = CacheShape(hyperparameters, slotCount: bounds.slotCount, contextLength: bounds.contextLength)
+        for layout in bounds.largestLayouts(pieceLimit: shape.pieceLimit) {
             largest = max(largest, try byteCount(extent, layout, bounds, alignment, rest))
         }
         return largest
@@ -92,10 +95,9 @@ public struct ModelOutline: Sendable {
     ) throws(ModelError) -> Int {
         let (slotCount, contextLength) = (bounds.slotCount, bounds.contextLength)
         do {
-            let cache = try StageCache(
-                hyperparameters, layers: extent.layers, slotCount: slotCount, contextLength: contextLength, on: Nowhere.shared)
-            let masks = try MaskBands(
-                hyperparameters, layers: extent.layers, contextLength: contextLength, on: Nowhere.shared)
+            let shape = CacheShape(hyperparameters, slotCount: slotCount, contextLength: contextLength)
+            let cache = try StageCache(hyperparameters, layers: extent.layers, shape, on: Nowhere.shared)
+            let masks = try MaskBands(hyperparameters, layers: extent.layers, shape, on: Nowhere.shared)
             let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
             let graph = try architecture.drawing(essence, extent, cache, masks).context.g.finish()
             return try MemoryPlan(graph, alignment: alignment, rest: rest).byteCount
@@ -107,7 +109,9 @@ public struct ModelOutline: Sendable {
 
 extension ModelOutline.StepBounds {
     /// Layouts of steps that need as much memory as any.
-    var largestLayouts: [BatchLayout] {
+    ///
+    /// - Parameter pieceLimit: tokens of one slot at most.
+    func largestLayouts(pieceLimit: Int) -> [BatchLayout] {
         let (slots, context) = (slotCount, contextLength)
         let results = wantsAllResults ? ForwardStage.outputsAtOnce : slots
         /// Single tokens of the first slots, then pieces of prompts of equal length.
@@ -127,11 +131,14 @@ extension ModelOutline.StepBounds {
                 tokenCount: columns, groups: groups, outputCount: min(results, columns, ForwardStage.outputsAtOnce), produces: .logits)
         }
         let columns = max(1, min(Batch.columnLimit(batchSize: batchSize), context))
-        var layouts = [layout(single: 0, pieces: 1, of: columns), layout(single: slots, pieces: 0, of: 0)]
+        let longest = min(columns, pieceLimit)
+        // Where one slot cannot take as much at once, several together do.
+        let fullPieces = min(slots, (columns + longest - 1) / longest)
+        var layouts = [layout(single: 0, pieces: fullPieces, of: longest), layout(single: slots, pieces: 0, of: 0)]
         if slots > 1 {
-            layouts.append(layout(single: slots - 1, pieces: 1, of: columns))
+            layouts.append(layout(single: slots - 1, pieces: 1, of: longest))
             let pieces = min(slots, 8)
-            layouts.append(layout(single: 0, pieces: pieces, of: max(2, (columns + pieces - 1) / pieces)))
+            layouts.append(layout(single: 0, pieces: pieces, of: max(2, min(longest, (columns + pieces - 1) / pieces))))
         }
         return layouts
     }

@@ -1,14 +1,11 @@
 public import Tensor
 
-/// What a stage's layers remember for a number of slots, each slot's positions one after another.
+/// What a stage's layers remember for a number of slots: see ``CacheShape`` for what the rows mean.
 ///
-/// A row of a plane with positions is one position's keys (or values) of all heads; slot s's position p is row
-/// `s · contextLength + p`. Rows are written by index and read from position 0 on, so what a query sums over, and in which order, is
-/// the same in every slot.
+/// A row of a plane with positions is one position's keys (or values) of all heads. Rows are written by index and read from the first
+/// of a slot on, so what a query sums over, and in which order, is the same in every slot.
 public struct StageCache: Sendable {
-    public let slotCount: Int
-    /// Positions per slot.
-    public let contextLength: Int
+    public let shape: CacheShape
     /// Bytes of all its layers, gaps for alignment included.
     public let byteCount: Int
     private let layers: [LayerCache]
@@ -17,19 +14,19 @@ public struct StageCache: Sendable {
 
     /// Takes its memory from `backend`; pages that are never written cost nothing there, where the system can do so.
     public init(
-        _ h: Hyperparameters, layers range: Range<Int>, slotCount: Int, contextLength: Int, on backend: any Backend
+        _ h: Hyperparameters, layers range: Range<Int>, _ shape: CacheShape, on backend: any Backend
     ) throws(BackendError) {
+        let (slotCount, contextLength) = (shape.slotCount, shape.contextLength)
         // Positions are 32-bit numbers in graphs.
         guard slotCount > 0, (1...Int(Int32.max)).contains(contextLength) else {
             throw BackendError(.invalidArgument, "there is no cache of \(slotCount) slots of \(contextLength) tokens")
         }
-        self.slotCount = slotCount
-        self.contextLength = contextLength
+        self.shape = shape
         firstLayer = range.lowerBound
         var sizes: [LayerCache.Size] = []
         var total = 0
         for state in h.layerStates[range] {
-            let size = LayerCache.Size(state, slotCount: slotCount, contextLength: contextLength, alignment: backend.alignment)
+            let size = LayerCache.Size(state, shape, alignment: backend.alignment)
             guard let size, case (let sum, let overflow) = total.addingReportingOverflow(size.byteCount), !overflow else {
                 throw BackendError(.outOfMemory, "a cache of \(slotCount) slots of \(contextLength) tokens has no size")
             }
@@ -66,9 +63,6 @@ public struct StageCache: Sendable {
 
     /// A layer by its number in the model.
     subscript(layer: Int) -> LayerCache { layers[layer - firstLayer] }
-
-    /// The row of a slot's position.
-    static func row(slot: Int, position: Int, contextLength: Int) -> Int64 { Int64(slot * contextLength + position) }
 }
 
 /// Where a layer's state is.
@@ -107,12 +101,17 @@ struct LayerCache: Sendable {
         let byteCount: Int
 
         /// Nil where that is more than can be counted.
-        init?(_ state: LayerState, slotCount: Int, contextLength: Int, alignment: Int) {
+        init?(_ state: LayerState, _ shape: CacheShape, alignment: Int) {
             let unit = max(64, alignment)
+            let positions = shape.positionsPerSlot(isRing: state.window != nil)
             var planes: [(rowCount: Int, byteCount: Int)] = []
             var total = 0
             for plane in state.planes {
-                let (rows, tooManyRows) = slotCount.multipliedReportingOverflow(by: contextLength)
+                let (rows, tooManyRows) =
+                    switch plane.rows {
+                    case .perPosition: shape.slotCount.multipliedReportingOverflow(by: positions)
+                    case .perSlot: (shape.stateRowCount, false)
+                    }
                 let (bytes, tooManyBytes) = rows.multipliedReportingOverflow(by: plane.rowByteCount)
                 let (end, tooLong) = bytes.addingReportingOverflow(unit - 1)
                 let (sum, tooMany) = total.addingReportingOverflow(end & ~(unit - 1))

@@ -8,12 +8,13 @@ import Testing
     private static let hidden: UInt16 = 0xfc00
 
     /// A mask by its definition: a query sees the keys up to its own, and with a window only the last ones; where there is
-    /// no query, nothing is seen.
-    private static func reference(_ positions: [Int?], keyCount: Int, window: Int?) -> [UInt16] {
+    /// no query, nothing is seen. A row is for the last position at or before the query that falls on it.
+    private static func reference(_ positions: [Int?], keyCount: Int, window: Int?, rowCount: Int) -> [UInt16] {
         positions.flatMap { position in
-            (0..<keyCount).map { key in
-                guard let position, key <= position, window.map({ position - key < $0 }) ?? true else { return hidden }
-                return 0
+            (0..<keyCount).map { row in
+                guard let position, row <= position else { return hidden }
+                let key = position - (position - row) % rowCount
+                return window.map { position - key < $0 } ?? true ? 0 : hidden
             }
         }
     }
@@ -53,11 +54,13 @@ import Testing
     func masks(_ contextLength: Int, _ window: Int?) throws {
         var random = SeededRandom(seed: UInt64(contextLength * 10_000 + (window ?? 0)))
         let backend = try CPUBackend(threads: 2)
-        let band = try MaskBand("band", contextLength: contextLength, window: window, on: backend)
+        let shape = CacheShape(slotCount: 7, contextLength: contextLength, window: window)
+        let band = window == nil
+            ? try MaskBand("band", contextLength: contextLength, on: backend) : try MaskBand("band", ring: shape, on: backend)
         try band.write()
         for _ in 0..<20 {
             let batch = Self.batch(&random, contextLength: contextLength)
-            let starts = MaskInput.values(of: batch, contextLength: contextLength)
+            let starts = window == nil ? MaskInput.values(of: batch, shape) : RingMaskInput.values(of: batch, shape)
             var next = 0
             for (group, positions) in zip(batch.layout.groups, Self.positions(batch)) {
                 let own = Array(starts[next..<next + positions.count])
@@ -67,8 +70,11 @@ import Testing
                 let mask = band.mask(from: input, of: group, g)
                 g.markOutput(mask)
                 #expect(g[mask].type == .f16)
-                #expect(g[mask].shape == Shape(group.keyCount, group.tokensPerSlot, 1, group.slotCount))
-                var bits = [UInt16](repeating: 0xdead, count: group.keyCount * positions.count)
+                let rowCount = window == nil ? contextLength : shape.ringLength
+                let keyCount = g[mask].shape[0]
+                #expect(g[mask].shape == Shape(keyCount, group.tokensPerSlot, 1, group.slotCount))
+                #expect(keyCount == min(group.keyCount, rowCount))
+                var bits = [UInt16](repeating: 0xdead, count: keyCount * positions.count)
                 let plan = try backend.prepare(g.finish())
                 try own.withUnsafeBytes { own in
                     try bits.withUnsafeMutableBytes { bits in
@@ -76,7 +82,7 @@ import Testing
                             Step(writes: [.init(tensor: input, bytes: own)], plan: plan, reads: [.init(tensor: mask, into: bits)]))
                     }
                 }
-                #expect(bits == Self.reference(positions, keyCount: group.keyCount, window: window))
+                #expect(bits == Self.reference(positions, keyCount: keyCount, window: window, rowCount: rowCount))
             }
             #expect(next == starts.count)
         }

@@ -48,8 +48,8 @@ import Testing
         figures.architecture = architecture
         figures.layers = 3
         figures.vocabulary = 200
-        figures.experts = experts
-        figures.usedExperts = min(experts, 2)
+        figures.experts = ["qwen3moe", "deepseek2"].contains(architecture) ? 4 : experts
+        figures.usedExperts = min(figures.experts, 2)
         figures.slidingWindow = architecture == "gemma3" ? 8 : 0
         let path = FileManager.default.temporaryDirectory.appending(path: "stages-\(UUID().uuidString).gguf").path
         defer { try? FileManager.default.removeItem(atPath: path) }
@@ -89,7 +89,9 @@ import Testing
             model, stages: stages, slotCount: 4, contextLength: contextLength, paddedBatchSize: paddedBatchSize, padding: padding)
     }
 
-    @Test("the bytes of logits do not tell where a model is cut", arguments: ["llama", "gemma3", "experts"])
+    @Test(
+        "the bytes of logits do not tell where a model is cut",
+        arguments: ["llama", "gemma3", "experts", "qwen2", "qwen3", "qwen3moe", "deepseek2", "mamba2", "falcon-h1"])
     func cutsDoNotShow(_ kind: String) throws {
         try Self.withModel(kind == "experts" ? "llama" : kind, experts: kind == "experts" ? 4 : 0) { file in
             let backend = try CPUBackend(threads: 2)
@@ -108,7 +110,7 @@ import Testing
     }
 
     @Test(
-        "padding of prompts changes no byte, and goes no further than the context", arguments: ["llama", "gemma3"],
+        "padding of prompts changes no byte, and goes no further than the context", arguments: ["llama", "gemma3", "deepseek2", "falcon-h1"],
         [PromptPadding.slight, .generous])
     func paddingDoesNotShow(_ kind: String, _ padding: PromptPadding) throws {
         try Self.withModel(kind) { file in

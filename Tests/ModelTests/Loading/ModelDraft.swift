@@ -66,6 +66,15 @@ struct ModelFigures {
     var usedExperts = 0
     var slidingWindow = 0
     var context = 64
+    /// Of layers with a state space: its kernel, width, state, heads and groups.
+    var stateSpace = (kernel: 4, inner: 32, state: 16, heads: 4, groups: 2)
+    /// Of layers with latent attention: the compressed width, and that of the queries.
+    var compressed = 24
+    var narrowQueries = 20
+
+    private var hasStateSpace: Bool { ["mamba2", "falcon-h1"].contains(architecture) }
+    private var hasLatentAttention: Bool { architecture == "deepseek2" }
+    private var hasAttention: Bool { architecture != "mamba2" && !hasLatentAttention }
 
     /// A draft with weights drawn from `random`: matrices of `type` where their rows allow it, else F32.
     func draft<R: RandomNumberGenerator>(_ type: ElementType = .f32, _ random: inout R) -> ModelDraft {
@@ -83,7 +92,25 @@ struct ModelFigures {
             draft.set(own: "expert_count", .uint32(UInt32(experts)))
             draft.set(own: "expert_used_count", .uint32(UInt32(usedExperts)))
         }
+        if architecture == "qwen3moe" { draft.set(own: "expert_feed_forward_length", .uint32(UInt32(hidden))) }
         if slidingWindow > 0 { draft.set(own: "attention.sliding_window", .uint32(UInt32(slidingWindow))) }
+        if hasStateSpace {
+            let counts = [
+                ("conv_kernel", stateSpace.kernel), ("inner_size", stateSpace.inner), ("state_size", stateSpace.state),
+                ("time_step_rank", stateSpace.heads), ("group_count", stateSpace.groups),
+            ]
+            for (key, count) in counts { draft.set(own: "ssm.\(key)", .uint32(UInt32(count))) }
+        }
+        if hasLatentAttention {
+            let counts = [
+                ("attention.key_length_mla", keyLength), ("attention.value_length_mla", valueLength), ("attention.kv_lora_rank", compressed),
+                ("attention.q_lora_rank", narrowQueries), ("rope.dimension_count", rotated / 2), ("leading_dense_block_count", 1),
+                ("expert_feed_forward_length", hidden), ("expert_shared_count", 1), ("expert_gating_func", 2),
+            ]
+            for (key, count) in counts { draft.set(own: key, .uint32(UInt32(count))) }
+            draft.set(own: "expert_weights_norm", .bool(true))
+            draft.set(own: "expert_weights_scale", .float32(1.5))
+        }
 
         func matrix(_ name: String, _ extents: Int...) {
             let fits = extents[0] % type.elementsPerBlock == 0
@@ -94,23 +121,36 @@ struct ModelFigures {
         norm("output_norm", width)
         for layer in 0..<layers {
             let block = "blk.\(layer)"
-            matrix("\(block).attn_q", width, keyLength * heads)
-            matrix("\(block).attn_k", width, keyLength * keyValueHeads)
-            matrix("\(block).attn_v", width, valueLength * keyValueHeads)
-            matrix("\(block).attn_output", valueLength * heads, width)
             norm("\(block).attn_norm", width)
+            if hasAttention {
+                matrix("\(block).attn_q", width, keyLength * heads)
+                matrix("\(block).attn_k", width, keyLength * keyValueHeads)
+                matrix("\(block).attn_v", width, valueLength * keyValueHeads)
+                matrix("\(block).attn_output", valueLength * heads, width)
+            }
+            if hasStateSpace { stateSpaceTensors(block, width, &draft, &random) }
+            if architecture == "mamba2" { continue }
+            if hasLatentAttention { latentTensors(block, width, &draft, &random) }
             norm("\(block).ffn_norm", width)
-            if architecture == "gemma3" {
+            if ["gemma3", "qwen3", "qwen3moe"].contains(architecture) {
                 norm("\(block).attn_q_norm", keyLength)
                 norm("\(block).attn_k_norm", keyLength)
+            }
+            if architecture == "gemma3" {
                 norm("\(block).post_attention_norm", width)
                 norm("\(block).post_ffw_norm", width)
             }
-            if experts > 0 {
+            if experts > 0, !hasLatentAttention || layer > 0 {
                 matrix("\(block).ffn_gate_inp", width, experts)
                 matrix("\(block).ffn_gate_exps", width, hidden, experts)
                 matrix("\(block).ffn_up_exps", width, hidden, experts)
                 matrix("\(block).ffn_down_exps", hidden, width, experts)
+                if hasLatentAttention {
+                    draft.tensors.append(.random("\(block).exp_probs_b.bias", .f32, [experts], &random))
+                    matrix("\(block).ffn_gate_shexp", width, hidden)
+                    matrix("\(block).ffn_up_shexp", width, hidden)
+                    matrix("\(block).ffn_down_shexp", hidden, width)
+                }
             } else {
                 matrix("\(block).ffn_gate", width, hidden)
                 matrix("\(block).ffn_up", width, hidden)
@@ -118,6 +158,36 @@ struct ModelFigures {
             }
         }
         return draft
+    }
+
+    private func stateSpaceTensors<R: RandomNumberGenerator>(_ block: String, _ width: Int, _ draft: inout ModelDraft, _ random: inout R) {
+        let (kernel, inner, state, heads, groups) = stateSpace
+        let channels = inner + 2 * groups * state
+        func add(_ name: String, _ extents: [Int]) { draft.tensors.append(.random("\(block).\(name)", .f32, extents, &random)) }
+        add("ssm_in.weight", [width, inner + channels + heads])
+        add("ssm_conv1d.weight", [kernel, channels])
+        add("ssm_conv1d.bias", [channels])
+        add("ssm_dt.bias", [heads])
+        // Decays are negative; these are so wherever nothing is odd.
+        var decay = ModelDraft.TensorDraft.random("\(block).ssm_a", .f32, [1, heads], &random)
+        decay.content = .bytes((0..<heads).flatMap { head in withUnsafeBytes(of: -Float(head + 1) / 4) { Array($0) } })
+        draft.tensors.append(decay)
+        add("ssm_d", [1, heads])
+        add("ssm_norm.weight", [inner / groups, groups])
+        add("ssm_out.weight", [inner, width])
+    }
+
+    private func latentTensors<R: RandomNumberGenerator>(_ block: String, _ width: Int, _ draft: inout ModelDraft, _ random: inout R) {
+        func add(_ name: String, _ extents: [Int]) { draft.tensors.append(.random("\(block).\(name).weight", .f32, extents, &random)) }
+        let plain = keyLength - rotated / 2
+        add("attn_q_a", [width, narrowQueries])
+        add("attn_q_a_norm", [narrowQueries])
+        add("attn_q_b", [narrowQueries, heads * keyLength])
+        add("attn_kv_a_mqa", [width, compressed + rotated / 2])
+        add("attn_kv_a_norm", [compressed])
+        add("attn_k_b", [plain, compressed, heads])
+        add("attn_v_b", [compressed, valueLength, heads])
+        add("attn_output", [heads * valueLength, width])
     }
 }
 

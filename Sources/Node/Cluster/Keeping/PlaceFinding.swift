@@ -19,14 +19,15 @@ final class PlaceFinding {
     /// Where it is to be.
     private var wanted: PlacedModel?
     private var ready: LoadedPass?
-    /// Workers that turned out to be unable to pick the likeliest tokens themselves.
-    private var needingAllLogits: Set<NodeID> = []
 
     /// Why the last piece of work came to nothing, for those who waited for it.
     private(set) var lastError: (any Error)?
     private(set) var lastShortage = "there is no room for it"
     /// Whether there would be room on the workers that were there last, were nothing else on them.
     private(set) var couldFit = true
+
+    /// A worker that was asked for too much may take this long to be there again, beginning anew if it has to.
+    private static let returnTime = Duration.seconds(15)
 
     /// Between two lines about how far it is.
     private static let reportTime = Duration.seconds(5)
@@ -47,7 +48,7 @@ final class PlaceFinding {
             case .compare: return try compare(vanity)
             case .bring: return bring(vanity)
             case .bringAhead: return bringAhead(vanity)
-            case .makeReady: return try makeReady()
+            case .makeReady: return try makeReady(vanity)
             case .makeRoom: return .noRoom(lastShortage)
             }
         } catch let error as BackendError where error.code == .connection {
@@ -190,7 +191,7 @@ final class PlaceFinding {
 
     // MARK: Making ready
 
-    private func makeReady() throws -> Keeper.Outcome {
+    private func makeReady(_ vanity: ModelKeeper.Vanity) throws -> Keeper.Outcome {
         guard let placed = wanted else { return .abandoned }
         let loaded = try spread.loaded(placed)
         let firstSeat = loaded.seats.count - placed.placement.stages.count
@@ -198,25 +199,31 @@ final class PlaceFinding {
         do {
             let pass = try loaded.pass(
                 slotCount: spread.slotCount, contextLength: spread.contextSize,
-                sendsAllLogits: last.map { needingAllLogits.contains($0) } ?? false)
+                sendsAllLogits: last.map { pool.needsAllLogits($0) } ?? false)
             try pass.warmUp()
             ready = pass
             current = placed
             hasBegun = true
             return .ready
         } catch let error as SeatError {
-            return try outcome(of: error, placed, firstSeat)
+            return try outcome(of: error, placed, firstSeat, vanity)
         }
     }
 
     /// What follows from a seat that could not do what was asked of it.
-    private func outcome(of failure: SeatError, _ placed: PlacedModel, _ firstSeat: Int) throws -> Keeper.Outcome {
+    private func outcome(
+        of failure: SeatError, _ placed: PlacedModel, _ firstSeat: Int, _ vanity: ModelKeeper.Vanity
+    ) throws -> Keeper.Outcome {
         guard let (server, device) = placed.server(ofStage: failure.seat - firstSeat) else { throw failure.error }
-        if failure.isForCandidates, needingAllLogits.insert(server.id).inserted {
+        if failure.isForCandidates, pool.noteNeedsAllLogits(server.id) {
             pool.events.tell(
                 NodeEvent(
                     .recovering, node: "\(server.id)", model: name,
                     "cannot pick the likeliest tokens itself, so all logits are sent: \(failure.error)"))
+            // It may be the only one there is, and is as good as before.
+            pool.lose(server, .overAsked("\(failure.error)"))
+            pool.waitUntilBack(server.id, atMost: PlaceFinding.returnTime) { vanity.holds }
+            return .lost
         }
         let error = failure.error as? BackendError
         switch error?.code {

@@ -63,6 +63,14 @@ package struct Membership {
         /// Whether layers may be put on it.
         package var isWelcome: Bool { !isLeaving && !isDrained && isListed }
 
+        /// Whether it is known to be there, as far as is known without asking.
+        package var isThere: Bool {
+            switch presence {
+            case .absent, .connecting(_, wasIdle: false): false
+            case .idle, .held, .connecting: true
+            }
+        }
+
         package var isConnecting: Bool {
             if case .connecting = presence { return true }
             return false
@@ -105,10 +113,12 @@ package struct Membership {
         case connection(String)
         /// It could not do what was asked of it, and is given up for a while.
         case unusable(String)
+        /// It ended the connection over something that it will not be asked for again.
+        case overAsked(String)
 
         var reason: String {
             switch self {
-            case .connection(let reason), .unusable(let reason): reason
+            case .connection(let reason), .unusable(let reason), .overAsked(let reason): reason
             }
         }
     }
@@ -300,8 +310,12 @@ package struct Membership {
         // One that comes and goes, or cannot do what it is wanted for, is of no use: each loss costs the others a placement. A
         // connection that broke after a good time says nothing of that kind.
         let isGood = entry.isProven && now - entry.since >= Membership.flappingTime
-        let stayed: Bool
-        if case .connection = loss { stayed = isGood } else { stayed = false }
+        let stayed =
+            switch loss {
+            case .connection: isGood
+            case .unusable: false
+            case .overAsked: true
+            }
         entry.penalty = stayed ? .zero : entry.nextPenalty
         entry.presence = .absent(loss.reason)
         entry.isLeaving = false

@@ -24,6 +24,8 @@ package final class NodePool: Sendable {
         var busyWatcherCount = 0
         /// Whose turn it is to find places, the first in line.
         var turns: [Membership.User] = []
+        /// Workers that turned out to be unable to pick the likeliest tokens themselves.
+        var needingAllLogits: Set<NodeID> = []
     }
 
     let monitor: Monitor<State>
@@ -122,6 +124,26 @@ package final class NodePool: Sendable {
             state.membership.isStopped || state.membership.entries.allSatisfy(\.isKnown) ? true : nil
         }
     }
+
+    /// Waits until a worker that was lost is there again, so that it counts where the next places are found.
+    func waitUntilBack(_ id: NodeID, atMost patience: Duration, _ isInVain: () -> Bool) {
+        let end = now + patience
+        while !isInVain(), now < end {
+            let isBack: Bool? = monitor.wait(atMost: .milliseconds(100)) { state in
+                guard let entry = state.membership[id], !state.membership.isStopped else { return true }
+                return entry.isThere ? true : nil
+            }
+            if isBack == true { return }
+        }
+    }
+
+    /// Notes that a worker cannot pick the likeliest tokens itself.
+    ///
+    /// - Returns: false if that was known.
+    func noteNeedsAllLogits(_ id: NodeID) -> Bool { monitor.change { $0.needingAllLogits.insert(id).inserted } }
+
+    /// Whether a worker turned out to be unable to pick the likeliest tokens itself.
+    func needsAllLogits(_ id: NodeID) -> Bool { monitor.read { $0.needingAllLogits.contains(id) } }
 
     /// Empties a worker, or lets it be used again.
     ///

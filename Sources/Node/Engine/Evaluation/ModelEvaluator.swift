@@ -50,7 +50,7 @@ package final class ModelEvaluator: Evaluator {
             let slots = max(options.slotCount, evaluation.slot + 1, evaluation.neighbours + 1)
             let pass = try pass(&state, slots: slots).pass
             let others = (0..<slots).filter { $0 != evaluation.slot }.prefix(evaluation.neighbours)
-            let chunk = max(1, evaluation.chunkSize)
+            let chunk = max(1, min(evaluation.chunkSize, pass.pieceLimit))
             for start in stride(from: 0, to: tokens.count, by: chunk) {
                 let end = min(start + chunk, tokens.count)
                 var pieces = [
@@ -111,7 +111,7 @@ package final class ModelEvaluator: Evaluator {
         defer { runner.stop() }
         func takeIn(_ range: Range<Int>, by size: Int) throws {
             // As generation does it: pieces small enough that every stage has one.
-            let size = size <= 1 ? 1 : Scheduler.promptSize(batchSize: size, depth: runner.depth)
+            let size = size <= 1 ? 1 : min(Scheduler.promptSize(batchSize: size, depth: runner.depth), loaded.pass.pieceLimit)
             for start in stride(from: range.lowerBound, to: range.upperBound, by: size) {
                 let tokens = (start..<min(start + size, range.upperBound)).map(token)
                 let isLast = start + tokens.count == range.upperBound

@@ -36,9 +36,10 @@ package final class GenerationEngine: TextEngine {
         self.keeper = keeper
         queueLimit = max(1, options.queueLimit)
         let batchSize = options.batchSize
+        let cache = CacheShape(outline.hyperparameters, slotCount: card.slotCount, contextLength: card.contextSize)
         let thread = try EngineThread<GenerationWorker.Message>(name: "engine") { send in
             GenerationWorker(
-                tokenizer, slotCount: card.slotCount, contextLength: card.contextSize, batchSize: batchSize, counters,
+                tokenizer, cache, batchSize: batchSize, counters,
                 onSuspended: { [weak keeper] reason in keeper?.suspended(reason) }, send: send)
         }
         self.thread = thread

@@ -71,15 +71,15 @@ struct GenerationWorker: EngineThreadHandler {
     private var stepCount = 0
 
     init(
-        _ tokenizer: any Tokenizer, slotCount: Int, contextLength: Int, batchSize: Int, _ counters: EngineCounters,
+        _ tokenizer: any Tokenizer, _ cache: CacheShape, batchSize: Int, _ counters: EngineCounters,
         onSuspended: @escaping @Sendable (String) -> Void, send: @escaping @Sendable (Message) -> Void
     ) {
         self.tokenizer = tokenizer
-        self.contextLength = contextLength
+        contextLength = cache.contextLength
         self.counters = counters
         self.onSuspended = onSuspended
         self.send = send
-        scheduler = Scheduler(slotCount: slotCount, batchSize: batchSize)
+        scheduler = Scheduler(slotCount: cache.slotCount, batchSize: batchSize, cache: cache)
     }
 
     mutating func handle(_ message: Message) {

@@ -28,6 +28,8 @@ package struct Scheduler {
         package var lastUse = 0
         /// When it last took part, counted in steps.
         package var lastStep = 0
+        /// How many of the tokens each checkpoint has taken in, by its number; nil for one that is free.
+        package var checkpoints: [Int?] = []
     }
 
     /// A request that has a slot.
@@ -39,6 +41,8 @@ package struct Scheduler {
         package var tokens: [Int32]
         package var generated = 0
         package var isPrefilling: Bool { generated == 0 }
+        /// The checkpoint that its first tokens go on from.
+        package var restores: Int?
         /// Tokens that went in before the caches were lost and are to go in again, the last of them not counted.
         package var replayEnd = 0
     }
@@ -56,10 +60,17 @@ package struct Scheduler {
     /// Steps that are under way at once: those who generate are spread over so many.
     package private(set) var depth: Int
     private var steps = 0
+    /// What the caches can take back, and take in at once; nil for caches that can do anything.
+    private let cache: CacheShape?
+    private let emptySlot: Slot
 
-    /// - Parameter depth: a prompt that goes through several stages goes in smaller pieces, so that all of them are busy.
-    package init(slotCount: Int, batchSize: Int, depth: Int = 1) {
-        slots = [Slot](repeating: Slot(), count: slotCount)
+    /// - Parameters:
+    ///   - depth: a prompt that goes through several stages goes in smaller pieces, so that all of them are busy.
+    ///   - cache: nil for caches that keep all positions of everything.
+    package init(slotCount: Int, batchSize: Int, depth: Int = 1, cache: CacheShape? = nil) {
+        self.cache = cache
+        emptySlot = Slot(checkpoints: [Int?](repeating: nil, count: cache?.checkpointCount ?? 0))
+        slots = [Slot](repeating: emptySlot, count: slotCount)
         self.batchSize = max(batchSize, slotCount)
         interleavedPromptSize = max(1, min(batchSize, 128))
         self.depth = max(1, depth)
@@ -97,9 +108,12 @@ package struct Scheduler {
             waiting.removeFirst()
             uses += 1
             // The last token is always computed, since its logits are what comes next.
-            let reused = min(commonPrefix(slots[slot].cached, request.prompt), request.prompt.count - 1)
+            // The last token is always computed, since its logits are what comes next.
+            let (reused, checkpoint) = usable(slots[slot], request.prompt.dropLast())
             slots[slot].cached.removeSubrange(reused...)
+            slots[slot].checkpoints = slots[slot].checkpoints.map { $0.map { $0 <= reused } == true ? $0 : nil }
             slots[slot].active = Active(request: request, reused: reused, tokens: request.prompt)
+            slots[slot].active?.restores = checkpoint
             slots[slot].lastUse = uses
             admitted.append((request.id, reused))
         }
@@ -114,15 +128,29 @@ package struct Scheduler {
         let free = slots.indices.filter { slots[$0].active == nil }
         let ranked = free.map { index -> (slot: Int, rank: (Int, Int, Int)) in
             let slot = slots[index]
-            let common = commonPrefix(slot.cached, prompt)
+            let common = usable(slot, prompt[...]).count
             let serves = common > slot.cached.count - common
             return (index, (serves ? -common : 0, slot.cached.isEmpty ? 0 : 1, slot.lastUse))
         }
         return ranked.min { $0.rank < $1.rank }?.slot
     }
 
-    private func commonPrefix(_ a: [Int32], _ b: [Int32]) -> Int {
+    private func commonPrefix(_ a: [Int32], _ b: ArraySlice<Int32>) -> Int {
         zip(a, b).prefix { $0 == $1 }.count
+    }
+
+    /// How many of some tokens need not go in again, and the checkpoint to go on from, if it is one.
+    private func usable(_ slot: Slot, _ tokens: ArraySlice<Int32>) -> (count: Int, checkpoint: Int?) {
+        let common = commonPrefix(slot.cached, tokens)
+        guard let cache else { return (common, nil) }
+        let end = slot.cached.count
+        if cache.checkpointCount == 0 { return (cache.canRewind(from: end, to: common) ? common : 0, nil) }
+        if end > 0, end <= common { return (end, nil) }
+        let best = slot.checkpoints.indices
+            .compactMap { number in slot.checkpoints[number].map { (position: $0, number: number) } }
+            .filter { $0.position <= common && cache.canRewind(from: end, to: $0.position) }
+            .max { $0.position < $1.position }
+        return best.map { ($0.position, $0.number) } ?? (0, nil)
     }
 
     /// The next step: a token for those who generate, and as much prompt as fits beside it, oldest request first.
@@ -144,7 +172,7 @@ package struct Scheduler {
             .filter { slots[$0].active != nil && !isGenerating($0) }
             .sorted { precedence($0) < precedence($1) }
         for slot in prefilling where budget > 0 {
-            let count = min(pending(slot), budget)
+            let count = pieceLength(slot, atMost: budget)
             if count == 0 { continue }
             pieces.append(piece(slot, count: count))
             budget -= count
@@ -154,8 +182,43 @@ package struct Scheduler {
         for piece in pieces {
             slots[piece.slot].cached += piece.tokens
             slots[piece.slot].lastStep = steps
+            slots[piece.slot].active?.restores = nil
+            if let number = piece.keeps { slots[piece.slot].checkpoints[number] = slots[piece.slot].cached.count }
         }
         return pieces
+    }
+
+    // MARK: Checkpoints
+
+    /// Tokens before the end of a prompt at which a copy is kept: the next prompt often differs in how this one ended.
+    private static let tokensBehindCheckpoint = 4
+    /// Tokens between copies on the way there.
+    private static let checkpointDistance = 512
+
+    /// How many of a slot's tokens to take in next.
+    private func pieceLength(_ slot: Int, atMost budget: Int) -> Int {
+        let count = min(pending(slot), budget, cache?.pieceLimit ?? .max)
+        let first = slots[slot].cached.count
+        // What comes behind goes in by itself, so that there is something to copy.
+        guard let end = checkpointPosition(slot), first < end else { return count }
+        return min(count, end - first)
+    }
+
+    /// Where the last copy of a slot's prompt is to be made.
+    private func checkpointPosition(_ slot: Int) -> Int? {
+        guard let cache, cache.checkpointCount > 0, let active = slots[slot].active, active.isPrefilling else { return nil }
+        let position = active.tokens.count - Scheduler.tokensBehindCheckpoint
+        return position > 0 ? position : nil
+    }
+
+    /// The checkpoint that is to be made of a slot once it has taken in so many tokens, if one is.
+    private func checkpoint(_ slot: Int, at end: Int) -> Int? {
+        guard let last = checkpointPosition(slot) else { return nil }
+        let kept = slots[slot].checkpoints
+        if kept.contains(end) { return nil }
+        guard end == last || end < last && end - (kept.lazy.compactMap { $0 }.max() ?? 0) >= Scheduler.checkpointDistance else { return nil }
+        // A free one, else the one that lies furthest back, which serves least.
+        return kept.indices.min { kept[$0] ?? -1 < kept[$1] ?? -1 }
     }
 
     /// Whether a slot's request takes a token at a time: its prompt, and what it had before a loss, is in.
@@ -198,9 +261,12 @@ package struct Scheduler {
         let first = slots[slot].cached.count
         let tokens = slots[slot].active?.tokens ?? []
         let end = first + count
-        return BatchPiece(
+        var piece = BatchPiece(
             slot: slot, firstPosition: first, tokens: Array(tokens[first..<end]),
             outputs: end == tokens.count ? .last : .none)
+        piece.restores = slots[slot].active?.restores
+        piece.keeps = checkpoint(slot, at: end)
+        return piece
     }
 
     /// The request in a slot.
@@ -222,7 +288,9 @@ package struct Scheduler {
     package mutating func rewind() {
         for slot in slots.indices {
             slots[slot].cached = []
+            slots[slot].checkpoints = emptySlot.checkpoints
             slots[slot].active?.reused = 0
+            slots[slot].active?.restores = nil
             // The last token is what a request that generates would take in next anyway.
             if let active = slots[slot].active, !active.isPrefilling { slots[slot].active?.replayEnd = active.tokens.count - 1 }
         }
@@ -232,7 +300,11 @@ package struct Scheduler {
     package mutating func fail() -> [Int] {
         let ids = slots.compactMap { $0.active?.request.id } + waiting.map(\.id)
         waiting = []
-        slots = slots.map { Slot(lastUse: $0.lastUse) }
+        slots = slots.map { old in
+            var slot = emptySlot
+            slot.lastUse = old.lastUse
+            return slot
+        }
         return ids
     }
 }
