@@ -29,6 +29,8 @@ CACHE = pathlib.Path(
 MODELS = CACHE / "models"
 GEMMA = MODELS / "gemma-3-270m-q4_k_m.gguf"
 GEMMA_F32 = MODELS / "gemma-3-270m-f32.gguf"
+SMOLLM = MODELS / "smollm2-135m-instruct-q4_1.gguf"
+SMOLLM_F32 = MODELS / "smollm2-135m-instruct-f32.gguf"
 TEXT = ROOT / "Fixtures" / "english.txt"
 SWIFTLET = os.environ.get("SWIFTLET") or str(ROOT / ".build" / "release" / "swiftlet")
 SHORT = os.environ.get("SWIFTLET_INTEROP", "full") == "short"

@@ -1,10 +1,9 @@
-"""Are our token ids stock's? The SentencePiece vectors that come with the reference, and generated strings: Unicode of
-many scripts, code, white space, broken UTF-8."""
+"""Are our token ids stock's? The vectors that come with the reference, and generated strings: Unicode of many scripts, code, white
+space, digits, contractions, broken UTF-8. SentencePiece vocabularies, and byte pairs with each of the pre-tokenizers."""
 
 import random
-import subprocess
 
-from interop import CACHE, GEMMA, Report, ROOT, SCRATCH, SHORT, pack_strings, parse_ids, stock_tokens, stop, swiftlet
+from interop import CACHE, GEMMA, Report, ROOT, SMOLLM, SCRATCH, SHORT, pack_strings, parse_ids, stock_tokens, stop, swiftlet
 
 
 def own_tokens(model, strings, *more):
@@ -29,7 +28,7 @@ CODE = [
 ]
 MARKUP = [
     "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<pad>", "<unk>", "<mask>", "<unused0>", "<b>", "</b>", "<h1>",
-    "<table>", "</s>", "<s>", "[INST]", "<0x41>", "<0x0A>", "<start_of_image>", "[multimodal]",
+    "<table>", "</s>", "<s>", "[INST]", "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|begin_of_text|>", "<|eot_id|>", "<0x41>", "<0x0A>", "<start_of_image>", "[multimodal]",
 ]
 
 
@@ -68,6 +67,14 @@ def generated(count, seed):
     def markup():
         return "".join(rng.choice(MARKUP + words + SPACES) for _ in range(rng.randint(1, 12)))
 
+    def contractions():
+        parts = ["'s", "'S", "'re", "'LL", "'ve", "'m", "'d", "'t", "\u2019s", "don't", "I'll", " 'tis", "'", "''", "'\u017f"]
+        return "".join(rng.choice(parts + words + SPACES[:3]) for _ in range(rng.randint(1, 12)))
+
+    def digits():
+        parts = ["0", "12", "345", "6789", "1234567", "3.14", "1,000", "\u0663\u0664", "\u00bd", "\u2167", "x2", " 7", "\uff11\uff12"]
+        return "".join(rng.choice(parts) for _ in range(rng.randint(1, 10)))
+
     def broken():
         data = bytearray(mixed().encode())
         for _ in range(rng.randint(1, 6)):
@@ -89,7 +96,7 @@ def generated(count, seed):
     def noise():
         return bytes(rng.randrange(256) for _ in range(rng.randint(1, 80)))
 
-    makers = [unicode_text, one_script, prose, white, code, repeated, mixed, mixed, markup, broken, broken, noise]
+    makers = [unicode_text, one_script, prose, white, code, repeated, mixed, mixed, markup, contractions, digits, broken, broken, noise]
     strings = [b"", b" ", b"\n", b"\0", b"a\0b"]
     while len(strings) < count:
         made = makers[len(strings) % len(makers)]()
@@ -121,19 +128,22 @@ def main():
     strings = generated(1000 if SHORT else 10000, seed=20)
     compare(report, "Gemma, generated strings", strings, stock_tokens(GEMMA, strings, bos, special), own_tokens(GEMMA, strings))
 
-    for name in ("llama-spm", "phi-3"):
+    for name in ("llama-spm", "phi-3", "gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder", "falcon", "starcoder"):
         model = CACHE / "vocab" / f"ggml-vocab-{name}.gguf"
         inputs = model.with_suffix(".gguf.inp").read_bytes().split(b"\n__ggml_vocab_test__\n")
         answers = model.with_suffix(".gguf.out").read_text().split("\n")
         vectors = [[int(part) for part in line.split()] for line in answers[:len(inputs)]]
         if stock_tokens(model, inputs) != vectors:
             report.note(f"{name}: stock itself does not give the vectors as they are shipped")
-        found = own_tokens(model, inputs)
-        if bos:
-            found = [ids[1:] for ids in found]
-        compare(report, f"{name}, the reference's vectors", inputs, vectors, found)
-        more = generated(500 if SHORT else 2000, seed=21)
-        compare(report, f"{name}, generated strings", more, stock_tokens(model, more, bos, special), own_tokens(model, more))
+        compare(report, f"{name}, the reference's vectors", inputs, vectors, own_tokens(model, inputs, "--no-bos", "--no-parse-special"))
+
+    # The first file names no pre-tokenizer, which stands for "default".
+    files = [CACHE / "vocab" / f"ggml-vocab-{name}.gguf" for name in
+             ("gpt-neox", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "llama-spm", "phi-3", "qwen35")]
+    more = generated(500 if SHORT else 10000, seed=21)
+    for model in [*files, SMOLLM]:
+        compare(report, f"{model.stem.removeprefix('ggml-vocab-')}, generated strings", more, stock_tokens(model, more, bos, special),
+                own_tokens(model, more))
     report.finish()
 
 

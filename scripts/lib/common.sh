@@ -13,6 +13,8 @@ SWIFTLET="${SWIFTLET:-$ROOT/.build/release/swiftlet}"
 
 GEMMA="$MODELS/gemma-3-270m-q4_k_m.gguf"
 GEMMA_F32="$MODELS/gemma-3-270m-f32.gguf"
+SMOLLM="$MODELS/smollm2-135m-instruct-q4_1.gguf"
+SMOLLM_F32="$MODELS/smollm2-135m-instruct-f32.gguf"
 
 # What the stock peer has to be for its figures to mean what the documentation says they mean.
 STOCK_VERSION="0.7.0"

@@ -5,8 +5,8 @@ package struct ScalarText {
 
     var count: Int { scalars.count }
 
-    /// Bytes that belong to no sequence of UTF-8 become U+FFFD, one each. Sequences that are longer than they need be, and
-    /// those of surrogates, are read as what they say, as other readers of these vocabularies do.
+    /// Bytes that belong to no sequence of UTF-8 become U+FFFD, one each; sequences that are longer than they need be are none.
+    /// Those of surrogates are read as what they say, as other readers of these vocabularies do.
     ///
     /// Complexity: O(n).
     package init(_ bytes: some RandomAccessCollection<UInt8>) {
@@ -23,7 +23,8 @@ package struct ScalarText {
                 scalar = UInt32(announced == 4 ? lead & 0x07 : announced == 3 ? lead & 0x0F : lead & 0x1F)
                 for byte in rest { scalar = scalar << 6 | UInt32(byte & 0x3F) }
                 let isWhole = announced > 0 && rest.count == announced - 1 && rest.allSatisfy { $0 & 0xC0 == 0x80 }
-                if isWhole, scalar < 0x110000 { length = announced } else { scalar = 0xFFFD }
+                let least: UInt32 = announced == 4 ? 0x10000 : announced == 3 ? 0x800 : 0x80
+                if isWhole, scalar >= least, scalar < 0x110000 { length = announced } else { scalar = 0xFFFD }
             }
             scalars.append(scalar)
             classes.append(.of(scalar))
