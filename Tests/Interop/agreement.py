@@ -1,10 +1,10 @@
 """Do our logits agree with stock's on a text?
 
-On the F32 copy, where rounding plays no part: mean KL(stock‖ours) and the share of equal top tokens. On the quantized
-file, where stock differs even from itself: our distance from stock's F32 answer beside quantized stock's own.
+On F32 copies of two models, of different architectures and vocabularies, where rounding plays no part: mean KL(stock‖ours) and the share of equal top tokens. On the quantized
+Gemma, where stock differs even from itself: our distance from stock's F32 answer beside quantized stock's own.
 """
 
-from interop import GEMMA, GEMMA_F32, Report, SHORT, compare, stock_logits, swiftlet_logits, text_tokens
+from interop import GEMMA, GEMMA_F32, SMOLLM_F32, Report, SHORT, compare, stock_logits, swiftlet_logits, text_tokens
 
 report = Report()
 tokens = text_tokens(96 if SHORT else 448)
@@ -17,6 +17,11 @@ report.note(f"F32, stock beside itself (flash attention on / off): KL {divergenc
 divergence, same = compare(exact, swiftlet_logits(GEMMA_F32, tokens))
 report.check(divergence <= 1e-5, f"F32: mean KL(stock, swiftlet) = {divergence:.2e} (at most 1e-5)")
 report.check(same >= 0.995, f"F32: same top token at {same:.2%} of positions (at least 99.5 %)")
+
+other = text_tokens(96 if SHORT else 400, SMOLLM_F32)
+divergence, same = compare(stock_logits(SMOLLM_F32, other), swiftlet_logits(SMOLLM_F32, other))
+report.check(divergence <= 1e-5, f"SmolLM2, F32: mean KL(stock, swiftlet) = {divergence:.2e} on {len(other)} tokens (at most 1e-5)")
+report.check(same >= 0.99, f"SmolLM2, F32: same top token at {same:.2%} of positions (at least 99 %)")
 
 stock_on, stock_off = (stock_logits(GEMMA, tokens, flash=flash) for flash in (1, 0))
 on, same_on = compare(exact, stock_on)

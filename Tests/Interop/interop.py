@@ -313,6 +313,6 @@ def nmse(reference, other):
     return float(((a - b) ** 2).sum() / (a ** 2).sum())
 
 
-def text_tokens(count):
-    """BOS and the first tokens of the fixture's text, by stock."""
-    return stock_tokens(GEMMA, [TEXT.read_bytes()], bos=1)[0][:count]
+def text_tokens(count, model=GEMMA):
+    """The first tokens of the fixture's text, by stock, with the mark of a start where the model has one."""
+    return stock_tokens(model, [TEXT.read_bytes()], bos=1)[0][:count]
