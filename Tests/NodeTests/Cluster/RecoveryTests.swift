@@ -86,9 +86,11 @@ import Testing
         func count(of kind: NodeEvent.Kind) -> Int { kinds.withLock { $0.count { $0 == kind } } }
     }
 
-    @Test("streams over workers of which one is lost say what they would have said, and the worker is used again when it is back")
-    func lossAndReturn() async throws {
-        let model = try TinyModel(layers: 4)
+    @Test(
+        "streams over workers of which one is lost say what they would have said, and the worker is used again when it is back",
+        arguments: TinyModel.Kind.allCases)
+    func lossAndReturn(_ kind: TinyModel.Kind) async throws {
+        let model = try TinyModel(layers: 4, kind: kind)
         let expected = try await alone(model)
         let workers = [LocalWorker(), LocalWorker()]
         let (single, engine, witness) = try await over(workers, model)

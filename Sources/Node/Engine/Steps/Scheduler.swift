@@ -201,7 +201,7 @@ package struct Scheduler {
         let first = slots[slot].cached.count
         // What comes behind goes in by itself, so that there is something to copy.
         guard let end = checkpointPosition(slot), first < end else { return count }
-        return min(count, end - first)
+        return min(count, end - first, Scheduler.checkpointDistance)
     }
 
     /// Where the last copy of a slot's prompt is to be made.
