@@ -17,7 +17,8 @@ enum FalconH1 {
             attention.output.bias = nil
             if let scale = try layer.metadata.float("attention.scale"), scale != 0 { attention.productScale = scale }
             let feedForward = try FeedForward(layer, hidden: try layer.feedForwardLength(), .swiglu)
-            return try TransformerBlock(layer, ParallelMixers([attention, try StateSpace(layer)]), feedForward.without(scales: true, biases: false))
+            return try TransformerBlock(
+                layer, ParallelMixers([attention, try StateSpace(layer)]), feedForward.without(scales: true, biases: false))
         }
     }
 }

@@ -89,9 +89,6 @@ package struct Batch {
     package var pieces: [BatchPiece]
     package var layout: BatchLayout
 
-    /// Cached positions are read in multiples of this many.
-    package static let keyBlock = 256
-
     /// Columns of a padded step of at most so many tokens.
     package static func columnLimit(batchSize: Int) -> Int { (batchSize + 31) / 32 * 32 }
 
@@ -121,7 +118,7 @@ package struct Batch {
             guard let first = members.first, let last = members.last else { return }
             let count = members.reduce(0) { $0 + $1.columnCount }
             let end = members.reduce(0) { max($0, $1.firstPosition + $1.columnCount) }
-            let padded = (end + Batch.keyBlock - 1) / Batch.keyBlock * Batch.keyBlock
+            let padded = (end + CacheShape.keyBlock - 1) / CacheShape.keyBlock * CacheShape.keyBlock
             groups.append(
                 BatchLayout.Group(
                     firstToken: next, tokenCount: count, firstSlot: first.slot, slotCount: last.slot - first.slot + 1,

@@ -114,7 +114,8 @@ public final class ForwardPass {
                     "\(piece.tokens.count) tokens at position \(piece.firstPosition) do not fit a context of \(contextLength)")
             }
             guard piece.tokens.count <= shape.pieceLimit else {
-                throw ModelError(.batch, "\(piece.tokens.count) tokens of one slot are more than \(shape.pieceLimit), which go into its cache at once")
+                throw ModelError(
+                    .batch, "\(piece.tokens.count) tokens of one slot are more than \(shape.pieceLimit), which go into its cache at once")
             }
             for checkpoint in [piece.restores, piece.keeps] {
                 guard let checkpoint, !(0..<shape.checkpointCount).contains(checkpoint) else { continue }

@@ -26,6 +26,11 @@ public struct StageExtent: Hashable, Sendable {
     }
 }
 
+extension Hyperparameters {
+    /// What a stage's layers want.
+    func needs(_ extent: StageExtent) -> LayerNeeds { LayerNeeds(self, extent.layers) }
+}
+
 extension StageExtent {
     /// What of a step's layout matters to this stage, so that steps which differ only in the rest share a graph.
     ///

@@ -46,7 +46,8 @@ struct CachedAttention: Sendable {
         let split = g.reshape(own, Shape(keyLength, headCount, group.tokensPerSlot, group.slotCount))
         let attended = g.flashAttention(
             q: g.permute(split, (0, 2, 1, 3)), k: view(keys, length: keyLength, group, layer),
-            v: view(values, length: valueLength, group, layer), mask: window == nil ? inputs.mask : inputs.slidingMask, FlashAttentionParameters(scale: scale))
+            v: view(values, length: valueLength, group, layer), mask: window == nil ? inputs.mask : inputs.slidingMask,
+            FlashAttentionParameters(scale: scale))
         let flat = g.reshape(attended, Shape(valueLength * headCount, group.tokensPerSlot * group.slotCount))
         return inputs.pick.map { g.getRows(flat, $0) } ?? flat
     }

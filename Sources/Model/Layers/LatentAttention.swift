@@ -79,7 +79,8 @@ struct LatentAttention: TokenMixer {
             g.view(of: both, shape: Shape(compressed, tokens), strides: Strides(4, wide, wide * tokens, wide * tokens)), g)
         let key = g.rope(
             g.view(
-                of: both, shape: Shape(rope.dimensions, 1, tokens), strides: Strides(4, wide, wide, wide * tokens), byteOffset: compressed * 4),
+                of: both, shape: Shape(rope.dimensions, 1, tokens), strides: Strides(4, wide, wide, wide * tokens),
+                byteOffset: compressed * 4),
             positions: pass.positions, rope)
         let rows = g.node("", .concat(dimension: 0), [g.reshape(narrow, Shape(compressed, 1, tokens)), key])
         let cache = g.setRows(g.reshape(rows, Shape(rowLength, tokens)), at: pass.cacheRows, of: layer.plane(0))
@@ -89,7 +90,9 @@ struct LatentAttention: TokenMixer {
         let attention = CachedAttention(
             headCount: headCount, keyValueHeadCount: 1, keyLength: rowLength, valueLength: compressed, scale: scale)
         let plane = CachedAttention.Plane(tensor: cache)
-        guard let attended = attention(g.reshape(full, Shape(rowLength * headCount, tokens)), keys: plane, values: plane, layer) else { return x }
+        guard let attended = attention(g.reshape(full, Shape(rowLength * headCount, tokens)), keys: plane, values: plane, layer) else {
+            return x
+        }
         let heads = g.permute(g.reshape(attended, Shape(compressed, headCount, tokens)), (0, 2, 1, 3))
         let values = g.contiguous(g.permute(g.matMul(g.weight(valueExpansion), heads), (0, 2, 1, 3)))
         return output(g.reshape(values, Shape(valueLength * headCount, tokens)), g)

@@ -30,7 +30,8 @@ struct StateSpace: TokenMixer {
         groups = try source.requiredCount("ssm.group_count", atMost: 1 << 16)
         guard kernel > 1, inner % heads == 0, inner % groups == 0, heads % groups == 0 else {
             throw ModelError(
-                .metadata, "a state space of \(inner) cannot be divided into \(heads) heads and \(groups) groups, or has a kernel of \(kernel)")
+                .metadata,
+                "a state space of \(inner) cannot be divided into \(heads) heads and \(groups) groups, or has a kernel of \(kernel)")
         }
         let channels = inner + 2 * groups * stateSize
         input = try source.linear("ssm_in", from: source.width, to: inner + channels + heads)
@@ -115,7 +116,8 @@ struct StateSpace: TokenMixer {
             ])
         let rowLength = stateSize * inner
         let ended = g.view(
-            of: scanned, shape: Shape(rowLength, sequences), strides: Strides(4, rowLength * 4, rowLength * sequences * 4, rowLength * sequences * 4),
+            of: scanned, shape: Shape(rowLength, sequences),
+            strides: Strides(4, rowLength * 4, rowLength * sequences * 4, rowLength * sequences * 4),
             byteOffset: inner * tokens * sequences * 4)
         planes.scan = states.keep(ended, in: planes.scan, g)
 

@@ -12,6 +12,9 @@ public struct CacheShape: Hashable, Sendable {
     /// Copies of earlier states that a slot may have in recurrent layers.
     public var checkpointCount: Int
 
+    /// Cached positions are read in multiples of this many.
+    package static let keyBlock = 256
+
     /// Tokens that go into a ring at once, at most.
     static let ringPieceLength = 512
 
@@ -39,7 +42,7 @@ public struct CacheShape: Hashable, Sendable {
     /// Does not depend on how large steps are, so that sums are taken in one order whatever they are.
     package var ringLength: Int {
         guard let window, window < contextLength else { return contextLength }
-        let length = (window + CacheShape.ringPieceLength + Batch.keyBlock - 1) / Batch.keyBlock * Batch.keyBlock
+        let length = (window + CacheShape.ringPieceLength + CacheShape.keyBlock - 1) / CacheShape.keyBlock * CacheShape.keyBlock
         return min(contextLength, length)
     }
 

@@ -20,9 +20,6 @@ struct LayerNeeds: Hashable, Sendable {
 }
 
 extension Hyperparameters {
-    /// What a stage's layers want.
-    func needs(_ extent: StageExtent) -> LayerNeeds { LayerNeeds(self, extent.layers) }
-
     /// Whether any layer has a state that every token changes, so that nothing can be taken back but to a copy.
     public var isRecurrent: Bool { layerStates.contains(where: \.isRecurrent) }
 

@@ -48,7 +48,8 @@ public struct LayerState: Hashable, Sendable {
     /// Keys and values of all heads, in F16.
     public static func attention(keyRow: Int, valueRow: Int, window: Int? = nil) -> LayerState {
         LayerState(
-            planes: [Plane("k", .f16, rowLength: keyRow, .perPosition), Plane("v", .f16, rowLength: valueRow, .perPosition)], window: window)
+            planes: [Plane("k", .f16, rowLength: keyRow, .perPosition), Plane("v", .f16, rowLength: valueRow, .perPosition)], window: window
+        )
     }
 }
 

@@ -110,7 +110,8 @@ package struct LoadedModel {
             model, stages: stages, slotCount: slotCount, contextLength: contextLength,
             paddedBatchSize: options.batchSize,
             padding: seats.contains(where: \.backend.traits.isFar) ? .generous : .slight)
-        let reduces = (seats.last?.backend.traits.isFar ?? false) && !options.head.sendsAllLogits && !sendsAllLogits
+        let reduces =
+            (seats.last?.backend.traits.isFar ?? false) && !options.head.sendsAllLogits && !sendsAllLogits
             // Where the likeliest are not enough, a token goes in once more, which states of recurrences do not bear.
             && !model.hyperparameters.isRecurrent
         return LoadedPass(pass: pass, stations: stations, depth: depth, reducesLogits: reduces)

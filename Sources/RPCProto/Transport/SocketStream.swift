@@ -1,9 +1,10 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 /// One TCP connection, used with blocking calls by one thread at a time.
 ///
@@ -79,10 +80,10 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
         SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
         let idle = max(1, seconds / 3)
         #if canImport(Glibc)
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, seconds.multipliedReportingOverflow(by: 1000).partialValue)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, seconds.multipliedReportingOverflow(by: 1000).partialValue)
         #else
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, idle)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, idle)
         #endif
         let interval = max(1, (seconds - idle) / 3)
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
@@ -161,7 +162,8 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
         let fromSecond = sent - fromFirst
         var parts = (
             iovec(iov_base: first.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + fromFirst) }, iov_len: first.count - fromFirst),
-            iovec(iov_base: second.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + fromSecond) }, iov_len: second.count - fromSecond)
+            iovec(
+                iov_base: second.baseAddress.map { UnsafeMutableRawPointer(mutating: $0 + fromSecond) }, iov_len: second.count - fromSecond)
         )
         return withUnsafeMutablePointer(to: &parts) { pair in
             pair.withMemoryRebound(to: iovec.self, capacity: 2) { list in
@@ -169,9 +171,9 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
                 message.msg_iov = list
                 message.msg_iovlen = 2
                 #if canImport(Glibc)
-                return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
+                    return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
                 #else
-                return sendmsg(descriptor, &message, 0)
+                    return sendmsg(descriptor, &message, 0)
                 #endif
             }
         }
@@ -180,10 +182,10 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
 
 enum SocketOption {
     #if canImport(Glibc)
-    /// Not among the names that the C library exports to Swift: Linux's POLLRDHUP.
-    private static let departure = Int16(0x2000)
+        /// Not among the names that the C library exports to Swift: Linux's POLLRDHUP.
+        private static let departure = Int16(0x2000)
     #else
-    private static let departure = Int16(POLLHUP)
+        private static let departure = Int16(POLLHUP)
     #endif
 
     /// Whether the peer of a connection has closed its side or is gone.

@@ -55,7 +55,8 @@ import Testing
         var random = SeededRandom(seed: UInt64(contextLength * 10_000 + (window ?? 0)))
         let backend = try CPUBackend(threads: 2)
         let shape = CacheShape(slotCount: 7, contextLength: contextLength, window: window)
-        let band = window == nil
+        let band =
+            window == nil
             ? try MaskBand("band", contextLength: contextLength, on: backend) : try MaskBand("band", ring: shape, on: backend)
         try band.write()
         for _ in 0..<20 {

@@ -110,7 +110,8 @@ import Testing
     }
 
     @Test(
-        "padding of prompts changes no byte, and goes no further than the context", arguments: ["llama", "gemma3", "deepseek2", "falcon-h1"],
+        "padding of prompts changes no byte, and goes no further than the context",
+        arguments: ["llama", "gemma3", "deepseek2", "falcon-h1"],
         [PromptPadding.slight, .generous])
     func paddingDoesNotShow(_ kind: String, _ padding: PromptPadding) throws {
         try Self.withModel(kind) { file in

@@ -103,7 +103,8 @@ struct ModelFigures {
         }
         if hasLatentAttention {
             let counts = [
-                ("attention.key_length_mla", keyLength), ("attention.value_length_mla", valueLength), ("attention.kv_lora_rank", compressed),
+                ("attention.key_length_mla", keyLength), ("attention.value_length_mla", valueLength),
+                ("attention.kv_lora_rank", compressed),
                 ("attention.q_lora_rank", narrowQueries), ("rope.dimension_count", rotated / 2), ("leading_dense_block_count", 1),
                 ("expert_feed_forward_length", hidden), ("expert_shared_count", 1), ("expert_gating_func", 2),
             ]

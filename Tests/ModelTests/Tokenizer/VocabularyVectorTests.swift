@@ -6,10 +6,13 @@ import Testing
 /// The vectors that come with the reference's vocabularies: texts, and the tokens they should give.
 @Suite("Vocabularies' vectors")
 struct VocabularyVectorTests {
-    @Test("Every text of the vectors gives the tokens that it should", arguments: [
-        "llama-spm", "phi-3", "gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder", "falcon", "starcoder", "refact",
-        "command-r", "mpt",
-    ])
+    @Test(
+        "Every text of the vectors gives the tokens that it should",
+        arguments: [
+            "llama-spm", "phi-3", "gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder", "falcon", "starcoder",
+            "refact",
+            "command-r", "mpt",
+        ])
     func vectors(_ name: String) throws {
         guard let file = ExternalData.find("vocab/ggml-vocab-\(name).gguf"),
             let inputs = ExternalData.find("vocab/ggml-vocab-\(name).gguf.inp"),

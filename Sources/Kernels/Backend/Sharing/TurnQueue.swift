@@ -1,12 +1,12 @@
 internal import Base
-
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import Synchronization
 internal import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 /// Who computes when several want to: one at a time, in the order in which they asked.
 ///

@@ -1,15 +1,15 @@
 internal import Base
-
-#if arch(x86_64)
-internal import Builtin
-#endif
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 internal import Synchronization
 internal import Tensor
+
+#if arch(x86_64)
+    internal import Builtin
+#endif
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 /// What the threads of a pool share.
 ///
@@ -136,7 +136,7 @@ final class PoolState: @unchecked Sendable {
     @inline(__always)
     private static func pause() {
         #if arch(x86_64)
-        Builtin.int_x86_sse2_pause()
+            Builtin.int_x86_sse2_pause()
         #endif
     }
 }

@@ -43,9 +43,12 @@ public struct PreTokenizer: Sendable {
         add(PreTokenizer(passes: [.runs(signs), gpt2, .runs(numbers), .runs(threeDigits)]), unnamed)
         add(PreTokenizer(passes: [.runs(signsAndBacktick), gpt2, .runs(threeDigits)]), "falcon")
         add(
-            PreTokenizer(passes: [gpt2]), "gpt-2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0", "mellum",
+            PreTokenizer(passes: [gpt2]), "gpt-2", "phi-2", "jina-es", "jina-de", "jina-v2-es", "jina-v2-de", "gigachat", "a.x-4.0",
+            "mellum",
             "modern-bert", "mpt", "olmo", "jais", "trillion", "granite-docling")
-        add(PreTokenizer(passes: [.runs(number), gpt2]), "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2")
+        add(
+            PreTokenizer(passes: [.runs(number), gpt2]), "smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b",
+            "mellum2")
         let threes = WordPass.words(WordPattern(digits: 3))
         add(
             PreTokenizer(passes: [threes], takesWholeWords: true, addsBOS: true), "llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1",
