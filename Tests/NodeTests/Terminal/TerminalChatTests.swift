@@ -35,4 +35,22 @@ import Testing
         // What was typed reaches the engine as such.
         #expect(engine.seen.requests.last?.prompt == .rendered(RenderedText("<user>hi<assistant>", untrusted: [6..<8])))
     }
+
+    @Test("an answer that is stopped in the middle says how long it took")
+    func stopped() async throws {
+        let model = try TinyModel()
+        let engine = try await Engines.text(
+            EngineOptions(modelPath: model.path, contextSize: 50_000, slotCount: 1, threads: 1)
+        ) { _ in }
+        let output = try Output(path: "/dev/null")
+        let request = GenerationRequest(prompt: .text(""), sampling: SamplingSettings(temperature: 0), ignoreEnd: true)
+        let writing = Task { try await Continuation(engine: engine, output: output, request: request).write(.tokens([3, 4, 5])) }
+        while engine.status.slotsBusy == 0 { try await Task.sleep(for: .milliseconds(5)) }
+        try await Task.sleep(for: .milliseconds(100))
+        writing.cancel()
+        let account = try await writing.value
+        #expect(account.generatedTokens > 0)
+        #expect(account.timings.generation > .zero)
+        await engine.shutdown()
+    }
 }

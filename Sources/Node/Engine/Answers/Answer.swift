@@ -74,6 +74,8 @@ package struct Answer {
             if isOver { return nil }
             guard let event = try await events.next() else {
                 isOver = true
+                // Given up in the middle: nobody else says how long it took.
+                if usage.promptTokens > 0 { usage.timings.generation = phaseStart.duration(to: clock.now) }
                 return nil
             }
             take(event)
