@@ -61,7 +61,8 @@ struct SelfAttention: TokenMixer {
     func callAsFunction(_ x: TensorID, _ layer: LayerContext) -> TensorID {
         let (pass, g) = (layer.pass, layer.g)
         let tokens = pass.layout.tokenCount
-        var (q, gate) = queries(of: x, tokens, g)
+        let (projected, gate) = queries(of: x, tokens, g)
+        var q = projected
         var k = g.reshape(key(x, g), Shape(heads.keyLength, heads.keyValueHeadCount, tokens))
         let v = value(x, g)
         if let queryNorm { q = queryNorm(q, g) }
