@@ -14,7 +14,7 @@ struct ArchitectureEntry: Sendable {
 enum Architectures {
     /// To add one: a file in this folder, and a word here.
     static let entries: [ArchitectureEntry] = [
-        Gemma3.entry, Llama.entry, Qwen2.entry, Qwen3.entry, Qwen3.expertsEntry,
+        Gemma3.entry, Llama.entry, Qwen2.entry, Qwen3.entry, Qwen3.expertsEntry, Qwen35.entry,
         DeepSeek2.entry, Mamba2.entry, FalconH1.entry,
     ]
 

@@ -36,3 +36,33 @@ enum Qwen3 {
         return try SelfAttention(layer, heads, rope: rope, hasNorms: true)
     }
 }
+
+/// Qwen 3.5 (Alibaba, 2026): gated delta nets, and every few layers attention whose result is gated, with a rope in sections.
+enum Qwen35 {
+    static let entry = ArchitectureEntry("qwen35") { (source) throws(ModelError) in
+        let isRecurrent = try recurrentLayers(source)
+        return try DecoderOnly(source) { (layer) throws(ModelError) in
+            let mixer: any TokenMixer = isRecurrent[layer.index] ? try GatedDeltaNet(layer) : try attention(layer)
+            let feedForward = try FeedForward(layer, hidden: try layer.feedForwardLength(), .swiglu)
+            return try TransformerBlock(
+                layer, mixer, feedForward.without(scales: false, biases: true), transformationNorm: "post_attention_norm")
+        }
+    }
+
+    /// By layer: as the file says, else all but every n-th.
+    private static func recurrentLayers(_ source: ModelSource) throws(ModelError) -> [Bool] {
+        let count = source.hyperparameters.layerCount
+        if let flags = try source.metadata.flags("attention.recurrent_layers", count: count) { return flags }
+        let interval = try source.metadata.count("full_attention_interval", atMost: 1 << 16) ?? 4
+        return (0..<count).map { ($0 + 1) % interval != 0 }
+    }
+
+    private static func attention(_ layer: LayerSource) throws(ModelError) -> SelfAttention {
+        let heads = try HeadFigures(layer)
+        var rope = try RopeParameters(layer, mode: .interleavedMulti, keyLength: heads.keyLength)
+        rope.sections = try layer.metadata.ropeSections()
+        var attention = try SelfAttention(layer, heads, rope: rope, hasNorms: true, isGated: true)
+        if let scale = try layer.metadata.float("attention.scale"), scale != 0 { attention.productScale = scale }
+        return attention
+    }
+}

@@ -42,6 +42,8 @@ final class ForwardContext {
     let first: TensorID
     /// I32 `[tokens]`.
     let positions: TensorID
+    /// I32 `[4 · tokens]`, for ropes in sections.
+    let sectionPositions: TensorID
     /// I64 `[tokens]`: where keys and values go, in layers that keep all positions.
     let cacheRows: TensorID
     /// The same in layers with a sliding window.
@@ -69,6 +71,7 @@ final class ForwardContext {
         inputs = InputTensors(layout, extent, h, g)
         first = states ?? inputs[TokenInput.self].first ?? TensorID(0)
         positions = inputs[PositionInput.self].first ?? first
+        sectionPositions = inputs[SectionPositionInput.self].first ?? first
         cacheRows = inputs[CacheRowInput.self].first ?? first
         ringRows = inputs[RingRowInput.self].first ?? first
         outputs = inputs[OutputInput.self].first

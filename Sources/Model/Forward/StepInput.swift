@@ -39,11 +39,27 @@ enum PositionInput: StepInput {
     static let type = ElementType.i32
 
     static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
-        h.needs(extent).hasPositions ? [Shape(layout.tokenCount)] : []
+        h.needs(extent).hasSinglePositions ? [Shape(layout.tokenCount)] : []
     }
 
     static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
         batch.pieces.flatMap { $0.positions.map { Int32($0) } }
+    }
+}
+
+/// Each token's four positions, for ropes in sections: all tokens' first ones, then all second ones. In text time, height and width
+/// are one, and the fourth is not used.
+enum SectionPositionInput: StepInput {
+    static let name = "section positions"
+    static let type = ElementType.i32
+
+    static func shapes(_ layout: BatchLayout, _ extent: StageExtent, _ h: Hyperparameters) -> [Shape] {
+        h.needs(extent).hasSections ? [Shape(4 * layout.tokenCount)] : []
+    }
+
+    static func values(of batch: Batch, _ cache: CacheShape) -> [Int32] {
+        let positions = PositionInput.values(of: batch, cache)
+        return positions + positions + positions + [Int32](repeating: 0, count: positions.count)
     }
 }
 

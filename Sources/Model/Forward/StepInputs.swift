@@ -5,8 +5,9 @@ import Tensor
 struct StepInputs {
     /// All kinds there are.
     static let kinds: [any StepInput.Type] = [
-        TokenInput.self, PositionInput.self, CacheRowInput.self, RingRowInput.self, OutputInput.self, MaskInput.self, RingMaskInput.self,
-        SpreadInput.self, PickInput.self, StateSourceInput.self, StateTargetInput.self, CheckpointInput.self,
+        TokenInput.self, PositionInput.self, SectionPositionInput.self, CacheRowInput.self, RingRowInput.self, OutputInput.self,
+        MaskInput.self, RingMaskInput.self, SpreadInput.self, PickInput.self, StateSourceInput.self, StateTargetInput.self,
+        CheckpointInput.self,
     ]
 
     private let memory = HostMemory()

@@ -37,12 +37,12 @@ struct TransformerBlock: Block {
 
     /// With norms of the names that most files have.
     init(
-        _ source: LayerSource, _ mixer: any TokenMixer, _ transformation: any TokenTransformation
+        _ source: LayerSource, _ mixer: any TokenMixer, _ transformation: any TokenTransformation, transformationNorm: String = "ffn_norm"
     ) throws(ModelError) {
         self.mixer = mixer
         self.transformation = transformation
         mixerNorm = try source.norm("attn_norm", source.width)
-        transformationNorm = try source.norm("ffn_norm", source.width)
+        self.transformationNorm = try source.norm(transformationNorm, source.width)
     }
 
     var state: LayerState { mixer.state }

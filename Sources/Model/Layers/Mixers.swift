@@ -24,7 +24,9 @@ struct ParallelMixers: TokenMixer {
     init(_ mixers: [any TokenMixer]) { self.mixers = mixers }
 
     var state: LayerState {
-        LayerState(planes: mixers.flatMap(\.state.planes), window: mixers.lazy.compactMap(\.state.window).first)
+        LayerState(
+            planes: mixers.flatMap(\.state.planes), window: mixers.lazy.compactMap(\.state.window).first,
+            hasSections: mixers.contains(where: \.state.hasSections))
     }
 
     func callAsFunction(_ x: TensorID, _ layer: LayerContext) -> TensorID {

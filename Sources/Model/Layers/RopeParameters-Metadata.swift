@@ -30,4 +30,24 @@ extension RopeParameters {
             extrapolationFactor: scaling == "yarn" ? 1 : 0,
             attentionFactor: try metadata.float("rope.scaling.attn_factor") ?? 1)
     }
+
+    /// Whether a token has four positions, one for each section of the pairs.
+    var hasSections: Bool {
+        switch mode {
+        case .normal, .neox: false
+        case .multi, .vision, .interleavedMulti: true
+        }
+    }
+}
+
+extension ModelMetadata {
+    /// How many pairs belong to each of a token's positions: time, height, width, and one that is kept free.
+    func ropeSections() throws(ModelError) -> SIMD4<Int32> {
+        let key = "rope.dimension_sections"
+        guard let counts = try integers(key) else { throw missing(key) }
+        guard counts.count == 4, counts.allSatisfy({ (0...1 << 16).contains($0) }), counts.contains(where: { $0 > 0 }) else {
+            throw wrong(key, "is \(counts.prefix(8)), which are no four sections")
+        }
+        return SIMD4(Int32(counts[0]), Int32(counts[1]), Int32(counts[2]), Int32(counts[3]))
+    }
 }

@@ -5,9 +5,7 @@ import Tensor
 struct StateSpace: TokenMixer {
     private let input: Linear
     private let output: Linear
-    /// `[kernel, channels]`.
-    private let convolution: Weight
-    private let convolutionBias: Weight?
+    private let convolution: ShortConvolution
     /// `[heads]`, `[1, heads]`, `[1, heads]`.
     private let stepBias: Weight
     private let decay: Weight
@@ -20,24 +18,19 @@ struct StateSpace: TokenMixer {
     private let stateSize: Int
     private let heads: Int
     private let groups: Int
-    private let kernel: Int
 
     init(_ source: LayerSource) throws(ModelError) {
-        kernel = try source.requiredCount("ssm.conv_kernel", atMost: 1 << 10)
         inner = try source.requiredCount("ssm.inner_size", atMost: 1 << 20)
         stateSize = try source.requiredCount("ssm.state_size", atMost: 1 << 16)
         heads = try source.requiredCount("ssm.time_step_rank", atMost: 1 << 16)
         groups = try source.requiredCount("ssm.group_count", atMost: 1 << 16)
-        guard kernel > 1, inner % heads == 0, inner % groups == 0, heads % groups == 0 else {
-            throw ModelError(
-                .metadata,
-                "a state space of \(inner) cannot be divided into \(heads) heads and \(groups) groups, or has a kernel of \(kernel)")
+        guard inner % heads == 0, inner % groups == 0, heads % groups == 0 else {
+            throw ModelError(.metadata, "a state space of \(inner) cannot be divided into \(heads) heads and \(groups) groups")
         }
         let channels = inner + 2 * groups * stateSize
         input = try source.linear("ssm_in", from: source.width, to: inner + channels + heads)
         output = try source.linear("ssm_out", from: inner, to: source.width)
-        convolution = try source.required("ssm_conv1d.weight", Shape(kernel, channels))
-        convolutionBias = try source.optional("ssm_conv1d.bias", Shape(channels))
+        convolution = try ShortConvolution(source, kernel: try source.requiredCount("ssm.conv_kernel", atMost: 1 << 10), channels: channels)
         stepBias = try source.required("ssm_dt.bias", Shape(heads))
         decay = try source.required("ssm_a", Shape(1, heads))
         skip = try source.required("ssm_d", Shape(1, heads))
@@ -45,13 +38,10 @@ struct StateSpace: TokenMixer {
         epsilon = try source.metadata.requiredFloat("attention.layer_norm_rms_epsilon")
     }
 
-    private var channels: Int { inner + 2 * groups * stateSize }
+    private var channels: Int { convolution.channels }
 
     var state: LayerState {
-        LayerState(planes: [
-            LayerState.Plane("r", .f32, rowLength: (kernel - 1) * channels, .perSlot),
-            LayerState.Plane("s", .f32, rowLength: stateSize * inner, .perSlot),
-        ])
+        LayerState(planes: [convolution.plane, LayerState.Plane("s", .f32, rowLength: stateSize * inner, .perSlot)])
     }
 
     func callAsFunction(_ x: TensorID, _ layer: LayerContext) -> TensorID {
@@ -91,18 +81,7 @@ struct StateSpace: TokenMixer {
             of: projected, shape: Shape(heads, tokens, sequences), strides: Strides(4, row, row * tokens, row * tokens * sequences),
             byteOffset: start + (inner + channels) * 4)
 
-        // The convolution goes on from the last columns before.
-        let before = g.reshape(g.getRows(planes.convolution, states.sources), Shape(kernel - 1, channels, sequences))
-        let columns = g.node("", .concat(dimension: 0), [before, g.transpose(signal)])
-        let strides = g[columns].strides
-        let last = g.view(
-            of: columns, shape: Shape(kernel - 1, channels, sequences), strides: strides, byteOffset: tokens * strides[0])
-        let kept = g.reshape(g.contiguous(last), Shape((kernel - 1) * channels, sequences))
-        planes.convolution = states.keep(kept, in: planes.convolution, g)
-        var convolved = g.node("", .ssmConv, [columns, g.weight(convolution)])
-        if let convolutionBias { convolved = g.add(convolved, g.weight(convolutionBias)) }
-        convolved = g.unary(.silu, convolved)
-
+        let convolved = convolution(signal, states, &planes.convolution, g)
         let channelRow = channels * 4
         let value = part(of: convolved, row: channelRow, start: 0, at: 0, length, heads)
         let into = part(of: convolved, row: channelRow, start: 0, at: inner, stateSize, groups)

@@ -71,14 +71,33 @@ struct ModelMetadata: Sendable {
         return counts[layer]
     }
 
+    /// A truth value for each of so many layers, or one for all of them; nil if the file has none.
+    func flags(_ key: String, count: Int) throws(ModelError) -> [Bool]? {
+        guard let value = file.metadata[full(key)] else { return nil }
+        guard case .array(let array) = value else {
+            if case .bool(let flag) = value { return [Bool](repeating: flag, count: count) }
+            guard let number: Int = value.integer() else { throw wrong(key, "is not a truth value") }
+            return [Bool](repeating: number != 0, count: count)
+        }
+        guard array.count <= 1 << 16 else { throw wrong(key, "has more values than there are layers") }
+        let flags = array.bools() ?? array.integers(as: Int.self)?.map { $0 != 0 }
+        guard let flags, flags.count >= count else { throw wrong(key, "has not one truth value for each layer") }
+        return Array(flags.prefix(count))
+    }
+
+    /// A short list of whole numbers; nil if the file has none.
+    func integers(_ key: String) throws(ModelError) -> [Int]? {
+        guard let value = file.metadata[full(key)] else { return nil }
+        guard case .array(let array) = value, array.count <= 1 << 16, let integers = array.integers(as: Int.self) else {
+            throw wrong(key, "is not a list of whole numbers")
+        }
+        return integers
+    }
+
     /// Which layers have a sliding window: all but every n-th, where n is the file's or the architecture's own pattern.
     func slidingLayers(count: Int, defaultPattern: Int) throws(ModelError) -> [Bool] {
         let key = "attention.sliding_window_pattern"
-        if let value = file.metadata[full(key)], case .array(let array) = value {
-            let flags = array.bools() ?? array.integers(as: Int.self)?.map { $0 != 0 }
-            guard let flags, flags.count >= count else { throw wrong(key, "has not one truth value for each layer") }
-            return Array(flags.prefix(count))
-        }
+        if let value = file.metadata[full(key)], case .array = value, let flags = try flags(key, count: count) { return flags }
         let pattern = try self.count(key, atMost: 1 << 16, allowingZero: true) ?? defaultPattern
         return (0..<count).map { pattern == 0 || $0 % pattern < pattern - 1 }
     }
@@ -94,11 +113,11 @@ struct ModelMetadata: Sendable {
 
     func missing(_ key: String) -> ModelError { wrong(key, "is missing") }
 
+    func wrong(_ key: String, _ what: String) -> ModelError {
+        ModelError(.metadata, "\(file.path): \"\(full(key))\" \(what)")
+    }
+
     // MARK: Inside
 
     private func full(_ key: String) -> String { "\(architecture).\(key)" }
-
-    private func wrong(_ key: String, _ what: String) -> ModelError {
-        ModelError(.metadata, "\(file.path): \"\(full(key))\" \(what)")
-    }
 }

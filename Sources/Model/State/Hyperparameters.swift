@@ -6,6 +6,7 @@ public struct Hyperparameters: Hashable, Sendable {
     public var architecture: String
     /// Width of the hidden state.
     public var embeddingLength: Int
+    /// Those that tokens go through; layers behind them that guess at further tokens are passed over.
     public var layerCount: Int
     /// Tokens the model was trained to attend over.
     public var trainedContext: Int
@@ -21,7 +22,10 @@ extension Hyperparameters {
     init(_ metadata: ModelMetadata) throws(ModelError) {
         architecture = metadata.architecture
         embeddingLength = try metadata.requiredCount("embedding_length", atMost: 1 << 20)
-        layerCount = try metadata.requiredCount("block_count", atMost: 4096)
+        let blocks = try metadata.requiredCount("block_count", atMost: 4096)
+        let guessing = try metadata.count("nextn_predict_layers", atMost: 4096, allowingZero: true) ?? 0
+        guard guessing < blocks else { throw ModelError(.metadata, "\(guessing) of \(blocks) layers guess at further tokens") }
+        layerCount = blocks - guessing
         trainedContext = try metadata.requiredCount("context_length", atMost: 1 << 31)
         vocabularySize = try metadata.vocabularySize()
     }

@@ -4,6 +4,10 @@ struct LayerNeeds: Hashable, Sendable {
     var hasFull = false
     /// Those of a sliding window.
     var hasRing = false
+    /// Each token's one position, for ropes.
+    var hasSinglePositions = false
+    /// Four positions of each token, for ropes in sections.
+    var hasSections = false
     /// A state for each slot.
     var isRecurrent = false
 
@@ -11,6 +15,7 @@ struct LayerNeeds: Hashable, Sendable {
         for state in h.layerStates[layers] {
             if state.hasPositions {
                 if state.window == nil { hasFull = true } else { hasRing = true }
+                if state.hasSections { hasSections = true } else { hasSinglePositions = true }
             }
             if state.isRecurrent { isRecurrent = true }
         }

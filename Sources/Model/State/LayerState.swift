@@ -36,20 +36,23 @@ public struct LayerState: Hashable, Sendable {
     public var planes: [Plane]
     /// Positions that a query sees, itself included; nil where it sees all before it.
     public var window: Int?
+    /// Whether its keys were rotated in sections, by four positions of each token instead of one.
+    public var hasSections: Bool
 
-    public init(planes: [Plane], window: Int? = nil) {
+    public init(planes: [Plane], window: Int? = nil, hasSections: Bool = false) {
         self.planes = planes
         self.window = window
+        self.hasSections = hasSections
     }
 
     /// Nothing.
     public static let none = LayerState(planes: [])
 
     /// Keys and values of all heads, in F16.
-    public static func attention(keyRow: Int, valueRow: Int, window: Int? = nil) -> LayerState {
+    public static func attention(keyRow: Int, valueRow: Int, window: Int? = nil, hasSections: Bool = false) -> LayerState {
         LayerState(
-            planes: [Plane("k", .f16, rowLength: keyRow, .perPosition), Plane("v", .f16, rowLength: valueRow, .perPosition)], window: window
-        )
+            planes: [Plane("k", .f16, rowLength: keyRow, .perPosition), Plane("v", .f16, rowLength: valueRow, .perPosition)],
+            window: window, hasSections: hasSections)
     }
 }
 

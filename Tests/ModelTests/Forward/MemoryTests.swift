@@ -90,7 +90,7 @@ import Testing
         #expect(CacheShape(slotCount: 1, contextLength: 4096).canRewind(from: 4000, to: 3))
     }
 
-    @Test("states do not tell how a text came, nor who came with it", arguments: ["mamba2", "falcon-h1"])
+    @Test("states do not tell how a text came, nor who came with it", arguments: ["mamba2", "falcon-h1", "qwen35"])
     func states(_ architecture: String) throws {
         try Self.withPass(architecture, contextLength: 400) { pass in
             let tokens = Self.tokens(90)
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test("a text that goes on from a copy says what it says from the beginning", arguments: ["mamba2", "falcon-h1"])
+    @Test("a text that goes on from a copy says what it says from the beginning", arguments: ["mamba2", "falcon-h1", "qwen35"])
     func checkpoints(_ architecture: String) throws {
         try Self.withPass(architecture, contextLength: 400) { pass in
             let head = Self.tokens(40)

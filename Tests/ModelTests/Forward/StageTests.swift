@@ -91,7 +91,7 @@ import Testing
 
     @Test(
         "the bytes of logits do not tell where a model is cut",
-        arguments: ["llama", "gemma3", "experts", "qwen2", "qwen3", "qwen3moe", "deepseek2", "mamba2", "falcon-h1"])
+        arguments: ["llama", "gemma3", "experts", "qwen2", "qwen3", "qwen3moe", "deepseek2", "mamba2", "falcon-h1", "qwen35"])
     func cutsDoNotShow(_ kind: String) throws {
         try Self.withModel(kind == "experts" ? "llama" : kind, experts: kind == "experts" ? 4 : 0) { file in
             let backend = try CPUBackend(threads: 2)
@@ -111,7 +111,7 @@ import Testing
 
     @Test(
         "padding of prompts changes no byte, and goes no further than the context",
-        arguments: ["llama", "gemma3", "deepseek2", "falcon-h1"],
+        arguments: ["llama", "gemma3", "deepseek2", "falcon-h1", "qwen35"],
         [PromptPadding.slight, .generous])
     func paddingDoesNotShow(_ kind: String, _ padding: PromptPadding) throws {
         try Self.withModel(kind) { file in

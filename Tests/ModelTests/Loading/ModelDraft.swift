@@ -68,13 +68,17 @@ struct ModelFigures {
     var context = 64
     /// Of layers with a state space: its kernel, width, state, heads and groups.
     var stateSpace = (kernel: 4, inner: 32, state: 16, heads: 4, groups: 2)
+    /// Of delta nets: kernel, length of a head, heads of values and of keys; every second layer is one, from the first on.
+    var deltaNet = (kernel: 4, length: 8, heads: 4, keyHeads: 2)
     /// Of layers with latent attention: the compressed width, and that of the queries.
     var compressed = 24
     var narrowQueries = 20
 
     private var hasStateSpace: Bool { ["mamba2", "falcon-h1"].contains(architecture) }
     private var hasLatentAttention: Bool { architecture == "deepseek2" }
-    private var hasAttention: Bool { architecture != "mamba2" && !hasLatentAttention }
+    private var hasDeltaNets: Bool { architecture == "qwen35" }
+    private func isDeltaNet(_ layer: Int) -> Bool { hasDeltaNets && layer % 2 == 0 }
+    private func hasAttention(_ layer: Int) -> Bool { architecture != "mamba2" && !hasLatentAttention && !isDeltaNet(layer) }
 
     /// A draft with weights drawn from `random`: matrices of `type` where their rows allow it, else F32.
     func draft<R: RandomNumberGenerator>(_ type: ElementType = .f32, _ random: inout R) -> ModelDraft {
@@ -113,6 +117,16 @@ struct ModelFigures {
             draft.set(own: "expert_weights_scale", .float32(1.5))
         }
 
+        if hasDeltaNets {
+            let counts = [
+                ("ssm.conv_kernel", deltaNet.kernel), ("ssm.inner_size", deltaNet.length * deltaNet.heads),
+                ("ssm.state_size", deltaNet.length),
+                ("ssm.time_step_rank", deltaNet.heads), ("ssm.group_count", deltaNet.keyHeads), ("full_attention_interval", 2),
+            ]
+            for (key, count) in counts { draft.set(own: key, .uint32(UInt32(count))) }
+            draft.set(own: "rope.dimension_sections", .array(.int32, [3, 3, 2, 0].map { .int32($0) }))
+        }
+
         func matrix(_ name: String, _ extents: Int...) {
             let fits = extents[0] % type.elementsPerBlock == 0
             draft.tensors.append(.random("\(name).weight", fits ? type : .f32, extents, &random))
@@ -123,8 +137,9 @@ struct ModelFigures {
         for layer in 0..<layers {
             let block = "blk.\(layer)"
             norm("\(block).attn_norm", width)
-            if hasAttention {
-                matrix("\(block).attn_q", width, keyLength * heads)
+            if hasAttention(layer) {
+                // With a gate behind each head's queries.
+                matrix("\(block).attn_q", width, keyLength * heads * (hasDeltaNets ? 2 : 1))
                 matrix("\(block).attn_k", width, keyLength * keyValueHeads)
                 matrix("\(block).attn_v", width, valueLength * keyValueHeads)
                 matrix("\(block).attn_output", valueLength * heads, width)
@@ -132,8 +147,9 @@ struct ModelFigures {
             if hasStateSpace { stateSpaceTensors(block, width, &draft, &random) }
             if architecture == "mamba2" { continue }
             if hasLatentAttention { latentTensors(block, width, &draft, &random) }
-            norm("\(block).ffn_norm", width)
-            if ["gemma3", "qwen3", "qwen3moe"].contains(architecture) {
+            if isDeltaNet(layer) { deltaNetTensors(block, width, &draft, &random) }
+            norm("\(block).\(hasDeltaNets ? "post_attention_norm" : "ffn_norm")", width)
+            if ["gemma3", "qwen3", "qwen3moe"].contains(architecture) || hasDeltaNets && !isDeltaNet(layer) {
                 norm("\(block).attn_q_norm", keyLength)
                 norm("\(block).attn_k_norm", keyLength)
             }
@@ -169,13 +185,25 @@ struct ModelFigures {
         add("ssm_conv1d.weight", [kernel, channels])
         add("ssm_conv1d.bias", [channels])
         add("ssm_dt.bias", [heads])
-        // Decays are negative; these are so wherever nothing is odd.
-        var decay = ModelDraft.TensorDraft.random("\(block).ssm_a", .f32, [1, heads], &random)
-        decay.content = .bytes((0..<heads).flatMap { head in withUnsafeBytes(of: -Float(head + 1) / 4) { Array($0) } })
-        draft.tensors.append(decay)
+        draft.tensors.append(.decays("\(block).ssm_a", [1, heads]))
         add("ssm_d", [1, heads])
         add("ssm_norm.weight", [inner / groups, groups])
         add("ssm_out.weight", [inner, width])
+    }
+
+    private func deltaNetTensors<R: RandomNumberGenerator>(_ block: String, _ width: Int, _ draft: inout ModelDraft, _ random: inout R) {
+        let (kernel, length, heads, keyHeads) = deltaNet
+        let channels = length * (heads + 2 * keyHeads)
+        func add(_ name: String, _ extents: [Int]) { draft.tensors.append(.random("\(block).\(name)", .f32, extents, &random)) }
+        add("attn_qkv.weight", [width, channels])
+        add("attn_gate.weight", [width, length * heads])
+        add("ssm_conv1d.weight", [kernel, channels])
+        add("ssm_beta.weight", [width, heads])
+        add("ssm_alpha.weight", [width, heads])
+        add("ssm_dt.bias", [heads])
+        draft.tensors.append(.decays("\(block).ssm_a", [heads]))
+        add("ssm_norm.weight", [length])
+        add("ssm_out.weight", [length * heads, width])
     }
 
     private func latentTensors<R: RandomNumberGenerator>(_ block: String, _ width: Int, _ draft: inout ModelDraft, _ random: inout R) {
@@ -193,6 +221,15 @@ struct ModelFigures {
 }
 
 extension ModelDraft.TensorDraft {
+    /// Figures below 0, as those are that states decay by wherever nothing is odd.
+    static func decays(_ name: String, _ extents: [Int]) -> ModelDraft.TensorDraft {
+        var bytes: [UInt8] = []
+        for index in 0..<extents.reduce(1, *) {
+            withUnsafeBytes(of: -Float(index + 1) / 4) { bytes.append(contentsOf: $0) }
+        }
+        return ModelDraft.TensorDraft(name: name, type: .f32, extents: extents, content: .bytes(bytes))
+    }
+
     /// Floats between -1 and 1, or any bytes for other types.
     static func random<R: RandomNumberGenerator>(
         _ name: String, _ type: ElementType, _ extents: [Int], _ random: inout R
