@@ -164,20 +164,21 @@ let package = Package(
         .executableTarget(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
-        .testTarget(name: "BaseTests", dependencies: ["Base"], swiftSettings: house),
+        .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
+        .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"], swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor", "RPCProto"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(
             name: "KernelsTests",
-            dependencies: ["Tensor", "Kernels", "KernelTable"] + variants.map { .target(name: $0.name) },
+            dependencies: ["Tensor", "Kernels", "KernelTable", "TestSupport"] + variants.map { .target(name: $0.name) },
             swiftSettings: house),
         .testTarget(name: "RPCProtoTests", dependencies: ["RPCProto", "Kernels", "Tensor"], swiftSettings: house),
-        .testTarget(name: "JinjaTests", dependencies: ["Jinja"], swiftSettings: house),
-        .testTarget(name: "ModelTests", dependencies: ["Model", "Jinja", "Kernels"], swiftSettings: house),
+        .testTarget(name: "JinjaTests", dependencies: ["Jinja", "TestSupport"], swiftSettings: house),
+        .testTarget(name: "ModelTests", dependencies: ["Model", "Jinja", "Kernels", "TestSupport"], swiftSettings: house),
         .testTarget(
             name: "NodeTests",
             dependencies: [
-                "Base", "Node", "NodeWorker", "Jinja", "Kernels", "Model", "RPCProto", "Tensor",
+                "Base", "Node", "NodeWorker", "Jinja", "Kernels", "Model", "RPCProto", "Tensor", "GGUF", "TestSupport",
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),

@@ -1,5 +1,6 @@
 import Foundation
 import Jinja
+import TestSupport
 import Testing
 
 @Suite("Templates of models")

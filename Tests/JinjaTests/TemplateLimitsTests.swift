@@ -1,5 +1,6 @@
 import Foundation
 import Jinja
+import TestSupport
 import Testing
 
 /// A template comes with the model file. Whatever is in it, rendering ends soon, in bounded memory and stack.
@@ -120,7 +121,7 @@ struct TemplateLimitsTests {
 
     @Test("Mangled templates end in a text or an error")
     func fuzz() throws {
-        var generator = SeededGenerator(seed: 11)
+        var generator = SeededRandom(seed: 11)
         let cases = try OracleCase.all(in: Data(contentsOf: ExternalData.fixture("template/language.jsonl")))
         let pieces = [
             "{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "|", "(", ")", "[", "]", "{", "}", "'", "\"", "\\", "for", "in", "if", "endif",

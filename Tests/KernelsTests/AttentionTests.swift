@@ -1,5 +1,6 @@
 import Foundation
 import KernelTable
+import TestSupport
 import Testing
 
 /// One attention problem with everything it needs in guarded memory.
@@ -23,7 +24,7 @@ struct AttentionCase {
     }
 
     func data() -> Data {
-        var random = SeededGenerator(seed: seed)
+        var random = SeededRandom(seed: seed)
         func rows(_ n: Int, _ size: Int) -> [[Float]] { (0..<n).map { _ in random.floats(size, -1.5...1.5) } }
         return Data(
             queries: rows(queryCount, keySize), keys: rows(keyCount, keySize).map { $0.map { Float16($0) } },

@@ -1,5 +1,6 @@
 import Foundation
 import KernelTable
+import TestSupport
 import Testing
 
 /// Arithmetic, norms, softmax, rope and F16 conversion over rows of awkward lengths, against F64.
@@ -7,7 +8,7 @@ import Testing
     /// Sum, difference, product and quotient are the exact ones, in place too.
     @Test(arguments: VectorVariant.all)
     func arithmetic(variant: VectorVariant) {
-        var random = SeededGenerator(seed: 1)
+        var random = SeededRandom(seed: 1)
         let table = variant.table
         let kernels: [(RowPairKernel, (Float, Float) -> Float)] = [
             (table.add, { $0 + $1 }), (table.sub, { $0 - $1 }), (table.mul, { $0 * $1 }), (table.div, { $0 / $1 }),
@@ -30,7 +31,7 @@ import Testing
 
     @Test(arguments: VectorVariant.all)
     func scaleClampAndSum(variant: VectorVariant) {
-        var random = SeededGenerator(seed: 2)
+        var random = SeededRandom(seed: 2)
         for count in awkwardCounts {
             let values = random.floats(count)
             let a = GuardedMemory(values)
@@ -52,7 +53,7 @@ import Testing
     /// With and without weights; a row of zeros stays one, a huge one does not trap.
     @Test(arguments: VectorVariant.all)
     func rmsNorm(variant: VectorVariant) {
-        var random = SeededGenerator(seed: 3)
+        var random = SeededRandom(seed: 3)
         for count in awkwardCounts {
             let a = GuardedMemory(random.floats(count))
             let weight = GuardedMemory(random.floats(count))
@@ -78,7 +79,7 @@ import Testing
     /// Scale, mask, slope and sink, and a row that is hidden whole.
     @Test(arguments: VectorVariant.all)
     func softMax(variant: VectorVariant) {
-        var random = SeededGenerator(seed: 4)
+        var random = SeededRandom(seed: 4)
         for count in awkwardCounts {
             for (masked, sink) in [(false, -Float.infinity), (true, -.infinity), (true, 1.5), (false, 40)] {
                 let a = GuardedMemory(random.floats(count, -20...20))
@@ -104,7 +105,7 @@ import Testing
     /// Both ways of pairing, whole and partial rotation, in place and not.
     @Test(arguments: VectorVariant.all, [true, false])
     func rope(variant: VectorVariant, neox: Bool) {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         for pairs in Array(1...20) + [32, 64, 128] {
             for extra in [0, 1, 7, 64] {
                 let count = 2 * pairs + extra
@@ -138,7 +139,7 @@ import Testing
             let expected = Float(Float16(bitPattern: bits))
             #expect(expected.isNaN ? value.isNaN : value.bitPattern == expected.bitPattern)
         }
-        var random = SeededGenerator(seed: 6)
+        var random = SeededRandom(seed: 6)
         for count in awkwardCounts {
             let values = random.floats(count, -70000...70000) + [1e-7, 65519, 65520, .infinity, .nan]
             let source = GuardedMemory(values)

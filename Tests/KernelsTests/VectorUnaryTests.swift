@@ -1,6 +1,7 @@
 import Foundation
 import KernelTable
 import Tensor
+import TestSupport
 import Testing
 
 /// The functions of one variable and the gated units against their definitions in F64.
@@ -71,7 +72,7 @@ import Testing
     /// past the row is read or written.
     @Test(arguments: VectorVariant.all)
     func rowsOfAnyLength(variant: VectorVariant) throws {
-        var random = SeededGenerator(seed: 7)
+        var random = SeededRandom(seed: 7)
         for kernel in variant.table.unary.compactMap({ $0 }) {
             for count in awkwardCounts {
                 let values = random.floats(count)
@@ -99,7 +100,7 @@ import Testing
         #expect(table.glu.count == GLUKind.allCases.count)
         #expect(table.glu[Int(GLUKind.swigluOAI.rawValue)] == nil)
         #expect(table.glu[Int(GLUKind.swigluClamp.rawValue)] == nil)
-        var random = SeededGenerator(seed: 8)
+        var random = SeededRandom(seed: 8)
         for (unit, function) in functions {
             let kernel = try #require(table.glu[Int(unit.rawValue)])
             let reference = try #require(Self.reference(function))

@@ -1,4 +1,5 @@
 import Base
+import TestSupport
 import Testing
 
 @Suite struct JSONTests {
@@ -48,7 +49,7 @@ import Testing
 
     @Test("What is written parses back to the same value")
     func roundTrip() throws {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SeededRandom(seed: 1)
         for _ in 0..<500 {
             let value = randomValue(depth: 0, &generator)
             #expect(try JSONValue(parsing: value.utf8) == value)
@@ -58,7 +59,7 @@ import Testing
 
     @Test("Damaged texts never end the process")
     func damage() {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SeededRandom(seed: 2)
         for _ in 0..<3000 {
             var bytes = randomValue(depth: 0, &generator).utf8
             for _ in 0..<Int.random(in: 1...4, using: &generator) where !bytes.isEmpty {
@@ -73,7 +74,7 @@ import Testing
         }
     }
 
-    private func randomValue(depth: Int, _ generator: inout SeededGenerator) -> JSONValue {
+    private func randomValue(depth: Int, _ generator: inout SeededRandom) -> JSONValue {
         switch Int.random(in: 0..<(depth > 4 ? 5 : 7), using: &generator) {
         case 0: return .null
         case 1: return .bool(Bool.random(using: &generator))

@@ -1,13 +1,14 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// DeepSeek's indexer and hyper-connections, and triangular systems, against their definitions.
 @Suite struct DeepSeekTests {
     @Test(arguments: BackendUnderTest.all)
     func scoresKeys(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 51)
+        var random = SeededRandom(seed: 51)
         let q = Dense.random(Shape(64, 5, 19, 2), &random)
         var k = Dense.random(Shape(64, 1, 140, 2), &random)
         let weights = Dense.random(Shape(5, 19, 1, 2), &random)
@@ -28,7 +29,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func balancesMatrices(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 52)
+        var random = SeededRandom(seed: 52)
         let mixes = Dense.random(Shape(24, 9), &random)
         let test = GraphUnderTest()
         let sources = [
@@ -46,7 +47,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func addsStreamsUpAndSpreadsThem(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 53)
+        var random = SeededRandom(seed: 53)
         let streams = Dense.random(Shape(130, 3, 7), &random)
         for gated in [false, true] {
             let weights = Dense.random(gated ? streams.shape : Shape(3, 7), &random)
@@ -80,7 +81,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func solvesTriangularSystems(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 54)
+        var random = SeededRandom(seed: 54)
         let a = Dense(Shape(20, 20, 2)) { i, j, _, _ in
             i > j ? 9 : (i == j ? 2 : Float.random(in: -0.3...0.3, using: &random))
         }

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Operations element by element against their definitions, over shapes that repeat, skip and transpose.
@@ -41,7 +42,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func addsSubtractsMultipliesAndDividesWithRepeats(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 1)
+        var random = SeededRandom(seed: 1)
         for shape in ElementwiseTests.shapes {
             for _ in 0..<6 {
                 // The second source keeps each dimension, or has one or half of it.
@@ -68,7 +69,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func readsHalvesAndTransposedSources(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 2)
+        var random = SeededRandom(seed: 2)
         let x = Dense.random(Shape(12, 9, 5), &random)
         var y = Dense.random(Shape(9, 12, 5), &random)
         let test = GraphUnderTest()
@@ -80,7 +81,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func appliesFunctionsOfOneVariable(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 3)
+        var random = SeededRandom(seed: 3)
         for shape in ElementwiseTests.shapes {
             let x = Dense.random(shape, &random)
             for (operation, function) in ElementwiseTests.functions {
@@ -94,7 +95,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func gatesWithTwoSourcesAndWithHalves(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 4)
+        var random = SeededRandom(seed: 4)
         func silu(_ x: Float) -> Float { x / (1 + exp(-x)) }
         let gate = Dense.random(Shape(70, 6, 2), &random)
         let value = Dense.random(Shape(70, 6, 2), &random)
@@ -116,7 +117,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func writesHalvesFromHalves(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         for shape in ElementwiseTests.shapes {
             var x = Dense.random(shape, &random)
             var y = Dense.random(Shape(1, shape[1]), &random)
@@ -132,7 +133,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func cutsOffGatesAndValues(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 6)
+        var random = SeededRandom(seed: 6)
         // The last value of an odd row belongs to neither half.
         let both = Dense.random(Shape(71, 6, 2), &random)
         for (kind, alpha, bias) in [(GLUKind.swigluOAI, Float(1.702), Float(1)), (.swigluClamp, 1, 0)] {

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Attention through the graph against its definition in F64: groups of heads, streams, masks, sinks, slopes, softcap.
@@ -29,7 +30,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func attends(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 41)
+        var random = SeededRandom(seed: 41)
         for s in FlashAttentionTests.settings {
             // Stored [size, heads, tokens] and permuted, as models do.
             let q = Dense.random(Shape(s.keySize, s.heads, s.tokens, s.streams), &random)

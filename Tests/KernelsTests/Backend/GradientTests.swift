@@ -1,13 +1,14 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Outer products against their sums, and attention's gradients against differences of attention itself.
 @Suite struct GradientTests {
     @Test(arguments: BackendUnderTest.all)
     func addsOuterProducts(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 71)
+        var random = SeededRandom(seed: 71)
         for (m, n, k, a2, b2, b3) in [(40, 21, 3, 1, 1, 1), (7, 1, 9, 2, 6, 2), (64, 16, 0, 1, 2, 1)] {
             var a = Dense.random(Shape(m, k, a2), &random)
             let b = Dense.random(Shape(n, k, b2, b3), &random)
@@ -24,7 +25,7 @@ import Testing
     /// Several times more columns than are listed at once, of which a few are looked at.
     @Test(arguments: BackendUnderTest.all)
     func multipliesVeryManyColumns(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 72)
+        var random = SeededRandom(seed: 72)
         let (k, rows, columns) = (33, 5, 50_001)
         var w = Dense.random(Shape(k, rows), &random)
         let x = Dense.random(Shape(k, columns, 3), &random)
@@ -73,7 +74,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func differentiatesAttention(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 73)
+        var random = SeededRandom(seed: 73)
         let (size, tokens, keys) = (GradientTests.size, GradientTests.tokens, GradientTests.keys)
         let (heads, keyHeads, streams) = (GradientTests.heads, GradientTests.keyHeads, GradientTests.streams)
         for masked in [false, true] {

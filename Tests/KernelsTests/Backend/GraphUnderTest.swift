@@ -1,6 +1,7 @@
-import Kernels
 import KernelTable
+import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// The name that Foundation has too.
@@ -48,7 +49,7 @@ struct Dense: Equatable {
         }
     }
 
-    static func random(_ shape: Shape, _ random: inout SeededGenerator, _ range: ClosedRange<Float> = -2...2) -> Dense {
+    static func random(_ shape: Shape, _ random: inout SeededRandom, _ range: ClosedRange<Float> = -2...2) -> Dense {
         Dense(shape) { _, _, _, _ in Float.random(in: range, using: &random) }
     }
 }

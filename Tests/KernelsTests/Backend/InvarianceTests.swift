@@ -1,6 +1,7 @@
-import Kernels
 import KernelTable
+import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// One answer whatever the company: bytes must not depend on threads, on other columns, or on how work is split.
@@ -16,7 +17,7 @@ import Testing
 
         /// The output rows for `tokens` of a sequence that begins at position `first`, the cache filled before.
         func run(_ tokens: Range<Int>, cache: Cache, on backend: CPUBackend) throws -> [Float] {
-            var random = SeededGenerator(seed: seed)
+            var random = SeededRandom(seed: seed)
             let test = GraphUnderTest()
             let builder = test.builder
             let types = StoredType.all.filter { ["q8_0", "q5_0", "q4_K", "q6_K", "f16"].contains($0.name) }
@@ -101,7 +102,7 @@ import Testing
     /// A column of experts is as it would be in a product of its own.
     @Test(arguments: variants)
     func multipliesByExpertsAsByMatrices(_ variant: KernelVariant) throws {
-        var random = SeededGenerator(seed: 52)
+        var random = SeededRandom(seed: 52)
         let backend = try CPUBackend(variant: variant, threads: 3)
         for type in StoredType.all {
             let element = try #require(ElementType(rawValue: type.number))

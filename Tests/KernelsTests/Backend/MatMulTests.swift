@@ -1,5 +1,6 @@
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Products against sums in F64 over the dequantized weights.
@@ -7,7 +8,7 @@ import Testing
 /// With quantized weights the activations are quantized too, to eight bits, which is what the wider bound allows for.
 @Suite struct MatMulTests {
     private func weights(
-        _ type: StoredType, _ shape: Shape, _ random: inout SeededGenerator, on backend: CPUBackend
+        _ type: StoredType, _ shape: Shape, _ random: inout SeededRandom, on backend: CPUBackend
     ) throws -> ([UInt8], Dense) {
         let bytes = type.randomBytes(shape.elementCount, &random)
         let convert = try #require(backend.conversions[type.number]?.toF32)
@@ -29,7 +30,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func multipliesEveryTypeWithAnyNumberOfColumns(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 11)
+        var random = SeededRandom(seed: 11)
         for type in StoredType.all {
             guard let element = ElementType(rawValue: type.number) else { continue }
             for (rows, columns) in [(1, 1), (50, 1), (33, 3), (64, 8), (130, 21)] {
@@ -40,9 +41,12 @@ import Testing
                 let result = test.builder.matMul(test.input(element, shape, bytes), test.floats(x))
                 let expected = product(dense, x).values
                 // Terms that cancel out leave their rounding behind, so a lone result is judged by the size of its terms.
-                let terms = (0..<shape[0]).reduce(Float(0)) { $0 + (dense[$1, 0, 0, 0] * x[$1, 0, 0, 0]) * (dense[$1, 0, 0, 0] * x[$1, 0, 0, 0]) }
+                let terms = (0..<shape[0]).reduce(Float(0)) {
+                    $0 + (dense[$1, 0, 0, 0] * x[$1, 0, 0, 0]) * (dense[$1, 0, 0, 0] * x[$1, 0, 0, 0])
+                }
                 let largest = expected.map(abs).max() ?? 0
-                let error = largestError(try test.values(of: result, on: given.backend), expected)
+                let error =
+                    largestError(try test.values(of: result, on: given.backend), expected)
                     * largest / max(largest, terms.squareRoot())
                 #expect(error < (element.isQuantized ? 0.02 : 2e-5), "\(type.name) \(rows) × \(columns)")
             }
@@ -51,7 +55,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func repeatsWeightsOverBatches(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 12)
+        var random = SeededRandom(seed: 12)
         for (w2, w3, b2, b3) in [(1, 1, 3, 2), (2, 1, 6, 1), (2, 3, 4, 6), (3, 1, 3, 4)] {
             var w = Dense.random(Shape(40, 9, w2, w3), &random)
             let x = Dense.random(Shape(40, 5, b2, b3), &random)
@@ -65,7 +69,7 @@ import Testing
     /// Permuted queries and keys: views with and without contiguous rows on either side. Transposed weights are none of ggml's.
     @Test(arguments: BackendUnderTest.all)
     func multipliesViews(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 13)
+        var random = SeededRandom(seed: 13)
         let allowed = [([0, 2, 1, 3], [0, 2, 1, 3]), ([0, 2, 1, 3], [1, 0, 2, 3]), ([2, 0, 1, 3], [2, 0, 1, 3])]
         for (left, right) in allowed {
             var w = Dense.random(Shape(24, 24, 24), &random)
@@ -86,7 +90,7 @@ import Testing
 
     /// Copies of both sides and the packed activations must not lie over each other, however large.
     @Test func keepsLargeCopiesApart() throws {
-        var random = SeededGenerator(seed: 16)
+        var random = SeededRandom(seed: 16)
         let backend = try CPUBackend(threads: 2)
         let size = 1100
         let w = Dense.random(Shape(2 * size, size), &random)
@@ -108,7 +112,7 @@ import Testing
     /// Products of the same activations share their packing; each must still get its own answer.
     @Test(arguments: BackendUnderTest.all)
     func sharesPackedActivations(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 14)
+        var random = SeededRandom(seed: 14)
         let x = Dense.random(Shape(512, 7), &random)
         let test = GraphUnderTest()
         let input = test.floats(x)
@@ -129,7 +133,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func multipliesByExperts(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 15)
+        var random = SeededRandom(seed: 15)
         for (used, tokens, shared) in [(2, 1, true), (3, 17, true), (2, 40, false), (1, 5, false)] {
             for number in [0, 8, 12] as [UInt32] {
                 let type = try #require(StoredType.all.first { $0.number == number })

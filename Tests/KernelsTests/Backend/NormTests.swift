@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Norms, sums and softmax against their definitions in F64.
@@ -38,7 +39,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func normsAndSumsRows(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         for shape in [Shape(1), Shape(17, 3), Shape(640, 9, 2), Shape(4096, 33)] {
             let x = Dense.random(shape, &random, -1...2)
             for (operation, function) in NormTests.functions {
@@ -61,7 +62,7 @@ import Testing
     /// Over a transposed matrix, and in its place: rows whose elements lie apart.
     @Test(arguments: BackendUnderTest.all)
     func normsColumnsInPlace(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 8)
+        var random = SeededRandom(seed: 8)
         let x = Dense.random(Shape(7, 40), &random)
         for (operation, function) in NormTests.functions[1...2] {
             let buffer = try given.backend.allocate(byteCount: 7 * 40 * 4)
@@ -85,7 +86,7 @@ import Testing
     /// A norm and the product with its weights become one; the bytes must be those of the two.
     @Test(arguments: BackendUnderTest.all)
     func fusesNormAndWeightsWithoutChangingThem(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 6)
+        var random = SeededRandom(seed: 6)
         let x = Dense.random(Shape(640, 37), &random)
         let weight = Dense.random(Shape(640), &random)
         let fused = GraphUnderTest()
@@ -101,7 +102,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func softensRowsUnderMaskSlopesAndSinks(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 7)
+        var random = SeededRandom(seed: 7)
         for (heads, maxBias) in [(4, Float(0)), (6, Float(8))] {
             for hasSinks in [false, true] {
                 let x = Dense.random(Shape(45, 7, heads, 2), &random, -4...4)

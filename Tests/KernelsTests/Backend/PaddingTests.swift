@@ -1,13 +1,14 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// What moves elements: padding, rolling, windows, positions of windows; against the definitions, index by index.
 @Suite struct PaddingTests {
     @Test(arguments: BackendUnderTest.all)
     func padsAllSides(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 81)
+        var random = SeededRandom(seed: 81)
         let x = Dense.random(Shape(6, 5, 4, 3), &random)
         let pads: [(SIMD4<Int32>, SIMD4<Int32>)] = [
             (SIMD4(1, 3, 0, 2), SIMD4(2, 4, 1, 1)), (.zero, SIMD4(7, 0, 0, 0)), (SIMD4(6, 5, 4, 3), .zero),
@@ -43,7 +44,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func rollsAndReflects(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 82)
+        var random = SeededRandom(seed: 82)
         let x = Dense.random(Shape(6, 5, 4, 3), &random)
         for shifts in [SIMD4<Int32>(3, -2, 1, -1), .zero, SIMD4(-5, 4, 0, 2)] {
             let test = GraphUnderTest()
@@ -68,7 +69,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func cutsWindowsAndJoinsThem(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 83)
+        var random = SeededRandom(seed: 83)
         for (columns, rows, window) in [(9, 7, 4), (8, 4, 4), (3, 2, 5)] {
             let x = Dense.random(Shape(5, columns, rows), &random)
             let (across, down) = ((columns + window - 1) / window, (rows + window - 1) / window)
@@ -91,7 +92,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func findsAndAddsRelativePositions(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 84)
+        var random = SeededRandom(seed: 84)
         var table = Dense.random(Shape(6, 9), &random)
         let test = GraphUnderTest()
         let found = try test.bytes(of: test.builder.node("", .getRelPos, [test.halves(&table)]), on: given.backend)

@@ -1,13 +1,14 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Results of which a part comes from elsewhere, or from nothing at all.
 @Suite struct PartialResultTests {
     @Test(arguments: BackendUnderTest.all)
     func addsAndSetsParts(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 81)
+        var random = SeededRandom(seed: 81)
         let a = Dense.random(Shape(6, 5, 4, 3), &random)
         let b = Dense.random(Shape(4, 3, 2, 2), &random)
         for inPlace in [false, true] {
@@ -64,7 +65,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func keepsTrianglesAndWhatIsPast(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 82)
+        var random = SeededRandom(seed: 82)
         let x = Dense.random(Shape(11, 11, 3, 2), &random)
         let triangles: [(TriangleKind, (Int, Int) -> Bool)] = [
             (.upperWithDiagonal, { $0 >= $1 }), (.upper, { $0 > $1 }), (.lowerWithDiagonal, { $0 <= $1 }),
@@ -90,7 +91,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func sumsRowsByIndex(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 83)
+        var random = SeededRandom(seed: 83)
         var rows = Dense.random(Shape(600, 9), &random)
         let places: [Int32] = [3, 0, 3, 1, 1, 3, 0, 0, 3]
         for isHalf in [true, false] {
@@ -132,7 +133,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func addsOneValueAndDifferentiatesSiLU(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 84)
+        var random = SeededRandom(seed: 84)
         let x = Dense.random(Shape(67, 5), &random, -6...6)
         let dy = Dense.random(Shape(67, 5), &random)
         let one = Dense(Shape(1), [2.25])

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Recurrences against their definitions, element by element in F64.
@@ -9,7 +10,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func followsTheGatedDeltaRule(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 61)
+        var random = SeededRandom(seed: 61)
         for (gateSize, keyHeads, snapshots, tokens) in [(1, 4, 1, 1), (1, 2, 3, 5), (20, 2, 1, 7), (20, 4, 4, 3)] {
             let (size, heads, sequences) = (20, 4, 2)
             let q = Dense.random(Shape(size, keyHeads, tokens, sequences), &random, -0.3...0.3)
@@ -70,7 +71,7 @@ import Testing
         var first: Dense
         var state: Dense
 
-        init(_ random: inout SeededGenerator) {
+        init(_ random: inout SeededRandom) {
             for _ in 0..<6 { rows.append(.random(Shape(Inputs.size, Inputs.heads, Inputs.tokens), &random, -0.5...0.5)) }
             first = .random(Shape(Inputs.size, Inputs.heads), &random)
             state = .random(Shape(Inputs.size * Inputs.size * Inputs.heads, Inputs.sequences), &random)
@@ -97,7 +98,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func followsLinearAttentionWithDecay(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 62)
+        var random = SeededRandom(seed: 62)
         let inputs = Inputs(&random)
         let all = 0..<Inputs.size
         func at(_ source: Int, _ i: Int, _ head: Int, _ t: Int) -> Double { Double(inputs.rows[source][i, head, t, 0]) }
@@ -158,7 +159,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func convolvesStates(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 63)
+        var random = SeededRandom(seed: 63)
         for (size, tokens, channels) in [(4, 1, 3), (3, 9, 37), (1, 2, 16)] {
             let x = Dense.random(Shape(size - 1 + tokens, channels, 2), &random)
             let kernel = Dense.random(Shape(size, channels), &random)
@@ -174,7 +175,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func scansStates(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 64)
+        var random = SeededRandom(seed: 64)
         // Per head (Mamba-2) and per state value (Mamba).
         for (perState, snapshots, groups) in [(false, 1, 1), (false, 3, 2), (true, 1, 2)] {
             let (stateSize, headSize, heads, tokens, sequences) = (18, 3, 4, 5, 2)

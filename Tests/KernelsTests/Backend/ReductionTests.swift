@@ -1,13 +1,14 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Sums, counts and places of values, against loops in F64.
 @Suite struct ReductionTests {
     @Test(arguments: BackendUnderTest.all)
     func sumsWholeTensors(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 51)
+        var random = SeededRandom(seed: 51)
         for shape in [Shape(1), Shape(33, 1024), Shape(20_000, 3), Shape(5, 4, 3, 2)] {
             var x = Dense.random(shape, &random, -1...2)
             let halves = GraphUnderTest()
@@ -24,7 +25,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func sumsAsItGoesAndFindsTheLargest(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 52)
+        var random = SeededRandom(seed: 52)
         let x = Dense(Shape(77, 19)) { _, _, _, _ in Float(Int.random(in: -9...9, using: &random)) }
         let test = GraphUnderTest()
         let source = test.floats(x)
@@ -57,7 +58,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func countsEqualIntegers(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 53)
+        var random = SeededRandom(seed: 53)
         let count = 4 * 5000
         let a = (0..<count).map { _ in Int32.random(in: 0..<4, using: &random) }
         let b = (0..<count).map { _ in Int32.random(in: 0..<4, using: &random) }

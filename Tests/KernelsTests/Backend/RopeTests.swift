@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Rotations against the definition in F64, with each scaling.
@@ -20,7 +21,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func rotatesByPosition(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 31)
+        var random = SeededRandom(seed: 31)
         for (parameters, hasFactors) in RopeTests.settings {
             let x = Dense.random(Shape(64, 3, 9, 2), &random)
             let positions = (0..<9).map { _ in Int32.random(in: 0..<300, using: &random) }
@@ -71,7 +72,7 @@ import Testing
     /// Tables are shared between nodes that agree, and only between those.
     @Test(arguments: BackendUnderTest.all)
     func keepsTablesApart(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 32)
+        var random = SeededRandom(seed: 32)
         let x = Dense.random(Shape(64, 2, 5), &random)
         let bases: [Float] = [10_000, 1_000_000, 10_000, 1_000_000]
         let positions = [[0, 1, 2, 3, 4], [7, 6, 5, 4, 3]].map { $0.map { Int32($0) } }
@@ -103,7 +104,7 @@ import Testing
     /// Each pair turns by the position of its section; backwards the turn is undone.
     @Test(arguments: BackendUnderTest.all)
     func rotatesBySections(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 33)
+        var random = SeededRandom(seed: 33)
         for parameters in RopeTests.sectioned {
             for isHalf in [false, true] {
                 var x = Dense.random(Shape(64, 3, 5, 2), &random)

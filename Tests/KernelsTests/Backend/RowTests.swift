@@ -1,12 +1,13 @@
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Rows picked and set by index, sorted, copied, repeated and joined.
 @Suite struct RowTests {
     @Test(arguments: BackendUnderTest.all)
     func picksRowsOfEveryType(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 21)
+        var random = SeededRandom(seed: 21)
         for type in StoredType.all {
             let element = try #require(ElementType(rawValue: type.number))
             let convert = try #require(given.backend.conversions[type.number]?.toF32)
@@ -30,7 +31,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func setsRowsByBothKindsOfIndex(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 22)
+        var random = SeededRandom(seed: 22)
         for isWide in [false, true] {
             let rows = Dense.random(Shape(64, 9, 2), &random)
             let target = Dense.random(Shape(64, 30, 2), &random)
@@ -59,7 +60,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func sortsAndPicksTheLargest(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 23)
+        var random = SeededRandom(seed: 23)
         let x = Dense(Shape(57, 11), (0..<(57 * 11)).map { _ in Float(Int.random(in: -20...20, using: &random)) })
         for order in [SortOrder.ascending, .descending] {
             let test = GraphUnderTest()
@@ -88,7 +89,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func copiesViewsConvertsAndReshapes(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 24)
+        var random = SeededRandom(seed: 24)
         let x = Dense.random(Shape(16, 6, 5, 2), &random)
         for axes in [(0, 1, 2, 3), (0, 2, 1, 3), (1, 0, 2, 3), (3, 1, 0, 2)] {
             let test = GraphUnderTest()
@@ -116,7 +117,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func repeatsAndJoins(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 25)
+        var random = SeededRandom(seed: 25)
         let x = Dense.random(Shape(5, 3, 2), &random)
         let test = GraphUnderTest()
         let graph = try test.node(.repeat, [test.floats(x)], .f32, Shape(10, 3, 4, 3))

@@ -1,10 +1,11 @@
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Orders of rows of every length that is sorted in another way, with equal values, both zeros and what is no number.
 @Suite struct SortingTests {
-    static func values(_ count: Int, _ random: inout SeededGenerator) -> [Float] {
+    static func values(_ count: Int, _ random: inout SeededRandom) -> [Float] {
         (0..<count).map { _ in
             switch Int.random(in: 0..<12, using: &random) {
             case 0: .nan
@@ -30,7 +31,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func sortsRowsOfAnyLength(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 61)
+        var random = SeededRandom(seed: 61)
         for count in [1, 2, 40, 41, 255, 1000, 6000] {
             let x = Dense(Shape(count, 3), SortingTests.values(count * 3, &random))
             for order in [SortOrder.ascending, .descending] {
@@ -46,7 +47,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func picksTheLargestInOrder(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 62)
+        var random = SeededRandom(seed: 62)
         for (count, wanted) in [(12, 1), (300, 300), (300, 7), (5000, 1), (5000, 40), (5000, 4000), (20_000, 16)] {
             let x = Dense(Shape(count, 2), SortingTests.values(count * 2, &random))
             let test = GraphUnderTest()

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Gradients, losses and optimisers against their definitions in F64.
@@ -20,7 +21,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func goesBackThroughNormAndSoftMax(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 71)
+        var random = SeededRandom(seed: 71)
         for shape in [Shape(1), Shape(64, 5, 4, 3), Shape(1025, 7)] {
             let gradient = Dense.random(shape, &random)
             let x = Dense.random(shape, &random)
@@ -47,7 +48,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func normsGroupsOfChannels(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 72)
+        var random = SeededRandom(seed: 72)
         for (channels, groups) in [(12, 4), (10, 4), (3, 8), (7, 1)] {
             let x = Dense.random(Shape(9, 5, channels, 2), &random, -1...3)
             let test = GraphUnderTest()
@@ -69,7 +70,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func measuresCrossEntropyAndGoesBack(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 73)
+        var random = SeededRandom(seed: 73)
         for shape in [Shape(10, 5, 4, 3), Shape(3000, 2)] {
             let logits = Dense.random(shape, &random, -8...8)
             let labels = Dense.random(shape, &random, 0...1)
@@ -94,7 +95,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func stepsWeightsAndMoments(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 74)
+        var random = SeededRandom(seed: 74)
         let shape = Shape(10, 5, 4)
         let (w, g) = (Dense.random(shape, &random), Dense.random(shape, &random))
         let (m, v) = (Dense.random(shape, &random), Dense.random(shape, &random, 0...1))

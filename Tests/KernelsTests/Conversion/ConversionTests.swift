@@ -1,4 +1,5 @@
 import KernelTable
+import TestSupport
 import Testing
 
 @Suite("Conversions between F32 and stored types")
@@ -51,7 +52,7 @@ struct ConversionTests {
         let type = try #require(StoredType.all.first { $0.name == expected.name })
         let kernel = try #require(variant.table.conversions[type.number])
         let store = try #require(kernel.fromF32)
-        var random = SeededGenerator(seed: 3)
+        var random = SeededRandom(seed: 3)
         // The sum of a few uniform values, nearly normal; the second block is zeros.
         var values = (0..<2048).map { _ in random.floats(4, -1...1).reduce(0, +) }
         for i in 256..<512 { values[i] = 0 }
@@ -93,7 +94,7 @@ struct ConversionTests {
     @Test("random blocks are close to the format's definition, and nothing past the end is written", arguments: pairs)
     func closeToDefinition(_ variant: VariantUnderTest, _ type: StoredType) throws {
         let kernel = try #require(variant.table.conversions[type.number])
-        var random = SeededGenerator(seed: 7)
+        var random = SeededRandom(seed: 7)
         for blockCount in [1, 2, 3, 7, 33] {
             let count = blockCount * type.blockElements
             let bytes = type.randomBytes(count, &random)

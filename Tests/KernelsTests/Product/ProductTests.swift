@@ -1,4 +1,5 @@
 import KernelTable
+import TestSupport
 import Testing
 
 @Suite("Matrix products of every variant")
@@ -17,7 +18,7 @@ struct ProductTests {
 
     @Test("results are as near the F64 product as quantized activations and F32 sums allow", arguments: cases)
     func accurate(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 11)
+        var random = SeededRandom(seed: 11)
         for k in product.type.lengths(ProductTests.lengths) {
             let rows = product.type.randomBytes(33 * k, &random)
             let columns = ProductCase.columns(7, k, &random)
@@ -37,7 +38,7 @@ struct ProductTests {
 
     @Test("the largest integers neither saturate nor overflow", arguments: cases)
     func extremes(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 5)
+        var random = SeededRandom(seed: 5)
         let k = 512
         for fill in [0x00, 0x7f, 0x80, 0xff] as [UInt8] {
             var rows = product.type.randomBytes(17 * k, &random)
@@ -60,7 +61,7 @@ struct ProductTests {
 
     @Test("a result has the same bits whatever the numbers of rows and columns", arguments: cases)
     func sameAmongOthers(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 13)
+        var random = SeededRandom(seed: 13)
         let kernel = try product.kernel()
         for k in product.type.lengths(ProductTests.lengths) {
             let rows = product.type.randomBytes(100 * k, &random)
@@ -82,7 +83,7 @@ struct ProductTests {
 
     @Test("a result has the same bits however the work is split and in whatever order", arguments: cases)
     func sameWhenSplit(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 17)
+        var random = SeededRandom(seed: 17)
         let kernel = try product.kernel()
         for k in product.type.lengths([96, 256, 768]) {
             let rows = product.type.randomBytes(100 * k, &random)
@@ -103,7 +104,7 @@ struct ProductTests {
 
     @Test("float rows of any length are multiplied whole", arguments: cases.filter { $0.type.blockElements == 1 })
     func oddLengths(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 19)
+        var random = SeededRandom(seed: 19)
         for k in Array(1...40) + [63, 65, 127, 129, 1001] {
             let rows = product.type.randomBytes(18 * k, &random)
             let columns = ProductCase.columns(5, k, &random)
@@ -120,7 +121,7 @@ struct ProductTests {
 
     @Test("infinities, NaNs and huge or tiny activations trap nothing and stay in their column", arguments: cases)
     func hostileActivations(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 23)
+        var random = SeededRandom(seed: 23)
         let k = 512
         let rows = product.type.randomBytes(33 * k, &random)
         let clean = ProductCase.columns(9, k, &random)
@@ -143,7 +144,7 @@ struct ProductTests {
 
     @Test("columns of zeros give zeros", arguments: cases)
     func zeros(_ product: ProductCase) throws {
-        var random = SeededGenerator(seed: 29)
+        var random = SeededRandom(seed: 29)
         let rows = product.type.randomBytes(20 * 256, &random)
         let columns = [[Float]](repeating: [Float](repeating: 0, count: 256), count: 5)
         let found = ProductRun(try product.kernel(), product.type, k: 256, rows: rows, columns: columns)()
@@ -168,7 +169,7 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
     }
 
     /// Activations like a model's, with an outlier now and then.
-    static func columns(_ n: Int, _ k: Int, _ random: inout SeededGenerator) -> [[Float]] {
+    static func columns(_ n: Int, _ k: Int, _ random: inout SeededRandom) -> [[Float]] {
         (0..<n).map { _ in
             let size = Float.random(in: 0.1...3, using: &random)
             return (0..<k).map { _ in

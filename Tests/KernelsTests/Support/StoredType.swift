@@ -1,4 +1,5 @@
 import KernelTable
+import TestSupport
 import Testing
 
 /// An element type that kernels exist for, with the sizes of its blocks.
@@ -64,7 +65,7 @@ struct StoredType: Sendable, Hashable, CustomTestStringConvertible {
     func byteCount(_ elements: Int) -> Int { elements / blockElements * blockBytes }
 
     /// `elements` values as random blocks with scales of the size that models have.
-    func randomBytes(_ elements: Int, _ random: inout SeededGenerator) -> [UInt8] {
+    func randomBytes(_ elements: Int, _ random: inout SeededRandom) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: byteCount(elements))
         for i in bytes.indices { bytes[i] = UInt8.random(in: 0...255, using: &random) }
         for block in 0..<(elements / blockElements) {

@@ -2,6 +2,7 @@ import Foundation
 import GGUF
 import Jinja
 import Model
+import TestSupport
 import Testing
 
 /// What somebody types in a chat is never read as a control token, and is read as it always was otherwise.

@@ -1,6 +1,7 @@
 import Foundation
 import Jinja
 import Model
+import TestSupport
 import Testing
 
 @Suite("Chat templates")

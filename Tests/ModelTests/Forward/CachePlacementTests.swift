@@ -4,6 +4,7 @@ import Kernels
 import Model
 import Synchronization
 import Tensor
+import TestSupport
 import Testing
 
 /// That keys and values begin where the backend says that tensors may, and take as much memory as was foreseen.

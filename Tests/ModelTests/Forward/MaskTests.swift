@@ -1,6 +1,7 @@
 import Kernels
 import Model
 import Tensor
+import TestSupport
 import Testing
 
 /// That masks which a stage makes of four bytes a query are, bit for bit, what their definition says.

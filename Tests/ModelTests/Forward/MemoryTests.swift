@@ -2,6 +2,7 @@ import Foundation
 import GGUF
 import Kernels
 import Model
+import TestSupport
 import Testing
 
 /// That what layers remember of a text does not depend on how the text came: rings of sliding windows, states of recurrences and their

@@ -3,6 +3,7 @@ import GGUF
 import Kernels
 import Model
 import Tensor
+import TestSupport
 import Testing
 
 /// That nobody can tell from the results how a model is cut into stages, and that the likeliest tokens are those of the logits.

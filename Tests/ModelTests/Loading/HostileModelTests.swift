@@ -3,6 +3,7 @@ import GGUF
 import Kernels
 import Model
 import Tensor
+import TestSupport
 import Testing
 
 /// Well-formed files whose figures and tensors make no sense are computed with or refused with one of our own errors:
@@ -10,7 +11,10 @@ import Testing
 ///
 /// 300 files, or as many as the environment variable `MODEL_FUZZ_CASES` says; `MODEL_FUZZ_FIRST` begins at a later seed.
 @Suite struct HostileModelTests {
-    private enum Outcome: Hashable { case ran, failed(String) }
+    private enum Outcome: Hashable {
+        case ran
+        case failed(String)
+    }
 
     /// Opens, binds and runs a draft: a prompt without results, then a step of two slots with results.
     private static func attempt(
@@ -112,16 +116,16 @@ import Testing
     func ordinaryFigures() throws {
         let dense = try outcome()
         #expect(dense == .ran)
-        let experts = try outcome(ModelFigures(experts: 4, usedExperts: 2))
+        let experts = try outcome(ModelFigures { ($0.experts, $0.usedExperts) = (4, 2) })
         #expect(experts == .ran)
-        let gemma = try outcome(ModelFigures(architecture: "gemma3", slidingWindow: 2))
+        let gemma = try outcome(ModelFigures { ($0.architecture, $0.slidingWindow) = ("gemma3", 2) })
         #expect(gemma == .ran)
     }
 
     @Test("a prompt whose first piece wants no results goes through experts too")
     func expertsWithoutResults() throws {
         for used in 1...4 {
-            let result = try outcome(ModelFigures(layers: 2, experts: 4, usedExperts: used))
+            let result = try outcome(ModelFigures { ($0.layers, $0.experts, $0.usedExperts) = (2, 4, used) })
             #expect(result == .ran)
         }
     }
@@ -129,7 +133,11 @@ import Testing
     @Test("more heads than the width has elements leave heads without length, which the metadata is blamed for")
     func headsWithoutLength() throws {
         // Every tensor has the shape that follows: nothing but the figure itself is wrong.
-        let figures = ModelFigures(architecture: "gemma3", heads: 64, keyValueHeads: 64, keyLength: 0, valueLength: 0, rotated: 0)
+        let figures = ModelFigures {
+            $0.architecture = "gemma3"
+            ($0.heads, $0.keyValueHeads) = (64, 64)
+            ($0.keyLength, $0.valueLength, $0.rotated) = (0, 0, 0)
+        }
         let result = try outcome(figures) { draft in
             for key in ["attention.key_length", "attention.value_length", "rope.dimension_count"] { draft.set(own: key, nil) }
         }
@@ -142,9 +150,11 @@ import Testing
         #expect(result == .failed("model metadata"))
     }
 
-    @Test("contexts without a size, or of positions that do not fit 32 bits, are refused", arguments: [
-        0, -1, Int(Int32.max) + 1, 1 << 52, Int.max / (3 * 64) - 1, Int.max, Int.min,
-    ])
+    @Test(
+        "contexts without a size, or of positions that do not fit 32 bits, are refused",
+        arguments: [
+            0, -1, Int(Int32.max) + 1, 1 << 52, Int.max / (3 * 64) - 1, Int.max, Int.min,
+        ])
     func impossibleContexts(_ contextLength: Int) throws {
         let result = try outcome(contextLength: contextLength)
         #expect(result == .failed("backend invalidArgument") || result == .failed("backend outOfMemory"))

@@ -1,6 +1,7 @@
 import Foundation
 import GGUF
 import Model
+import TestSupport
 import Testing
 
 /// That files say which layers there are and of what kind, and that what they say wrongly is refused by name.

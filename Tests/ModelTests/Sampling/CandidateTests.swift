@@ -1,4 +1,5 @@
 import Model
+import TestSupport
 import Testing
 
 /// That choices among the likeliest tokens are those that all logits lead to, or are left open.

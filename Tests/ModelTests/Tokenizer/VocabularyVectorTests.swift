@@ -1,6 +1,7 @@
 import Foundation
 import GGUF
 import Model
+import TestSupport
 import Testing
 
 /// The vectors that come with the reference's vocabularies: texts, and the tokens they should give.

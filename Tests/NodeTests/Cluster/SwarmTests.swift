@@ -1,6 +1,7 @@
 import Foundation
 import Node
 import Synchronization
+import TestSupport
 import Testing
 
 /// That fifty workers can come and go under a model's streams.
@@ -132,7 +133,7 @@ import Testing
                     }
                 }
             }
-            var random = SeededGenerator(seed: 50)
+            var random = SeededRandom(seed: 50)
             let end = ContinuousClock.now + .seconds(seconds)
             var round = 0
             while ContinuousClock.now < end {

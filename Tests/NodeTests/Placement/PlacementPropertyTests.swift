@@ -1,4 +1,5 @@
 import Node
+import TestSupport
 import Testing
 
 /// Placement against all ways there are, for small models on few devices.
@@ -7,7 +8,7 @@ import Testing
         var demand: ModelDemand
         var devices: [DeviceSupply]
 
-        init(_ generator: inout SeededGenerator) {
+        init(_ generator: inout SeededRandom) {
             let unit = 1 << 20
             let layers = (0..<Int.random(in: 1...7, using: &generator)).map { _ in Int.random(in: 0...9, using: &generator) * unit }
             demand = Demands.model(
@@ -66,7 +67,7 @@ import Testing
 
     @Test("Every layer once and in order, nothing past what fits, no way better, and refused only where there is none")
     func againstAllWays() throws {
-        var generator = SeededGenerator(seed: 1)
+        var generator = SeededRandom(seed: 1)
         var placedCount = 0
         for number in 0..<3000 {
             let example = Case(&generator)
@@ -119,7 +120,7 @@ import Testing
 
     @Test("Equal devices get bytes that differ by no more than a layer")
     func equalDevices() throws {
-        var generator = SeededGenerator(seed: 2)
+        var generator = SeededRandom(seed: 2)
         for _ in 0..<200 {
             let deviceCount = Int.random(in: 1...8, using: &generator)
             let layer = Int.random(in: 1...200, using: &generator) << 20

@@ -1,4 +1,5 @@
 import Node
+import TestSupport
 import Testing
 
 @Suite struct PlacementTests {
@@ -177,7 +178,7 @@ import Testing
 
     @Test("4096 layers on 64 devices")
     func large() throws {
-        var generator = SeededGenerator(seed: 4)
+        var generator = SeededRandom(seed: 4)
         let layers = (0..<4096).map { _ in Int.random(in: 1 << 20...10 << 20, using: &generator) }
         let devices = (0..<64).map { Demands.worker($0, Int.random(in: Self.gib...4 * Self.gib, using: &generator)) }
         let placement = try Placement(Demands.model(layers, output: 100 << 20), on: devices)

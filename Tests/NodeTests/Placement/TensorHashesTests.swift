@@ -1,6 +1,7 @@
 import Foundation
 import Node
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct TensorHashesTests {
@@ -72,7 +73,7 @@ import Testing
 
     @Test("Contents of any number and size are hashed as one by one, on any number of threads")
     func interleaving() throws {
-        var generator = SeededGenerator(seed: 3)
+        var generator = SeededRandom(seed: 3)
         for count in [1, 2, 3, 4, 5, 9, 40] {
             let folder = try Folder()
             try folder.write(Self.content, to: folder.model)

@@ -1,4 +1,5 @@
 import Node
+import TestSupport
 import Testing
 
 @Suite struct StopMatcherTests {
@@ -49,7 +50,7 @@ import Testing
 
     @Test("The outcome does not depend on how the text is cut, and is that of a plain search")
     func cutsDoNotMatter() {
-        var generator = SeededGenerator(seed: 3)
+        var generator = SeededRandom(seed: 3)
         for _ in 0..<2000 {
             let text = String((0..<20).map { _ in "abé".randomElement(using: &generator) ?? "a" })
             let stops = (0..<Int.random(in: 1...3, using: &generator)).map { _ in

@@ -1,5 +1,6 @@
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Convolutions and what they are made of, against their definitions.
@@ -36,7 +37,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func convolvesImagesOfAnyStrides(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 31)
+        var random = SeededRandom(seed: 31)
         for (width, outputs, isHalf) in [(9, 5, false), (40, 17, true), (1, 1, false)] {
             var kernel = Dense.random(Shape(3, 2, 4, outputs), &random)
             let channelsFirst = Dense.random(Shape(4, width, 11, 2), &random)
@@ -53,7 +54,7 @@ import Testing
 
     /// The kernel reaches over one element too many, with steps of two.
     @Test func findsAPlaceForAKernelThatIsALittleTooLarge() throws {
-        var random = SeededGenerator(seed: 32)
+        var random = SeededRandom(seed: 32)
         let kernel = Dense.random(Shape(6, 1, 2, 3), &random)
         let image = Dense.random(Shape(5, 1, 2), &random)
         let window = Window2D(stride: SIMD2(2, 1))
@@ -67,7 +68,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func convolvesVolumes(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 33)
+        var random = SeededRandom(seed: 33)
         let window = Window3D(stride: SIMD3(1, 2, 1), padding: SIMD3(1, 0, 2), dilation: SIMD3(2, 1, 1))
         for depth in [3, 0] {
             let kernel = Dense.random(Shape(3, 2, depth, 2 * 5), &random)
@@ -97,7 +98,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func convolvesEachChannelByItself(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 34)
+        var random = SeededRandom(seed: 34)
         for channelsFirst in [false, true] {
             var kernel = Dense.random(Shape(3, 2, 1, 5), &random)
             let shape = channelsFirst ? Shape(5, 12, 9, 2) : Shape(12, 9, 5, 2)
@@ -127,7 +128,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func laysWeightedKernelsDown(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 35)
+        var random = SeededRandom(seed: 35)
         for stride in [1, 3] {
             var kernel = Dense.random(Shape(4, 2, 5, 7), &random)
             let image = Dense.random(Shape(9, 6, 7, 2), &random)
@@ -151,7 +152,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func takesColumnsFromImagesAndPutsThemBack(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 36)
+        var random = SeededRandom(seed: 36)
         let parameters = Im2colParameters(Self.window, is2D: true)
         let image = Dense.random(Shape(9, 8, 3, 2), &random)
         let kernel = Shape(3, 2, 3, 1)
@@ -178,7 +179,7 @@ import Testing
 
     @Test(arguments: BackendUnderTest.all)
     func addsColumnsUpToASignal(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 37)
+        var random = SeededRandom(seed: 37)
         let columns = Dense.random(Shape(5 * 3, 7), &random)
         let test = GraphUnderTest()
         let result = test.builder.node("", .col2im1D(stride: 2, channels: 3, padding: 1), [test.floats(columns)])

@@ -1,12 +1,13 @@
 import Kernels
 import Tensor
+import TestSupport
 import Testing
 
 /// Pooling and scaling against their definitions.
 @Suite struct ImageTests {
     @Test(arguments: BackendUnderTest.all)
     func poolsWhatLiesInWindows(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 41)
+        var random = SeededRandom(seed: 41)
         let image = Dense.random(Shape(11, 8, 3, 2), &random)
         for kind in PoolKind.allCases {
             let parameters = Pool2DParameters(kind, size: SIMD2(3, 2), stride: SIMD2(2, 1), padding: SIMD2(1, 1))
@@ -26,7 +27,7 @@ import Testing
     /// Along one dimension padding does not count.
     @Test(arguments: BackendUnderTest.all)
     func poolsRows(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 42)
+        var random = SeededRandom(seed: 42)
         let row = Dense.random(Shape(7, 3), &random)
         let test = GraphUnderTest()
         let result = test.builder.node("", .pool1D(.average, size: 3, stride: 3, padding: 1), [test.floats(row)])
@@ -76,7 +77,7 @@ import Testing
     /// Rows are mixed as elements are: scaling the transposed image gives the transposed result.
     @Test(arguments: BackendUnderTest.all)
     func scalesTransposedImages(_ given: BackendUnderTest) throws {
-        var random = SeededGenerator(seed: 43)
+        var random = SeededRandom(seed: 43)
         let image = Dense.random(Shape(5, 7, 2, 3), &random)
         for mode in UpscaleParameters.Mode.allCases {
             let straight = GraphUnderTest()

@@ -1,6 +1,7 @@
 import Node
 import RPCProto
 import Tensor
+import TestSupport
 
 /// Heads, workers and models in virtual time, in an order of events that a seed draws: everything around ``Membership`` and ``Keeper`` that
 /// the program does with threads and sockets is played here, with delays and faults that threads and sockets rarely have.
@@ -32,7 +33,7 @@ final class World {
     }
 
     var now = Duration.zero
-    var random: SeededGenerator
+    var random: SeededRandom
     var workers: [Worker] = []
     var heads: [HeadUnderTest] = []
     var links: [Membership.Link: Link] = [:]
@@ -49,7 +50,7 @@ final class World {
     var log: ((String) -> Void)?
 
     init(seed: UInt64, workers workerCount: Int = 5, heads headCount: Int = 3) {
-        random = SeededGenerator(seed: seed)
+        random = SeededRandom(seed: seed)
         for index in 0..<workerCount {
             workers.append(
                 Worker(id: .endpoint(Endpoint(host: "w\(index)")), isStock: draw(3) == 0, capacity: 4 + draw(12)))

@@ -1,10 +1,10 @@
 /// Random numbers that are the same at every run: small, fast (Steele, Lea & Flood's SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
+package struct SeededRandom: RandomNumberGenerator {
     private var state: UInt64
 
-    init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { state = seed }
 
-    mutating func next() -> UInt64 {
+    package mutating func next() -> UInt64 {
         state &+= 0x9e37_79b9_7f4a_7c15
         var z = state
         z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
@@ -12,7 +12,7 @@ struct SeededGenerator: RandomNumberGenerator {
         return z ^ (z >> 31)
     }
 
-    mutating func floats(_ count: Int, _ range: ClosedRange<Float> = -3...3) -> [Float] {
+    package mutating func floats(_ count: Int, _ range: ClosedRange<Float> = -3...3) -> [Float] {
         (0..<count).map { _ in Float.random(in: range, using: &self) }
     }
 }

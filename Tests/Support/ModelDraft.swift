@@ -1,33 +1,33 @@
-import GGUF
-import Tensor
+package import GGUF
+package import Tensor
 
 /// A model's file before it is written: metadata and tensors that can be changed at will, sensibly or not.
-struct ModelDraft {
-    struct Entry {
-        var key: String
-        var value: GGUFWriter.Value
+package struct ModelDraft {
+    package struct Entry {
+        package var key: String
+        package var value: GGUFWriter.Value
     }
 
-    struct TensorDraft {
-        var name: String
-        var type: ElementType
-        var extents: [Int]
-        var content: GGUFWriter.Content
+    package struct TensorDraft {
+        package var name: String
+        package var type: ElementType
+        package var extents: [Int]
+        package var content: GGUFWriter.Content
     }
 
-    var architecture: String
-    var metadata: [Entry] = []
-    var tensors: [TensorDraft] = []
+    package var architecture: String
+    package var metadata: [Entry] = []
+    package var tensors: [TensorDraft] = []
 
-    mutating func set(_ key: String, _ value: GGUFWriter.Value?) {
+    package mutating func set(_ key: String, _ value: GGUFWriter.Value?) {
         metadata.removeAll { $0.key == key }
         if let value { metadata.append(Entry(key: key, value: value)) }
     }
 
     /// Sets a key of the architecture's own.
-    mutating func set(own key: String, _ value: GGUFWriter.Value?) { set("\(architecture).\(key)", value) }
+    package mutating func set(own key: String, _ value: GGUFWriter.Value?) { set("\(architecture).\(key)", value) }
 
-    func write(to path: String) throws {
+    package func write(to path: String) throws {
         var writer = try GGUFWriter()
         for entry in metadata { try writer.add(entry.key, entry.value) }
         for tensor in tensors { try writer.add(tensor: tensor.name, tensor.type, tensor.extents, tensor.content) }
@@ -37,7 +37,7 @@ struct ModelDraft {
 
 extension ModelDraft {
     /// What `file` holds.
-    init(_ file: GGUFFile, architecture: String) {
+    package init(_ file: GGUFFile, architecture: String) {
         self.architecture = architecture
         metadata = file.metadata.entries.map { Entry(key: $0.key, value: .copy($0.value)) }
         tensors = file.tensors.map { tensor in
@@ -50,29 +50,31 @@ extension ModelDraft {
 
 /// The figures of a made-up model. Its tensors have the shapes that follow from them, so whatever is odd in the figures
 /// is not caught by a tensor of the wrong shape.
-struct ModelFigures {
-    var architecture = "llama"
-    var width = 32
-    var layers = 1
-    var vocabulary = 17
-    var heads = 2
-    var keyValueHeads = 1
-    var keyLength = 16
-    var valueLength = 16
-    var rotated = 16
-    var hidden = 32
+package struct ModelFigures {
+    package var architecture = "llama"
+    package var width = 32
+    package var layers = 1
+    package var vocabulary = 17
+    package var heads = 2
+    package var keyValueHeads = 1
+    package var keyLength = 16
+    package var valueLength = 16
+    package var rotated = 16
+    package var hidden = 32
     /// 0 for a dense model.
-    var experts = 0
-    var usedExperts = 0
-    var slidingWindow = 0
-    var context = 64
+    package var experts = 0
+    package var usedExperts = 0
+    package var slidingWindow = 0
+    package var context = 64
     /// Of layers with a state space: its kernel, width, state, heads and groups.
-    var stateSpace = (kernel: 4, inner: 32, state: 16, heads: 4, groups: 2)
+    package var stateSpace = (kernel: 4, inner: 32, state: 16, heads: 4, groups: 2)
     /// Of delta nets: kernel, length of a head, heads of values and of keys; every second layer is one, from the first on.
-    var deltaNet = (kernel: 4, length: 8, heads: 4, keyHeads: 2)
+    package var deltaNet = (kernel: 4, length: 8, heads: 4, keyHeads: 2)
     /// Of layers with latent attention: the compressed width, and that of the queries.
-    var compressed = 24
-    var narrowQueries = 20
+    package var compressed = 24
+    package var narrowQueries = 20
+
+    package init(_ change: (inout ModelFigures) -> Void = { _ in }) { change(&self) }
 
     private var hasStateSpace: Bool { ["mamba2", "falcon-h1"].contains(architecture) }
     private var hasLatentAttention: Bool { architecture == "deepseek2" }
@@ -81,7 +83,7 @@ struct ModelFigures {
     private func hasAttention(_ layer: Int) -> Bool { architecture != "mamba2" && !hasLatentAttention && !isDeltaNet(layer) }
 
     /// A draft with weights drawn from `random`: matrices of `type` where their rows allow it, else F32.
-    func draft<R: RandomNumberGenerator>(_ type: ElementType = .f32, _ random: inout R) -> ModelDraft {
+    package func draft<R: RandomNumberGenerator>(_ type: ElementType = .f32, _ random: inout R) -> ModelDraft {
         var draft = ModelDraft(architecture: architecture)
         draft.set("general.architecture", .string(architecture))
         let counts = [
@@ -222,7 +224,7 @@ struct ModelFigures {
 
 extension ModelDraft.TensorDraft {
     /// Figures below 0, as those are that states decay by wherever nothing is odd.
-    static func decays(_ name: String, _ extents: [Int]) -> ModelDraft.TensorDraft {
+    package static func decays(_ name: String, _ extents: [Int]) -> ModelDraft.TensorDraft {
         var bytes: [UInt8] = []
         for index in 0..<extents.reduce(1, *) {
             withUnsafeBytes(of: -Float(index + 1) / 4) { bytes.append(contentsOf: $0) }
@@ -231,7 +233,7 @@ extension ModelDraft.TensorDraft {
     }
 
     /// Floats between -1 and 1, or any bytes for other types.
-    static func random<R: RandomNumberGenerator>(
+    package static func random<R: RandomNumberGenerator>(
         _ name: String, _ type: ElementType, _ extents: [Int], _ random: inout R
     ) -> ModelDraft.TensorDraft {
         let elements = extents.reduce(1, *)
@@ -244,20 +246,5 @@ extension ModelDraft.TensorDraft {
             for _ in 0..<(type.byteCount(elements: elements) ?? 0) { bytes.append(UInt8.random(in: 0...255, using: &random)) }
         }
         return ModelDraft.TensorDraft(name: name, type: type, extents: extents, content: .bytes(bytes))
-    }
-}
-
-/// Random numbers that are the same at every run: small, fast (Steele, Lea & Flood's SplitMix64).
-struct SeededRandom: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

@@ -1,8 +1,8 @@
-import Foundation
+package import Foundation
 
 /// Data that tests use if the machine has it: `scripts/fetch-test-data` puts it there.
-enum ExternalData {
-    static let cache: URL = {
+package enum ExternalData {
+    package static let cache: URL = {
         let environment = ProcessInfo.processInfo.environment
         if let folder = environment["SWIFTLET_CACHE"] { return URL(fileURLWithPath: folder) }
         let base = environment["XDG_CACHE_HOME"].map { URL(fileURLWithPath: $0) }
@@ -11,7 +11,7 @@ enum ExternalData {
     }()
 
     /// A file or folder of the cache, nil if it is not there, which is said loudly.
-    static func find(_ path: String) -> URL? {
+    package static func find(_ path: String) -> URL? {
         let found = cache.appending(path: path)
         if FileManager.default.fileExists(atPath: found.path) { return found }
         print("MISSING TEST DATA: \(found.path); run scripts/fetch-test-data. A test is skipped without it.")
@@ -19,7 +19,7 @@ enum ExternalData {
     }
 
     /// A file of the repository.
-    static func fixture(_ path: String) -> URL {
+    package static func fixture(_ path: String) -> URL {
         URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
             .appending(path: "Fixtures").appending(path: path)
     }
