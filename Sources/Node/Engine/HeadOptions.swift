@@ -12,6 +12,8 @@ public struct HeadOptions: Hashable, Sendable {
     public var timeout: Int
     /// Have all logits sent for every token, also where the likeliest would do.
     public var sendsAllLogits: Bool
+    /// As how many devices this machine's processor counts: more than one is for trying out how several are used.
+    package var processorCount = 1
 
     public init(
         workers: [String] = [], usesLocal: Bool = true, split: [Double]? = nil, timeout: Int = HeadOptions.defaultTimeout,

@@ -19,7 +19,7 @@ import Testing
             sampling: SamplingSettings(temperature: seed % 2 == 0 ? 0 : 0.9, topK: 5, seed: seed), maxTokens: tokens, ignoreEnd: true)
     }
 
-    /// The answers to some requests at once; `disturb` is run when the first has said a few tokens, all of them being far from done.
+    /// The answers to some requests at once; `disturb` is run when all have begun and one has said a few tokens, all being far from done.
     private func answers(_ engine: any TextEngine, disturb: @escaping @Sendable () async throws -> Void = {}) async throws -> [[Int32]] {
         let once = Once()
         return try await withThrowingTaskGroup(of: (Int, [Int32]).self) { group in
@@ -29,7 +29,9 @@ import Testing
                     for try await event in try await engine.generate(request(UInt32(seed))) {
                         guard case .token(let token) = event else { continue }
                         tokens.append(token.id)
-                        if tokens.count == 10, once.isFirst { try await disturb() }
+                        if tokens.count == 1 { once.begin() }
+                        // One whose prompt is not in yet would be turned away where there is no place.
+                        if tokens.count >= 10, once.begunCount == 5, once.isFirst { try await disturb() }
                     }
                     return (seed, tokens)
                 }
@@ -40,9 +42,13 @@ import Testing
         }
     }
 
-    /// Says so once.
+    /// Says so once, and counts who has begun.
     private final class Once: Sendable {
         private let isOver = Atomic(false)
+        private let begun = Atomic(0)
+
+        var begunCount: Int { begun.load(ordering: .relaxed) }
+        func begin() { begun.wrappingAdd(1, ordering: .relaxed) }
 
         var isFirst: Bool { !isOver.exchange(true, ordering: .relaxed) }
     }
@@ -241,6 +247,32 @@ import Testing
         await library.shutdown()
         #expect(try await wait { await worker.sessionCount == 0 })
         await worker.stop()
+    }
+
+    @Test("two devices of this machine share a model as machines do, alone and beside a worker that is lost")
+    func twoLocalDevices() async throws {
+        let model = try TinyModel(layers: 6)
+        let expected = try await alone(model)
+        func layerCounts(_ engine: any TextEngine) -> [Int] {
+            engine.nodes.first { $0.address == "local" }?.devices.map { $0.layers?.count ?? 0 } ?? []
+        }
+        var here = options(model, [], usesLocal: true)
+        (here.head.processorCount, here.head.split) = (2, [1, 1])
+        let both = try await Engines.text(here) { _ in }
+        #expect(layerCounts(both) == [3, 3])
+        #expect(try await answers(both) == expected)
+        await both.shutdown()
+
+        let worker = LocalWorker()
+        try await worker.start()
+        var beside = options(model, [await worker.address], usesLocal: true)
+        (beside.head.processorCount, beside.head.split) = (2, [1, 1, 1])
+        let pool = try NodePool(beside.head, events: EventFeed())
+        let engine = try await Engines.text(beside, over: pool) { _ in }
+        #expect(layerCounts(engine) == [2, 2])
+        #expect(try await answers(engine) { await worker.stop() } == expected)
+        #expect(layerCounts(engine).reduce(0, +) == 6)
+        await SingleModel(engine, pool: pool).shutdown()
     }
 
     @Test("a worker that cannot pick the likeliest tokens itself is sent for all logits, by itself, and the answers are the same")

@@ -51,7 +51,8 @@ public enum Engines {
             var options = options
             options.wantsAllResults = true
             let loaded =
-                options.head.workers.isEmpty ? try LoadedModel(local: options) : try SpreadModel.load(options, progress).loaded
+                options.head.workers.isEmpty && options.head.processorCount == 1
+                ? try LoadedModel(local: options) : try SpreadModel.load(options, progress).loaded
             let evaluator = ModelEvaluator(options, loaded)
             progress(LoadProgress(stage: "ready", fraction: 1))
             return evaluator

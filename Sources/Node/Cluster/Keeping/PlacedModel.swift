@@ -10,8 +10,8 @@ package struct PlacedModel {
     let outline: ModelOutline
     private(set) var servers: ConnectedServers
     package let placement: Placement
-    /// Where each of the placement's devices is: a server's, by both their numbers; nil for this machine.
-    let sources: [(server: Int, device: Int)?]
+    /// Which each of the placement's devices is.
+    let sources: [DeviceID]
 
     /// Asks the workers for their memory and places the model by it.
     ///
@@ -30,11 +30,11 @@ package struct PlacedModel {
     ) throws {
         self.outline = outline
         self.servers = servers
-        var sources: [(server: Int, device: Int)?] = []
+        var sources: [DeviceID] = []
         var devices: [DeviceSupply] = []
-        for (number, server) in servers.servers.enumerated() {
+        for server in servers.servers {
             for (index, memory) in server.memory.enumerated() {
-                sources.append((number, index))
+                sources.append(.remote(server.id, index))
                 devices.append(
                     DeviceSupply(
                         name: server.name(ofDevice: index), freeByteCount: memory.free, totalByteCount: memory.total,
@@ -43,11 +43,15 @@ package struct PlacedModel {
             }
         }
         if options.head.usesLocal {
-            let memory = DeviceDescription.current().memory
-            sources.append(nil)
-            devices.append(
-                DeviceSupply(
-                    name: NodeRoster.localAddress, isLocal: true, freeByteCount: memory.free, totalByteCount: memory.total))
+            let local = LocalDevice.all(options.head)
+            for (number, device) in local.enumerated() {
+                sources.append(.local(number))
+                let name = local.count == 1 ? NodeRoster.localAddress : "\(NodeRoster.localAddress) \(device.name)"
+                devices.append(
+                    DeviceSupply(
+                        name: name, isLocal: true, freeByteCount: device.memory.free, totalByteCount: device.memory.total,
+                        largestBufferByteCount: device.largestBuffer))
+            }
         }
         self.sources = sources
         let alignment = servers.servers.flatMap { $0.connection.devices.map(\.alignment) }.max() ?? 0
@@ -120,33 +124,39 @@ package struct PlacedModel {
                     computeByteCount: stage.computeByteCount)
             }
         }
-        var nodes = servers.servers.enumerated().map { number, server in
+        var nodes = servers.servers.map { server in
             NodeRoster.Node(
                 id: server.id, address: "\(server.id)", connection: server.connection, roundTrip: server.roundTrip,
                 devices: sources.indices.compactMap { index in
-                    guard let source = sources[index], source.server == number else { return nil }
-                    return NodeRoster.Device(
-                        name: "device \(source.device)", memory: server.memory[source.device], part: part(index))
+                    guard case .remote(server.id, let device) = sources[index] else { return nil }
+                    return NodeRoster.Device(name: "device \(device)", memory: server.memory[device], part: part(index))
                 })
         }
-        if let local = sources.firstIndex(where: { $0 == nil }) {
-            let supply = placement.devices[local]
-            nodes.append(
-                NodeRoster.Node(
-                    address: NodeRoster.localAddress,
-                    devices: [
-                        NodeRoster.Device(
-                            name: "CPU", memory: DeviceMemory(free: supply.freeByteCount, total: supply.totalByteCount),
-                            part: part(local))
-                    ]))
+        let local = sources.indices.filter { sources[$0].isLocal }
+        if !local.isEmpty {
+            let devices = local.map { index in
+                let supply = placement.devices[index]
+                return NodeRoster.Device(
+                    name: local.count == 1 ? "CPU" : "CPU \(index - local[0])",
+                    memory: DeviceMemory(free: supply.freeByteCount, total: supply.totalByteCount), part: part(index))
+            }
+            nodes.append(NodeRoster.Node(address: NodeRoster.localAddress, devices: devices))
         }
         return NodeRoster(nodes: nodes, meters: meters)
     }
 
     /// The server that a stage is on; nil for this machine.
     func server(ofStage index: Int) -> (server: ConnectedServers.Server, device: Int)? {
-        guard placement.stages.indices.contains(index), let source = sources[placement.stages[index].device] else { return nil }
-        return (servers.servers[source.server], source.device)
+        guard placement.stages.indices.contains(index), let (number, device) = server(of: sources[placement.stages[index].device]) else {
+            return nil
+        }
+        return (servers.servers[number], device)
+    }
+
+    /// The number of the server that a device is of, and its own there; nil for this machine's.
+    func server(of id: DeviceID) -> (number: Int, device: Int)? {
+        guard case .remote(let node, let device) = id, let number = servers.servers.firstIndex(where: { $0.id == node }) else { return nil }
+        return (number, device)
     }
 
     /// The workers that have something of the model.

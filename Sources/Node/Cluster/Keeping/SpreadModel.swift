@@ -87,10 +87,11 @@ final class SpreadModel {
         let names = options.head.workers.map { (try? Endpoint(parsing: $0)).map { "\($0)" } ?? $0 }
         if servers.servers.count == names.count { return shares }
         // Which shares belong to one that is not there can only be told where each has one device.
-        guard shares.count == names.count + (options.head.usesLocal ? 1 : 0) else { return nil }
+        let localCount = options.head.usesLocal ? LocalDevice.all(options.head).count : 0
+        guard shares.count == names.count + localCount else { return nil }
         let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.id)") }
         guard present.count == servers.servers.count, servers.servers.allSatisfy({ $0.memory.count == 1 }) else { return nil }
-        let left = present.map { shares[$0] } + (options.head.usesLocal ? [shares[shares.count - 1]] : [])
+        let left = present.map { shares[$0] } + shares.suffix(localCount)
         return left.contains { $0 > 0 } ? left : nil
     }
 
@@ -112,11 +113,11 @@ final class SpreadModel {
     private func missing(_ placed: PlacedModel) -> [Int: [(device: Int, parts: [ModelPart])]] {
         var missing: [Int: [(device: Int, parts: [ModelPart])]] = [:]
         for stage in placed.placement.stages {
-            guard let source = placed.sources[stage.device] else { continue }
-            let connection = placed.servers.servers[source.server].connection
-            let there = kept[Place(connection: ObjectIdentifier(connection), device: source.device)]?.parts ?? [:]
+            guard let (number, device) = placed.server(of: placed.sources[stage.device]) else { continue }
+            let connection = placed.servers.servers[number].connection
+            let there = kept[Place(connection: ObjectIdentifier(connection), device: device)]?.parts ?? [:]
             let parts = SpreadModel.extent(stage).parts.filter { there[$0] == nil }
-            if !parts.isEmpty { missing[source.server, default: []].append((source.device, parts)) }
+            if !parts.isEmpty { missing[number, default: []].append((device, parts)) }
         }
         return missing
     }
@@ -198,7 +199,9 @@ final class SpreadModel {
             switch outcome {
             case .success(let delivery):
                 placed.replace(number, with: delivery.connection)
-                for ((device, parts), tensors) in zip(stages, delivery.places) { keep(parts, of: tensors, on: placed.servers.servers[number], device) }
+                for ((device, parts), tensors) in zip(stages, delivery.places) {
+                    keep(parts, of: tensors, on: placed.servers.servers[number], device)
+                }
             case .failure(let failure):
                 let stage = stages[min(failure.consignment, stages.count - 1)]
                 let bytes = stage.parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
@@ -213,7 +216,9 @@ final class SpreadModel {
 
     private func keep(_ parts: [ModelPart], of tensors: [LoadedTensor], on server: ConnectedServers.Server, _ device: Int) {
         let connection = server.connection
-        var entry = kept[Place(connection: ObjectIdentifier(connection), device: device)] ?? Kept(id: server.id, backend: connection.devices[device])
+        var entry =
+            kept[Place(connection: ObjectIdentifier(connection), device: device)]
+            ?? Kept(id: server.id, backend: connection.devices[device])
         var rest = tensors[...]
         for part in parts {
             let count = outline.tensors(of: part).count
@@ -228,9 +233,9 @@ final class SpreadModel {
     func keepOnly(_ placed: PlacedModel) {
         var wanted: [Place: Set<ModelPart>] = [:]
         for stage in placed.placement.stages {
-            guard let source = placed.sources[stage.device] else { continue }
-            let connection = placed.servers.servers[source.server].connection
-            wanted[Place(connection: ObjectIdentifier(connection), device: source.device), default: []].formUnion(
+            guard let (number, device) = placed.server(of: placed.sources[stage.device]) else { continue }
+            let connection = placed.servers.servers[number].connection
+            wanted[Place(connection: ObjectIdentifier(connection), device: device), default: []].formUnion(
                 SpreadModel.extent(stage).parts)
         }
         for (place, entry) in kept {
@@ -271,7 +276,8 @@ final class SpreadModel {
         let stages = placed.placement.stages
         var weights = PlacedWeights()
         var seats: [LoadedModel.Seat] = []
-        let startsHere = stages.first.map { placed.sources[$0.device] == nil } ?? false
+        let startsHere = stages.first.map { placed.sources[$0.device].isLocal } ?? false
+        let local = LocalDevice.all(options.head)
         if !startsHere {
             let extent = StageExtent(embeds: true, layers: 0..<0, hasOutput: false)
             let backend = try CPUBackend(options, threads: 1)
@@ -280,15 +286,18 @@ final class SpreadModel {
         }
         for (index, stage) in stages.enumerated() {
             var extent = SpreadModel.extent(stage)
-            guard let source = placed.sources[stage.device] else {
+            if case .local(let number) = placed.sources[stage.device] {
                 extent.embeds = index == 0
-                let backend = try CPUBackend(options)
+                let backend = try local[number].makeBackend(options)
                 try weights.adopt(outline, extent.parts, on: backend)
                 seats.append(LoadedModel.Seat(extent: extent, backend: backend, computeByteCount: stage.computeByteCount))
                 continue
             }
-            let connection = placed.servers.servers[source.server].connection
-            let there = kept[Place(connection: ObjectIdentifier(connection), device: source.device)]
+            guard let (number, device) = placed.server(of: placed.sources[stage.device]) else {
+                throw BackendError(.connection, "\(placed.sources[stage.device]) is not there any more")
+            }
+            let connection = placed.servers.servers[number].connection
+            let there = kept[Place(connection: ObjectIdentifier(connection), device: device)]
             for part in extent.parts {
                 guard let there, let places = there.parts[part] else {
                     throw BackendError(.connection, "\(connection.endpoint): what was sent is not there any more")
@@ -301,7 +310,7 @@ final class SpreadModel {
                 }
             }
             seats.append(
-                LoadedModel.Seat(extent: extent, backend: connection.devices[source.device], computeByteCount: stage.computeByteCount))
+                LoadedModel.Seat(extent: extent, backend: connection.devices[device], computeByteCount: stage.computeByteCount))
         }
         return try LoadedModel(outline, weights, options, seats)
     }
