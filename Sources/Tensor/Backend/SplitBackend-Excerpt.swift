@@ -10,15 +10,19 @@ extension Tensor {
     fileprivate var isComputed: Bool { flags.contains(.compute) && operation != .none && !operation.isPureView }
 }
 
-/// The graph cut where one backend has to take over from the other.
-func runs(of graph: Graph, isOnPrimary: (TensorID) -> Bool) -> [NodeRun] {
-    var runs: [NodeRun] = []
-    for node in graph.nodes where graph[node].isComputed {
-        let isOnPrimary = isOnPrimary(node)
-        if runs.last?.isOnPrimary != isOnPrimary { runs.append(NodeRun(isOnPrimary: isOnPrimary)) }
-        runs[runs.count - 1].nodes.append(node)
+extension Graph {
+    /// The nodes, cut where one backend has to take over from the other: as seldom as the order allows.
+    ///
+    /// - Parameter isOnPrimary: whether the primary can compute a node; if so it does.
+    func runs(isOnPrimary: (TensorID) -> Bool) -> [NodeRun] {
+        var runs: [NodeRun] = []
+        for node in nodes where self[node].isComputed {
+            let isOnPrimary = isOnPrimary(node)
+            if runs.last?.isOnPrimary != isOnPrimary { runs.append(NodeRun(isOnPrimary: isOnPrimary)) }
+            runs[runs.count - 1].nodes.append(node)
+        }
+        return runs
     }
-    return runs
 }
 
 /// Some nodes of a graph as a graph of its own, with what they read.

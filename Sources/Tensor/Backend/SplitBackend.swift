@@ -13,7 +13,8 @@ public final class SplitBackend: Backend {
     private let running = Mutex<Void>(())
     private let values = PassedValues()
 
-    /// - Parameter fallback: near, and for this backend's graphs what the primary is not: able to compute all of them.
+    /// - Parameter fallback: able to compute everything, in this process, and nobody else's (a lane of the processor, say):
+    ///   ``cancel()`` stops it too.
     public init(_ primary: any Backend, fallback: any Backend) {
         self.primary = primary
         self.fallback = fallback
@@ -94,7 +95,7 @@ public final class SplitBackend: Backend {
             throw BackendError(error)
         }
         let inner = try onPrimary(graph)
-        let runs = runs(of: graph) { primary.supports($0, of: inner) }
+        let runs = graph.runs { primary.supports($0, of: inner) }
         let changes = try runs.map { run throws(BackendError) in try changedBytes(by: run.nodes, of: graph) }
         if runs.allSatisfy(\.isOnPrimary) {
             return SplitPlan(self, graph, .whole(try primary.prepare(inner), changes.first ?? []))

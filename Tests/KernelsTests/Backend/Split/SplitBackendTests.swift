@@ -148,21 +148,22 @@ import Testing
         let test = try SplitUnderTest(refusing: [.setRows])
         let cache = try test.buffer([1, 2, 3, 4])
         let g = GraphBuilder()
-        let rows = g.input("rows", .f32, Shape(2, 1))
-        let index = g.input("index", .i32, Shape(1))
+        let rows = g.input("rows", .f32, Shape(2, 2))
+        let index = g.input("index", .i32, Shape(2))
         let target = g.placed("cache", .f32, Shape(2, 2), in: cache, at: 0)
         let written = g.node("written", .setRows, [rows, index, target])
         let sum = g.add(written, target)
         g.markOutput(sum)
         let graph = try g.finish()
         let plan = try test.split.prepare(graph)
-        let (bad, good) = (Float(bitPattern: 9), Float(bitPattern: 1))
-        #expect { try test.split.run(plan, graph, [(rows, [5, 6]), (index, [bad])], reads: [sum]) } throws: { error in
+        // The first row is there before the second is found to lead nowhere.
+        let (bad, good) = ([Float(bitPattern: 0), Float(bitPattern: 9)], [Float(bitPattern: 1), Float(bitPattern: 1)])
+        #expect { try test.split.run(plan, graph, [(rows, [5, 6, 5, 6]), (index, bad)], reads: [sum]) } throws: { error in
             let error = error as? BackendError
             return error?.code == .indexOutOfRange && error?.tensor == "written"
         }
         #expect(try test.split.values(of: cache) == [1, 2, 3, 4])
-        #expect(try test.split.run(plan, graph, [(rows, [5, 6]), (index, [good])], reads: [sum]) == [[2, 4, 10, 12]])
+        #expect(try test.split.run(plan, graph, [(rows, [5, 6, 5, 6]), (index, good)], reads: [sum]) == [[2, 4, 10, 12]])
         test.split.cancel()
         #expect { try test.split.run(plan, graph, reads: []) } throws: { ($0 as? BackendError)?.code == .cancelled }
     }
