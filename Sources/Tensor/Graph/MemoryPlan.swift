@@ -115,7 +115,7 @@ private struct Lifetimes {
 }
 
 /// Gaps in a growing block of memory, by offset.
-private struct FreeList {
+struct FreeList {
     private var gaps: [Range<Int>] = []
     private(set) var end = 0
 

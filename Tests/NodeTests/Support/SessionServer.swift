@@ -3,6 +3,7 @@ import Kernels
 import RPCProto
 import Synchronization
 import Tensor
+import TestSupport
 
 /// A server with as many devices as a test wants, which breaks off connections where it is told to, and cannot do what it
 /// is told not to.
