@@ -16,7 +16,7 @@ struct Swiftlet: AsyncParsableCommand {
             """,
         version: "swiftlet \(Version.current)",
         subcommands: [
-            Serve.self, WorkerCommand.self, Plan.self, Run.self, Tokenize.self, Inspect.self, Devices.self,
+            Serve.self, WorkerCommand.self, Plan.self, Run.self, Embed.self, Tokenize.self, Inspect.self, Devices.self,
             Bench.self, PerplexityCommand.self, Eval.self,
         ])
 

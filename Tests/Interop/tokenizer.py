@@ -1,5 +1,6 @@
 """Are our token ids stock's? The vectors that come with the reference, and generated strings: Unicode of many scripts, code, white
-space, digits, contractions, broken UTF-8. SentencePiece vocabularies, and byte pairs with each of the pre-tokenizers."""
+space, digits, contractions, broken UTF-8. SentencePiece vocabularies, word pieces, and byte pairs with
+each of the pre-tokenizers."""
 
 import random
 
@@ -128,7 +129,8 @@ def main():
     strings = generated(1000 if SHORT else 10000, seed=20)
     compare(report, "Gemma, generated strings", strings, stock_tokens(GEMMA, strings, bos, special), own_tokens(GEMMA, strings))
 
-    for name in ("llama-spm", "phi-3", "gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder", "falcon", "starcoder"):
+    for name in ("llama-spm", "phi-3", "gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder", "falcon", "starcoder",
+                 "bert-bge"):
         model = CACHE / "vocab" / f"ggml-vocab-{name}.gguf"
         inputs = model.with_suffix(".gguf.inp").read_bytes().split(b"\n__ggml_vocab_test__\n")
         answers = model.with_suffix(".gguf.out").read_text().split("\n")
@@ -139,7 +141,7 @@ def main():
 
     # The first file names no pre-tokenizer, which stands for "default".
     files = [CACHE / "vocab" / f"ggml-vocab-{name}.gguf" for name in
-             ("gpt-neox", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "llama-spm", "phi-3", "qwen35")]
+             ("gpt-neox", "gpt-2", "llama-bpe", "qwen2", "deepseek-llm", "llama-spm", "phi-3", "qwen35", "bert-bge")]
     more = generated(500 if SHORT else 10000, seed=21)
     for model in [*files, SMOLLM]:
         compare(report, f"{model.stem.removeprefix('ggml-vocab-')}, generated strings", more, stock_tokens(model, more, bos, special),

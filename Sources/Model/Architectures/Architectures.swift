@@ -10,6 +10,18 @@ struct ArchitectureEntry: Sendable {
     }
 }
 
+/// The same for models that read texts whole.
+struct EncoderEntry: Sendable {
+    /// As in a file's `general.architecture`.
+    var names: [String]
+    var make: @Sendable (ModelSource) throws(ModelError) -> any EncoderArchitecture
+
+    init(_ names: String..., make: @escaping @Sendable (ModelSource) throws(ModelError) -> any EncoderArchitecture) {
+        self.names = names
+        self.make = make
+    }
+}
+
 /// The architectures there are.
 enum Architectures {
     /// To add one: a file in this folder, and a word here.
@@ -17,6 +29,9 @@ enum Architectures {
         Gemma3.entry, Llama.entry, Qwen2.entry, Qwen3.entry, Qwen3.expertsEntry, Qwen35.entry,
         DeepSeek2.entry, Mamba2.entry, FalconH1.entry,
     ]
+
+    /// Those that read texts whole.
+    static let encoderEntries: [EncoderEntry] = [Bert.entry]
 
     private static let byName: [String: ArchitectureEntry] = {
         var entries: [String: ArchitectureEntry] = [:]
@@ -26,10 +41,29 @@ enum Architectures {
         return entries
     }()
 
+    private static func encoder(named name: String) -> EncoderEntry? { encoderEntries.first { $0.names.contains(name) } }
+
+    static func isEncoder(_ name: String) -> Bool { encoder(named: name) != nil }
+
+    /// One that generates.
     static func make(_ metadata: ModelMetadata, _ weights: any ModelWeights) throws(ModelError) -> any Architecture {
         guard let entry = byName[metadata.architecture] else {
+            if isEncoder(metadata.architecture) {
+                throw ModelError(
+                    .unsupported, "the architecture \"\(metadata.architecture)\" makes vectors of texts (embeddings) and cannot generate")
+            }
             let names = byName.keys.sorted().joined(separator: ", ")
             throw ModelError(.unsupported, "the architecture \"\(metadata.architecture)\" is not supported: \(names) are")
+        }
+        return try entry.make(try ModelSource(metadata, weights))
+    }
+
+    /// One that reads texts whole.
+    static func makeEncoder(_ metadata: ModelMetadata, _ weights: any ModelWeights) throws(ModelError) -> any EncoderArchitecture {
+        guard let entry = encoder(named: metadata.architecture) else {
+            let names = encoderEntries.flatMap(\.names).sorted().joined(separator: ", ")
+            throw ModelError(
+                .unsupported, "the architecture \"\(metadata.architecture)\" makes no vectors of texts (embeddings): \(names) do")
         }
         return try entry.make(try ModelSource(metadata, weights))
     }

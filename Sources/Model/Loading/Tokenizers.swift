@@ -8,6 +8,7 @@ public enum Tokenizers {
         switch vocabulary.kind {
         case .sentencePiece: return SentencePieceTokenizer(vocabulary: vocabulary)
         case .bytePair: return try BytePairTokenizer(file, vocabulary)
+        case .wordPiece: return WordPieceTokenizer(file, vocabulary)
         }
     }
 }
@@ -25,5 +26,17 @@ extension BytePairTokenizer {
         } catch {
             throw ModelError(.metadata, "\(file.path): the vocabulary is broken: \(error)")
         }
+    }
+}
+
+extension WordPieceTokenizer {
+    /// With what the file says of letters.
+    fileprivate init(_ file: GGUFFile, _ vocabulary: Vocabulary) {
+        func flag(_ key: String) -> Bool? {
+            if case .bool(let flag) = file.metadata["tokenizer.ggml.normalizer.\(key)"] { flag } else { nil }
+        }
+        let lowersCase = flag("lowercase") ?? true
+        // Who keeps capitals keeps accents, if nothing else is said.
+        self.init(vocabulary: vocabulary, lowersCase: lowersCase, stripsAccents: flag("strip_accents") ?? lowersCase)
     }
 }

@@ -14,6 +14,13 @@ extension Vocabulary {
             // What the first files of this kind meant.
             special.bos = count > 11 ? 11 : nil
             special.eos = special.bos
+        case .wordPiece:
+            func existing(_ id: Int32) -> Int32? { Int(id) < count ? id : nil }
+            special.padding = 0
+            special.unknown = existing(100)
+            special.bos = existing(101)
+            special.separator = existing(102)
+            special.mask = existing(103)
         }
         let fields: [(String, UInt32?, WritableKeyPath<SpecialTokens, Int32?>)] = [
             ("bos", declared.bos, \.bos), ("eos", declared.eos, \.eos), ("eot", declared.eot, \.eot),

@@ -10,6 +10,8 @@ public struct Vocabulary: Sendable {
         case sentencePiece = "llama"
         /// Byte pairs: neighbouring pieces of a word merge in the order in which they did in training.
         case bytePair = "gpt2"
+        /// Words: the longest token that a word begins with, then the longest that the rest does.
+        case wordPiece = "bert"
     }
 
     /// What the file declares beside the tokens; each is nil where the file says nothing, and then the kind decides.
@@ -108,6 +110,11 @@ public struct Vocabulary: Sendable {
             addBOS = declared.addBOS ?? declared.preTokenizer?.addsBOS ?? false
             // Spaces are part of words, and none is ever put in front, whatever files say.
             addSpacePrefix = false
+        case .wordPiece:
+            // A text is always marked, whatever files say, and its end with the separator.
+            addBOS = true
+            addSpacePrefix = false
+            if special.separator == nil { throw .missingSpecialToken(key: "sep") }
         }
         if addBOS, special.bos == nil { throw .missingSpecialToken(key: "bos") }
         if addEOS, special.eos == nil { throw .missingSpecialToken(key: "eos") }

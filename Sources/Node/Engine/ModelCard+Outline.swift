@@ -5,15 +5,39 @@ package import Model
 extension ModelCard {
     /// What a file says of its model, as it is loaded with these options.
     package init(_ options: EngineOptions, _ outline: ModelOutline, hasChatTemplate: Bool) {
-        let (file, h) = (outline.file, outline.hyperparameters)
+        self.init(
+            options, outline.file, outline.hyperparameters, contextSize: LoadedModel.contextSize(options, outline.hyperparameters),
+            slotCount: max(1, options.slotCount), hasChatTemplate: hasChatTemplate)
+    }
+
+    /// The same of a model that makes vectors of texts: it reads as much as it was trained for, one text at a time.
+    init(embeddingWith options: EngineOptions, _ file: GGUFFile, _ h: Hyperparameters) {
+        self.init(options, file, h, contextSize: h.trainedContext, slotCount: 1, hasChatTemplate: false)
+    }
+
+    /// What a file says of its model, of whichever kind.
+    ///
+    /// - Throws: `GGUFError`, `ModelError`.
+    package init(reading options: EngineOptions) throws {
+        let file = try GGUFFile(path: options.modelPath)
+        if let figures = try TextEncoder.figures(of: file) {
+            self.init(embeddingWith: options, file, figures)
+        } else {
+            self.init(options, try ModelOutline(file), hasChatTemplate: (options.chatTemplate ?? file.chatTemplate) != nil)
+        }
+    }
+
+    private init(
+        _ options: EngineOptions, _ file: GGUFFile, _ h: Hyperparameters, contextSize: Int, slotCount: Int, hasChatTemplate: Bool
+    ) {
         let parameters = file.tensors.reduce(0) { $0 + $1.shape.elementCount }
         var name: String?
         if case .string(let text) = file.metadata["general.name"] { name = text.string }
         self.init(
             id: ModelCard.name(options), architecture: h.architecture, name: name, created: Int(Date().timeIntervalSince1970),
-            contextSize: LoadedModel.contextSize(options, h), trainingContextSize: h.trainedContext, vocabularySize: h.vocabularySize,
+            contextSize: contextSize, trainingContextSize: h.trainedContext, vocabularySize: h.vocabularySize,
             embeddingLength: h.embeddingLength, parameterCount: parameters, byteCount: file.tensors.reduce(0) { $0 + $1.byteCount },
-            slotCount: max(1, options.slotCount),
+            slotCount: slotCount,
             typeDescription: "\(h.architecture) \(ModelCard.sizeName(parameters)) \(FileType.name(of: file))",
             hasChatTemplate: hasChatTemplate)
     }

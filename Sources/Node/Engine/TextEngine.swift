@@ -45,9 +45,21 @@ public protocol TextEngine: Sendable {
     ///   ``EngineError/overloaded(queued:)``, ``EngineError/stopped``.
     func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream
 
+    /// The vectors of texts, in their order, by a model that is for that.
+    ///
+    /// - Throws: as ``generate(_:)`` for texts that the model cannot read; ``EngineError/unsupported(_:)`` where it generates.
+    func embed(_ texts: [Prompt]) async throws(EngineError) -> [TextVector]
+
     /// Ends every live request with ``EngineError/stopped``, stops the threads and frees the model. Returns when done;
     /// later calls of anything throw ``EngineError/stopped``.
     func shutdown() async
+}
+
+extension TextEngine {
+    /// What generates makes no vectors.
+    public func embed(_ texts: [Prompt]) async throws(EngineError) -> [TextVector] {
+        throw .unsupported("the model \(card.id) generates and makes no vectors of texts (embeddings)")
+    }
 }
 
 /// What a model is, for listings and limits.

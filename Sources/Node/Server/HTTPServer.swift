@@ -111,12 +111,14 @@ public struct HTTPServer: Service {
         let limits = options.limits
         let answers = AnswerRoutes(models: models, limits: limits)
         let listings = ModelRoutes(models: models)
+        let embeddings = EmbeddingRoutes(models: models, limits: limits)
         let tokens = TokenRoutes(models: models, limits: limits)
         let nodes = NodeRoutes(models: models, gate: gate)
         let health = HealthRoute(models: models, gate: gate)
         let table = RouteTable(routes: [
             .init(method: .post, path: "/v1/completions", handler: answers.complete),
             .init(method: .post, path: "/v1/chat/completions", handler: answers.chat),
+            .init(method: .post, path: "/v1/embeddings", handler: embeddings.embed),
             .init(method: .get, path: "/v1/models", handler: listings.list),
             .init(method: .get, path: "/v1/models/**", handler: listings.retrieve),
             .init(method: .get, path: "/v1/nodes", handler: nodes.list),

@@ -1,4 +1,4 @@
-// Asks stock llama.cpp for exact figures: logits of given tokens, token ids of given strings, greedy continuations.
+// Asks stock llama.cpp for exact figures: logits of given tokens, token ids of given strings, greedy continuations, vectors of texts.
 // Test-time only. Compiled by Tests/Interop/oracle/build against the headers and libraries that scripts/stock-peer laid out,
 // and run among them by scripts/stock.
 //
@@ -10,6 +10,9 @@
 //   oracle tokenize MODEL STRINGS OUT [special=0|1] [bos=0|1]
 //       STRINGS is a file of length-prefixed strings (uint32, little-endian, then the bytes). OUT gets one line per
 //       string: its ids, separated by commas.
+//   oracle embed    MODEL STRINGS OUT [flash=0|1] [batch=N] [threads=N]
+//       OUT gets little-endian float32, the vector of each string, pooled as the model's file says and brought to length 1.
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -195,11 +198,48 @@ static void greedy(int argc, char **argv) {
     if (fclose(out) != 0) fail("cannot write", argv[4]);
 }
 
+static void embed(int argc, char **argv) {
+    size_t size;
+    const unsigned char *at = read_whole(argv[3], &size), *end = at + size, *text;
+    struct llama_model *model = load(argv[2], 0);
+    int width = llama_model_n_embd(model), length;
+    struct llama_context *context = start(model, argc, argv, 512);
+    llama_set_embeddings(context, 1);
+    FILE *out = fopen(argv[4], "wb");
+    if (!out) fail("cannot write", argv[4]);
+    while ((text = next_string(&at, end, &length))) {
+        llama_token *tokens;
+        int count = tokenize(llama_model_get_vocab(model), text, length, 1, 0, &tokens);
+        struct llama_batch batch = llama_batch_init(count, 0, 1);
+        batch.n_tokens = count;
+        for (int i = 0; i < count; i++) {
+            batch.token[i] = tokens[i];
+            batch.pos[i] = i;
+            batch.n_seq_id[i] = 1;
+            batch.seq_id[i][0] = 0;
+            batch.logits[i] = 1;
+        }
+        if (llama_encode(context, batch) != 0) fail("stock cannot encode", "llama_encode");
+        const float *vector = llama_get_embeddings_seq(context, 0);
+        if (!vector) fail("stock pools nothing of", argv[2]);
+        double square = 0;
+        for (int i = 0; i < width; i++) square += (double)vector[i] * vector[i];
+        for (int i = 0; i < width; i++) {
+            float value = square > 0 ? (float)(vector[i] / sqrt(square)) : 0;
+            if (fwrite(&value, sizeof value, 1, out) != 1) fail("cannot write", argv[4]);
+        }
+        llama_batch_free(batch);
+        free(tokens);
+    }
+    if (fclose(out) != 0) fail("cannot write", argv[4]);
+}
+
 int main(int argc, char **argv) {
-    if (argc < 5) fail("usage", "oracle logits|greedy|tokenize MODEL IN OUT [name=value…]");
+    if (argc < 5) fail("usage", "oracle logits|greedy|tokenize|embed MODEL IN OUT [name=value…]");
     if (strcmp(argv[1], "logits") == 0) logits(argc, argv);
     else if (strcmp(argv[1], "greedy") == 0) greedy(argc, argv);
     else if (strcmp(argv[1], "tokenize") == 0) tokenize_all(argc, argv);
+    else if (strcmp(argv[1], "embed") == 0) embed(argc, argv);
     else fail("unknown command", argv[1]);
     return 0;
 }

@@ -12,7 +12,7 @@ struct VocabularyVectorTests {
         arguments: [
             "llama-spm", "phi-3", "gpt-2", "llama-bpe", "qwen2", "qwen35", "deepseek-llm", "deepseek-coder", "falcon", "starcoder",
             "refact",
-            "command-r", "mpt",
+            "command-r", "mpt", "bert-bge",
         ])
     func vectors(_ name: String) throws {
         guard let file = ExternalData.find("vocab/ggml-vocab-\(name).gguf"),
@@ -27,6 +27,8 @@ struct VocabularyVectorTests {
         for (text, line) in zip(texts, lines) {
             let wanted = line.split(separator: " ").compactMap { Int32($0) }
             #expect(tokenizer.encode(text, addSpecial: false, parseSpecial: false) == wanted, "\(text.debugDescription)")
+            // Capitals and the number of spaces do not survive words of this kind.
+            if tokenizer.vocabulary.kind == .wordPiece { continue }
             // The space that was put in front comes off again, and nothing else changes.
             #expect(tokenizer.decode(wanted, removeSpecial: false, renderSpecial: true) == Array(text.utf8))
         }

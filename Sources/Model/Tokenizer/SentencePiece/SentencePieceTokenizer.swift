@@ -89,7 +89,8 @@ public struct SentencePieceTokenizer: Tokenizer {
         }
     }
 
-    private static func appendUnescaped(_ text: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
+    /// Appends a token's text with its spaces.
+    static func appendUnescaped(_ text: UnsafeBufferPointer<UInt8>, to output: inout [UInt8]) {
         var index = 0
         while index < text.count {
             let isEscape = index + 2 < text.count && text[index] == 0xE2 && text[index + 1] == 0x96 && text[index + 2] == 0x81

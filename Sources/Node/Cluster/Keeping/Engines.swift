@@ -1,4 +1,5 @@
 internal import Base
+internal import GGUF
 public import NodeEngine
 
 /// Where engines come from.
@@ -8,9 +9,20 @@ public enum Engines {
     /// Loads a model to be shared by many requests: on this machine, or over workers all of which must be there.
     public static func text(_ options: EngineOptions, progress: @escaping Progress) async throws -> any TextEngine {
         try await BlockingWork.alone(name: "load") {
+            if let engine = try embeddingEngine(options, progress) { return engine }
             let keeper = try FixedKeeper(options) { progress(LoadProgress(stage: $0.stage, fraction: 0.9 * $0.fraction)) }
             return try engine(options, keeper, progress)
         }
+    }
+
+    /// For a model that makes vectors of texts, which is all on this machine; nil for one that generates.
+    private static func embeddingEngine(_ options: EngineOptions, _ progress: Progress) throws -> EmbeddingEngine? {
+        progress(LoadProgress(stage: "reading metadata", fraction: 0))
+        let file = try GGUFFile(path: options.modelPath)
+        guard try EmbeddingEngine.reads(file) else { return nil }
+        let engine = try EmbeddingEngine(options, file)
+        progress(LoadProgress(stage: "ready", fraction: 1))
+        return engine
     }
 
     private static func engine(_ options: EngineOptions, _ keeper: FixedKeeper, _ progress: Progress) throws -> GenerationEngine {
@@ -29,6 +41,7 @@ public enum Engines {
         _ options: EngineOptions, over pool: NodePool, makeRoom: (@Sendable () -> Bool)? = nil, progress: @escaping Progress
     ) async throws -> any TextEngine {
         try await BlockingWork.alone(name: "load") {
+            if let engine = try embeddingEngine(options, progress) { return engine }
             progress(LoadProgress(stage: "asking the workers", fraction: 0))
             let spread = try SpreadModel(options)
             let keeper = ModelKeeper(spread, over: pool, makeRoom: makeRoom, progress)

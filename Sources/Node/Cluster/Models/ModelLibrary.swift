@@ -39,9 +39,7 @@ package final class ModelLibrary: ModelDirectory {
     package init(_ models: [EngineOptions], events: EventFeed) throws {
         var entries: [Entry] = []
         for options in models {
-            let outline = try ModelOutline(GGUFFile(path: options.modelPath))
-            let source = options.chatTemplate ?? outline.file.chatTemplate
-            let card = ModelCard(options, outline, hasChatTemplate: source != nil)
+            let card = try ModelCard(reading: options)
             if let other = entries.first(where: { $0.card.id == card.id }) {
                 throw EngineError.unsupported("\(other.options.modelPath) and \(options.modelPath) are both named \(card.id)")
             }

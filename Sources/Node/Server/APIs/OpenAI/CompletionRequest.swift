@@ -13,7 +13,8 @@ struct CompletionRequest: Hashable, Sendable {
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
         options = try AnswerOptions(fields, vocabularySize: vocabularySize)
-        prompts = try CompletionRequest.prompts(fields, vocabularySize: vocabularySize)
+        prompts = try CompletionRequest.prompts(
+            fields, "prompt", vocabularySize: vocabularySize, limit: CompletionRequest.promptLimit)
         echoes = try fields.bool("echo") ?? false
         options.alternatives = try fields.integer("logprobs", in: 0...20)
         if echoes, options.alternatives != nil {
@@ -25,33 +26,35 @@ struct CompletionRequest: Hashable, Sendable {
     }
 
     /// A string, a list of strings, a list of tokens, or a list of lists of tokens.
-    private static func prompts(_ fields: RequestFields, vocabularySize: Int) throws(APIError) -> [Prompt] {
-        guard let value = fields["prompt"] else { throw fields.missing("prompt") }
+    static func prompts(
+        _ fields: RequestFields, _ name: String, vocabularySize: Int, limit: Int
+    ) throws(APIError) -> [Prompt] {
+        guard let value = fields[name] else { throw fields.missing(name) }
         switch value {
         case .string(let text): return [.text(text)]
         case .array(let elements):
             guard let first = elements.first else {
-                throw .invalid("'prompt' is an empty list.", parameter: "prompt", code: "invalid_value")
+                throw .invalid("'\(name)' is an empty list.", parameter: name, code: "invalid_value")
             }
-            if case .integer = first { return [.tokens(try tokens(elements, named: "prompt", vocabularySize: vocabularySize))] }
-            if elements.count > promptLimit {
-                throw .invalid("'prompt' has more than \(promptLimit) prompts.", parameter: "prompt", code: "invalid_value")
+            if case .integer = first { return [.tokens(try tokens(elements, named: name, vocabularySize: vocabularySize))] }
+            if elements.count > limit {
+                throw .invalid("'\(name)' has more than \(limit) texts.", parameter: name, code: "invalid_value")
             }
             var prompts: [Prompt] = []
             for (index, element) in elements.enumerated() {
                 switch element {
                 case .string(let text): prompts.append(.text(text))
                 case .array(let ids):
-                    prompts.append(.tokens(try tokens(ids, named: "prompt[\(index)]", vocabularySize: vocabularySize)))
+                    prompts.append(.tokens(try tokens(ids, named: "\(name)[\(index)]", vocabularySize: vocabularySize)))
                 default:
                     throw .invalid(
-                        "'prompt[\(index)]' must be a string or a list of tokens, not \(element.kind).", parameter: "prompt",
+                        "'\(name)[\(index)]' must be a string or a list of tokens, not \(element.kind).", parameter: name,
                         code: "invalid_type")
                 }
             }
             return prompts
         default:
-            throw .invalid("'prompt' must be a string or a list, not \(value.kind).", parameter: "prompt", code: "invalid_type")
+            throw .invalid("'\(name)' must be a string or a list, not \(value.kind).", parameter: name, code: "invalid_type")
         }
     }
 

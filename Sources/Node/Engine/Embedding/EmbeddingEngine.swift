@@ -1,0 +1,118 @@
+internal import Base
+package import GGUF
+package import Jinja
+internal import Kernels
+internal import Model
+internal import Synchronization
+
+/// A model that makes vectors of texts, on this machine's processor: one text after another, on threads of its own.
+package final class EmbeddingEngine: TextEngine {
+    package let card: ModelCard
+    private let tokenizer: any Tokenizer
+    /// Nil once it is shut down.
+    private let encoder: Mutex<TextEncoder?>
+    private let counters: EngineCounters
+    private let queueLimit: Int
+
+    /// Whether a file's model is one for this, rather than one that generates.
+    ///
+    /// - Throws: `ModelError` for files that are no model at all.
+    package static func reads(_ file: GGUFFile) throws -> Bool { try TextEncoder.figures(of: file) != nil }
+
+    /// Blocks: reads the vocabulary.
+    ///
+    /// - Throws: `ModelError`, `BackendError`, ``EngineError/unsupported(_:)`` for kernels that there are not.
+    package init(_ options: EngineOptions, _ file: GGUFFile) throws {
+        tokenizer = try Tokenizers.make(file)
+        let encoder = try TextEncoder(file, on: CPUBackend(options))
+        let (tokens, rows) = (tokenizer.vocabulary.count, encoder.hyperparameters.vocabularySize)
+        guard tokens <= rows else {
+            throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
+        }
+        card = ModelCard(embeddingWith: options, file, encoder.hyperparameters)
+        self.encoder = Mutex(encoder)
+        counters = EngineCounters(slotCount: 1)
+        queueLimit = max(1, options.queueLimit)
+    }
+
+    package var status: EngineStatus { counters.current }
+
+    package var nodes: [NodeStatus] { [] }
+
+    package func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32] {
+        do {
+            return try await BlockingWork.run { [tokenizer] in tokenizer.encode(text, addSpecial: addSpecial, parseSpecial: parseSpecial) }
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    package func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
+        try check(tokens)
+        return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
+    }
+
+    package func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText { throw generatesNothing }
+
+    package func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream { throw generatesNothing }
+
+    package func embed(_ texts: [Prompt]) async throws(EngineError) -> [TextVector] {
+        var all: [[Int32]] = []
+        for text in texts {
+            let tokens = try await tokens(of: text)
+            guard !tokens.isEmpty else { throw .emptyPrompt }
+            guard tokens.count <= card.contextSize else { throw .promptTooLong(tokens: tokens.count, limit: card.contextSize) }
+            all.append(tokens)
+        }
+        guard counters.current.phase != .stopped else { throw .stopped }
+        guard counters.reserve(limit: queueLimit) else { throw .overloaded(queued: queueLimit) }
+        defer { counters.release() }
+        do {
+            return try await BlockingWork.alone(name: "embed") { [self, all] in
+                try all.map { TextVector(values: try vector(of: $0), tokenCount: $0.count) }
+            }
+        } catch let error as EngineError {
+            throw error
+        } catch {
+            throw .failed("\(error)")
+        }
+    }
+
+    package func shutdown() async {
+        counters.set(phase: .stopped)
+        // Waits for the text that is being read.
+        try? await BlockingWork.alone(name: "shutdown") { [self] in encoder.withLock { $0 = nil } }
+    }
+
+    // MARK: Inside
+
+    private var generatesNothing: EngineError {
+        .unsupported("the model \(card.id) makes vectors of texts (embeddings) and cannot generate")
+    }
+
+    /// Blocks while others' texts are read. Requests of many texts let others in between.
+    private func vector(of tokens: [Int32]) throws -> [Float] {
+        try encoder.withLock { encoder in
+            guard let encoder else { throw EngineError.stopped }
+            return try encoder.embed(tokens)
+        }
+    }
+
+    private func tokens(of text: Prompt) async throws(EngineError) -> [Int32] {
+        switch text {
+        case .tokens(let tokens):
+            try check(tokens)
+            return tokens
+        case .text(let text):
+            // Nobody's text is to end where it says so.
+            return try await tokenize(Array(text.utf8), addSpecial: true, parseSpecial: false)
+        case .rendered: throw generatesNothing
+        }
+    }
+
+    private func check(_ tokens: [Int32]) throws(EngineError) {
+        if let wrong = tokens.first(where: { $0 < 0 || Int($0) >= card.vocabularySize }) {
+            throw .invalidToken(wrong, vocabularySize: card.vocabularySize)
+        }
+    }
+}

@@ -1,0 +1,53 @@
+internal import Base
+internal import Foundation
+internal import NodeEngine
+
+/// The body of `POST /v1/embeddings`, and what is answered.
+struct EmbeddingRequest: Hashable, Sendable {
+    /// How vectors are written.
+    enum Encoding: String, Hashable, Sendable {
+        /// A list of numbers.
+        case float
+        /// The bytes of little-endian 32-bit numbers.
+        case base64
+    }
+
+    var texts: [Prompt]
+    var encoding: Encoding
+
+    /// Texts in one request at most.
+    static let textLimit = 2048
+
+    init(_ fields: RequestFields, card: ModelCard) throws(APIError) {
+        texts = try CompletionRequest.prompts(fields, "input", vocabularySize: card.vocabularySize, limit: EmbeddingRequest.textLimit)
+        let name = try fields.string("encoding_format") ?? Encoding.float.rawValue
+        guard let encoding = Encoding(rawValue: name) else {
+            throw .invalid("'encoding_format' must be 'float' or 'base64'.", parameter: "encoding_format", code: "invalid_value")
+        }
+        self.encoding = encoding
+        try fields.refuse("dimensions", unless: { $0 == .integer(card.embeddingLength) }, because: "vectors have the model's own length")
+    }
+
+    func answer(_ vectors: [TextVector], model: String) -> JSONValue {
+        let data = vectors.enumerated().map { index, vector -> JSONValue in
+            ["object": "embedding", "index": .integer(index), "embedding": written(vector.values)]
+        }
+        let tokens = JSONValue.integer(vectors.reduce(0) { $0 + $1.tokenCount })
+        return [
+            "object": "list", "data": .array(data), "model": .string(model),
+            "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
+        ]
+    }
+
+    private func written(_ values: [Float]) -> JSONValue {
+        switch encoding {
+        case .float:
+            // The shortest text that is this number, not all digits of its double.
+            return .array(values.map { .number(Double($0.description) ?? Double($0)) })
+        case .base64:
+            var bytes = Data(capacity: 4 * values.count)
+            for value in values { withUnsafeBytes(of: value.bitPattern.littleEndian) { bytes.append(contentsOf: $0) } }
+            return .string(bytes.base64EncodedString())
+        }
+    }
+}
