@@ -7,7 +7,7 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves a model over HTTP as OpenAI's API.",
         discussion: """
-            Endpoints: /v1/completions, /v1/chat/completions, /v1/models, /v1/nodes, /v1/events, /metrics, \
+            Endpoints: /v1/completions, /v1/chat/completions, /v1/embeddings, /v1/models, /v1/nodes, /v1/events, /metrics, \
             /tokenize, /detokenize, /health.
 
             Try it:

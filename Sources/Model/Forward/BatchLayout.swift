@@ -72,6 +72,9 @@ public enum PromptPadding: Hashable, Sendable {
     /// Further, for few different counts: where a new graph has to be sent far.
     case generous
 
+    /// Columns that are added at most.
+    package static let limit = 31
+
     func columnCount(for count: Int) -> Int {
         let step =
             switch self {

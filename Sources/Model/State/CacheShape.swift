@@ -67,7 +67,8 @@ public struct CacheShape: Hashable, Sendable {
 }
 
 extension CacheShape {
-    /// Whether what `end` tokens left in the cache is, up to the first `kept` of them, still all there: rings forget what lies far back.
+    /// Whether, positions up to `end` having been written, what the first `kept` tokens left is still all there: rings forget what lies
+    /// far back.
     public func canRewind(from end: Int, to kept: Int) -> Bool {
         guard ringLength < contextLength, let window else { return true }
         // What is to be seen from `kept` on must not have been written over.

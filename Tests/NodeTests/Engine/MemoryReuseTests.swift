@@ -57,6 +57,23 @@ import Testing
         await engine.shutdown()
     }
 
+    @Test("what was written over long before is not gone on from, however often the text was cut back", arguments: TinyModel.Kind.allCases)
+    func cuttingBack(_ kind: TinyModel.Kind) async throws {
+        let model = try TinyModel(layers: 3, kind: kind)
+        let engine = try await engine(model)
+        let base = tokens(1200)
+        for (number, prompt) in [base, base.prefix(1000) + tokens(9, 4), base.prefix(300) + tokens(9, 6), base.prefix(290) + tokens(5, 2)]
+            .enumerated()
+        {
+            let found = try await ask(engine, prompt)
+            let alone = try await self.engine(model)
+            let expected = try await ask(alone, prompt)
+            await alone.shutdown()
+            #expect(found.tokens == expected.tokens, "prompt \(number), of which \(found.cached) tokens were there")
+        }
+        await engine.shutdown()
+    }
+
     @Test("many at once, each going on from its own, say what they say alone", arguments: TinyModel.Kind.allCases)
     func together(_ kind: TinyModel.Kind) async throws {
         let model = try TinyModel(layers: 2, kind: kind)

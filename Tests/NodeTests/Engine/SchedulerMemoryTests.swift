@@ -70,6 +70,33 @@ import Testing
         #expect(serve(&scheduler, prompt, id: 5).reused == 0)
     }
 
+    @Test("what a ring was written over with counts, also where the text was cut back since, and what padding wrote")
+    func ringsWrittenOver() {
+        let cache = CacheShape(slotCount: 1, contextLength: 10_000, window: 100)
+        var scheduler = Scheduler(slotCount: 1, batchSize: 512, cache: cache)
+        serve(&scheduler, numbers(0..<1200), id: 1)
+        #expect(serve(&scheduler, numbers(0..<1000) + [1, 2, 3], id: 2).reused == 1000)
+        // 1,200 positions and their padding were written, whatever the slot has now.
+        #expect(serve(&scheduler, numbers(0..<540) + [1, 2, 3], id: 3).reused == 0)
+        serve(&scheduler, numbers(0..<2000), id: 4)
+        #expect(serve(&scheduler, numbers(0..<1340) + [1], id: 5).reused == 0)
+        serve(&scheduler, numbers(0..<2000), id: 6)
+        #expect(serve(&scheduler, numbers(0..<1370) + [1], id: 7).reused == 1370)
+    }
+
+    @Test("a request that goes before its first tokens went in leaves the states where they were")
+    func goneBeforeItBegan() {
+        let cache = CacheShape(slotCount: 1, contextLength: 10_000, checkpointCount: 4)
+        var scheduler = Scheduler(slotCount: 1, batchSize: 512, cache: cache)
+        serve(&scheduler, numbers(0..<900), id: 1)
+        scheduler.enqueue(Scheduler.Request(id: 2, prompt: numbers(0..<600) + [1, 2], limit: 5))
+        #expect(scheduler.admit().map(\.reused) == [512])
+        scheduler.remove(2)
+        let next = serve(&scheduler, numbers(0..<600) + [1, 2], id: 3)
+        #expect(next.reused == 512)
+        #expect(next.pieces.first?.restores != nil)
+    }
+
     @Test("a ring goes back as far as it reaches, and no piece is longer than it takes in")
     func rings() {
         let cache = CacheShape(slotCount: 1, contextLength: 10_000, window: 100)

@@ -9,6 +9,8 @@ public struct WordPieceTokenizer: Tokenizer {
     private let partition: SpecialTokenPartition
     /// Bytes that tokens' texts have, the most first.
     private let lengths: [Int]
+    /// Bytes of a token that is looked for in a word, at most.
+    private static let longestPiece = 128
 
     /// - Parameters:
     ///   - lowersCase: `tokenizer.ggml.normalizer.lowercase`.
@@ -19,7 +21,8 @@ public struct WordPieceTokenizer: Tokenizer {
         partition = SpecialTokenPartition(vocabulary: vocabulary)
         var lengths = Set<Int>()
         for id in 0..<vocabulary.count { lengths.insert(vocabulary.tokens.length(of: Int32(id))) }
-        self.lengths = lengths.sorted(by: >)
+        // Longer ones are no parts of words, and looking for them at every place would take any time.
+        self.lengths = lengths.filter { $0 <= WordPieceTokenizer.longestPiece }.sorted(by: >)
     }
 
     public func encode(_ text: UnsafeBufferPointer<UInt8>, addSpecial: Bool, plain: [Range<Int>]) -> [Int32] {
@@ -62,7 +65,8 @@ public struct WordPieceTokenizer: Tokenizer {
         return output
     }
 
-    /// Appends the tokens of a word that has the mark of its start. O(n · m) for a word of n bytes and tokens of m lengths.
+    /// Appends the tokens of a word that has the mark of its start. For a word of n bytes
+    /// it takes time in n times the sum of the lengths that tokens have.
     private func append(_ word: UnsafeBufferPointer<UInt8>, to output: inout [Int32]) {
         let before = output.count
         var start = 0

@@ -57,19 +57,30 @@ package final class EmbeddingEngine: TextEngine {
     package func generate(_ request: GenerationRequest) async throws(EngineError) -> GenerationStream { throw generatesNothing }
 
     package func embed(_ texts: [Prompt]) async throws(EngineError) -> [TextVector] {
+        guard counters.current.phase != .stopped else { throw .stopped }
+        // Before anything is done for it.
+        guard counters.reserve(limit: queueLimit) else { throw .overloaded(queued: queueLimit) }
+        defer { counters.release() }
         var all: [[Int32]] = []
         for text in texts {
+            if Task.isCancelled { throw .stopped }
             let tokens = try await tokens(of: text)
             guard !tokens.isEmpty else { throw .emptyPrompt }
             guard tokens.count <= card.contextSize else { throw .promptTooLong(tokens: tokens.count, limit: card.contextSize) }
             all.append(tokens)
         }
-        guard counters.current.phase != .stopped else { throw .stopped }
-        guard counters.reserve(limit: queueLimit) else { throw .overloaded(queued: queueLimit) }
-        defer { counters.release() }
+        let giving = GivingUp()
         do {
-            return try await BlockingWork.alone(name: "embed") { [self, all] in
-                try all.map { TextVector(values: try vector(of: $0), tokenCount: $0.count) }
+            return try await withTaskCancellationHandler {
+                try await BlockingWork.alone(name: "embed") { [self, all] in
+                    try all.map { tokens in
+                        // Nobody waits for it any more, or the program is to end.
+                        if giving.isAsked || counters.current.phase == .stopped { throw EngineError.stopped }
+                        return TextVector(values: try vector(of: tokens), tokenCount: tokens.count)
+                    }
+                }
+            } onCancel: {
+                giving.ask()
             }
         } catch let error as EngineError {
             throw error
@@ -85,6 +96,14 @@ package final class EmbeddingEngine: TextEngine {
     }
 
     // MARK: Inside
+
+    /// Whether a request is to be given up.
+    private final class GivingUp: Sendable {
+        private let asked = Atomic(false)
+
+        var isAsked: Bool { asked.load(ordering: .relaxed) }
+        func ask() { asked.store(true, ordering: .relaxed) }
+    }
 
     private var generatesNothing: EngineError {
         .unsupported("the model \(card.id) makes vectors of texts (embeddings) and cannot generate")

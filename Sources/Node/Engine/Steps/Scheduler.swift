@@ -30,6 +30,11 @@ package struct Scheduler {
         package var lastStep = 0
         /// How many of the tokens each checkpoint has taken in, by its number; nil for one that is free.
         package var checkpoints: [Int?] = []
+        /// The end of the positions that were written since the slot last began anew, padding included: more than it has tokens
+        /// once some were taken back.
+        package var written = 0
+        /// How many tokens the states of recurrences have taken in; nil if that is not known to be so many.
+        package var stateCount: Int?
     }
 
     /// A request that has a slot.
@@ -108,9 +113,9 @@ package struct Scheduler {
             waiting.removeFirst()
             uses += 1
             // The last token is always computed, since its logits are what comes next.
-            // The last token is always computed, since its logits are what comes next.
             let (reused, checkpoint) = usable(slots[slot], request.prompt.dropLast())
             slots[slot].cached.removeSubrange(reused...)
+            if reused == 0 { slots[slot].written = 0 }
             slots[slot].checkpoints = slots[slot].checkpoints.map { $0.map { $0 <= reused } == true ? $0 : nil }
             slots[slot].active = Active(request: request, reused: reused, tokens: request.prompt)
             slots[slot].active?.restores = checkpoint
@@ -144,11 +149,12 @@ package struct Scheduler {
         let common = commonPrefix(slot.cached, tokens)
         guard let cache else { return (common, nil) }
         let end = slot.cached.count
-        if cache.checkpointCount == 0 { return (cache.canRewind(from: end, to: common) ? common : 0, nil) }
-        if end > 0, end <= common { return (end, nil) }
+        if cache.checkpointCount == 0 { return (cache.canRewind(from: slot.written, to: common) ? common : 0, nil) }
+        // What was taken back and not taken in again leaves the states where they were.
+        if end > 0, end <= common, slot.stateCount == end { return (end, nil) }
         let best = slot.checkpoints.indices
             .compactMap { number in slot.checkpoints[number].map { (position: $0, number: number) } }
-            .filter { $0.position <= common && cache.canRewind(from: end, to: $0.position) }
+            .filter { $0.position <= common && cache.canRewind(from: slot.written, to: $0.position) }
             .max { $0.position < $1.position }
         return best.map { ($0.position, $0.number) } ?? (0, nil)
     }
@@ -183,6 +189,8 @@ package struct Scheduler {
             slots[piece.slot].cached += piece.tokens
             slots[piece.slot].lastStep = steps
             slots[piece.slot].active?.restores = nil
+            slots[piece.slot].stateCount = slots[piece.slot].cached.count
+            slots[piece.slot].written = max(slots[piece.slot].written, slots[piece.slot].cached.count + PromptPadding.limit)
             if let number = piece.keeps { slots[piece.slot].checkpoints[number] = slots[piece.slot].cached.count }
         }
         return pieces
@@ -216,7 +224,9 @@ package struct Scheduler {
         guard let last = checkpointPosition(slot) else { return nil }
         let kept = slots[slot].checkpoints
         if kept.contains(end) { return nil }
-        guard end == last || end < last && end - (kept.lazy.compactMap { $0 }.max() ?? 0) >= Scheduler.checkpointDistance else { return nil }
+        guard end == last || end < last && end - (kept.lazy.compactMap { $0 }.max() ?? 0) >= Scheduler.checkpointDistance else {
+            return nil
+        }
         // A free one, else the one that lies furthest back, which serves least.
         return kept.indices.min { kept[$0] ?? -1 < kept[$1] ?? -1 }
     }
@@ -289,6 +299,7 @@ package struct Scheduler {
         for slot in slots.indices {
             slots[slot].cached = []
             slots[slot].checkpoints = emptySlot.checkpoints
+            (slots[slot].written, slots[slot].stateCount) = (0, nil)
             slots[slot].active?.reused = 0
             slots[slot].active?.restores = nil
             // The last token is what a request that generates would take in next anyway.

@@ -15,10 +15,20 @@ struct EmbeddingRoutes: Sendable {
         defer { withExtendedLifetime(lease) {} }
         let engine = lease.engine
         let body = try EmbeddingRequest(fields, card: engine.card)
-        do throws(EngineError) {
-            let vectors = try await engine.embed(body.texts)
+        let work = Task { try await engine.embed(body.texts) }
+        // Texts that nobody waits for are not read on.
+        let watch = await ConnectionWatch.of(context.channel)
+        let departure = watch?.onDeparture { work.cancel() }
+        defer { if let departure { watch?.forget(departure) } }
+        do {
+            let vectors = try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                work.cancel()
+            }
             return Response(json: body.answer(vectors, model: engine.card.id))
-        } catch {
+        } catch let error as EngineError {
+            if work.isCancelled { throw APIError.clientGone }
             if case .failed(let reason) = error { context.logger.error("the engine failed: \(reason)") }
             throw APIError(error, parameter: "input")
         }
