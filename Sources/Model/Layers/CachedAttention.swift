@@ -12,16 +12,8 @@ struct CachedAttention: Sendable {
     /// Positions that a query sees, itself included; nil for all before it.
     var window: Int?
 
-    /// A plane of the cache that keys or values are read from.
-    struct Plane {
-        /// `[row length, rows]`.
-        var tensor: TensorID
-        /// Elements of a row before the ones that are meant.
-        var offset = 0
-    }
-
     /// From queries `[key length · heads, tokens]` to `[value length · heads, tokens]`.
-    func callAsFunction(_ q: TensorID, keys: Plane, values: Plane, _ layer: LayerContext) -> TensorID? {
+    func callAsFunction(_ q: TensorID, keys: TensorID, values: TensorID, _ layer: LayerContext) -> TensorID? {
         var attended: TensorID?
         for group in layer.pass.groups {
             let part = attend(q, keys, values, group, layer)
@@ -31,7 +23,7 @@ struct CachedAttention: Sendable {
     }
 
     private func attend(
-        _ q: TensorID, _ keys: Plane, _ values: Plane, _ inputs: ForwardContext.GroupInputs, _ layer: LayerContext
+        _ q: TensorID, _ keys: TensorID, _ values: TensorID, _ inputs: ForwardContext.GroupInputs, _ layer: LayerContext
     ) -> TensorID {
         let g = layer.g
         let group = inputs.group
@@ -53,13 +45,13 @@ struct CachedAttention: Sendable {
     }
 
     /// What a group of queries reads: `[length, keys, heads, slots]`.
-    private func view(_ plane: Plane, length: Int, _ group: BatchLayout.Group, _ layer: LayerContext) -> TensorID {
+    private func view(_ plane: TensorID, length: Int, _ group: BatchLayout.Group, _ layer: LayerContext) -> TensorID {
         let g = layer.g
-        let tensor = g[plane.tensor]
+        let tensor = g[plane]
         let (element, row) = (tensor.strides[0], tensor.strides[1])
         let slot = row * layer.positionsPerSlot(window: window)
         return g.view(
-            of: plane.tensor, shape: Shape(length, layer.keyCount(of: group, window: window), keyValueHeadCount, group.slotCount),
-            strides: Strides(element, row, length * element, slot), byteOffset: group.firstSlot * slot + plane.offset * element)
+            of: plane, shape: Shape(length, layer.keyCount(of: group, window: window), keyValueHeadCount, group.slotCount),
+            strides: Strides(element, row, length * element, slot), byteOffset: group.firstSlot * slot)
     }
 }

@@ -89,8 +89,7 @@ struct LatentAttention: TokenMixer {
         let full = g.node("", .concat(dimension: 0), [g.permute(taken, (0, 2, 1, 3)), rotated])
         let attention = CachedAttention(
             headCount: headCount, keyValueHeadCount: 1, keyLength: rowLength, valueLength: compressed, scale: scale)
-        let plane = CachedAttention.Plane(tensor: cache)
-        guard let attended = attention(g.reshape(full, Shape(rowLength * headCount, tokens)), keys: plane, values: plane, layer) else {
+        guard let attended = attention(g.reshape(full, Shape(rowLength * headCount, tokens)), keys: cache, values: cache, layer) else {
             return x
         }
         let heads = g.permute(g.reshape(attended, Shape(compressed, headCount, tokens)), (0, 2, 1, 3))

@@ -83,7 +83,7 @@ struct SelfAttention: TokenMixer {
         let queries = g.reshape(q, Shape(heads.keyLength * heads.headCount, tokens))
         guard
             var attended = attention(
-                queries, keys: CachedAttention.Plane(tensor: keys), values: CachedAttention.Plane(tensor: values), layer)
+                queries, keys: keys, values: values, layer)
         else { return x }
         if let gate { attended = g.mul(attended, g.unary(.sigmoid, gate)) }
         return output(attended, g)

@@ -49,6 +49,14 @@ public struct ModelOutline: Sendable {
         }
     }
 
+    /// Bytes that a stage is sent with each token beside the hidden state, if it has layers of every kind: the position, and for each
+    /// kind of cache where keys and values go and where the mask begins.
+    public var inputByteCountPerToken: Int {
+        let needs = LayerNeeds(hyperparameters, 0..<hyperparameters.layerCount)
+        let positions = (needs.hasSinglePositions ? 4 : 0) + (needs.hasSections ? 16 : 0)
+        return positions + (needs.hasFull ? 8 + 4 : 0) + (needs.hasRing ? 8 + 4 : 0)
+    }
+
     /// Bytes that a stage keeps beside its cache to make masks of.
     public func maskByteCount(_ extent: StageExtent, contextLength: Int, alignment: Int = 64) -> Int {
         let shape = CacheShape(hyperparameters, slotCount: 1, contextLength: contextLength)

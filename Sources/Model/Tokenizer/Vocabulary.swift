@@ -153,6 +153,24 @@ public struct Vocabulary: Sendable {
         return (rest, hasStart)
     }
 
+    /// Appends what a token adds to a text; nothing for one that is not shown.
+    ///
+    /// - Parameter decode: appends the text of an ordinary token, which each kind writes in its own way.
+    func appendPiece(
+        of token: Int32, renderSpecial: Bool, to output: inout [UInt8], _ decode: (UnsafeBufferPointer<UInt8>, inout [UInt8]) -> Void
+    ) {
+        let attributes = attributes(of: token)
+        let isHidden = !attributes.isDisjoint(with: .hidden)
+        if isHidden, !renderSpecial { return }
+        if isHidden || attributes.contains(.userDefined) {
+            tokens.withBytes(of: token) { output.append(contentsOf: $0) }
+        } else if attributes.contains(.normal) {
+            tokens.withBytes(of: token) { decode($0, &output) }
+        } else if attributes.contains(.byte), let byte = byteValue(of: token) {
+            output.append(byte)
+        }
+    }
+
     /// The byte that a token written `<0xHH>` stands for.
     func byteValue(of token: Int32) -> UInt8? {
         tokens.withBytes(of: token) { text in

@@ -55,17 +55,7 @@ public struct BytePairTokenizer: Tokenizer {
     }
 
     public func appendPiece(of token: Int32, renderSpecial: Bool, to output: inout [UInt8]) {
-        let attributes = vocabulary.attributes(of: token)
-        if !attributes.isDisjoint(with: .hidden) {
-            guard renderSpecial else { return }
-            vocabulary.tokens.withBytes(of: token) { output.append(contentsOf: $0) }
-        } else if attributes.contains(.userDefined) {
-            vocabulary.tokens.withBytes(of: token) { output.append(contentsOf: $0) }
-        } else if attributes.contains(.normal) {
-            vocabulary.tokens.withBytes(of: token) { ByteAlphabet.appendDecoded($0, to: &output) }
-        } else if attributes.contains(.byte), let byte = vocabulary.byteValue(of: token) {
-            output.append(byte)
-        }
+        vocabulary.appendPiece(of: token, renderSpecial: renderSpecial, to: &output) { ByteAlphabet.appendDecoded($0, to: &$1) }
     }
 
     public func decode(_ tokens: [Int32], removeSpecial: Bool, renderSpecial: Bool) -> [UInt8] {

@@ -6,8 +6,11 @@ internal import Tensor
 struct LocalDevice: Sendable {
     var name: String
     var memory: DeviceMemory
-    var largestBuffer = Int.max
     let makeBackend: @Sendable (EngineOptions) throws -> any Backend
+
+    static func count(_ options: HeadOptions) -> Int { max(1, options.processorCount) }
+
+    static func name(_ number: Int, of count: Int) -> String { count == 1 ? "CPU" : "CPU \(number)" }
 
     /// All there are, in the order of their numbers.
     ///
@@ -15,10 +18,10 @@ struct LocalDevice: Sendable {
     /// each has its share of the memory.
     static func all(_ options: HeadOptions) -> [LocalDevice] {
         let memory = DeviceDescription.current().memory
-        let count = max(1, options.processorCount)
+        let count = count(options)
         return (0..<count).map { number in
             LocalDevice(
-                name: count == 1 ? "CPU" : "CPU \(number)",
+                name: name(number, of: count),
                 memory: DeviceMemory(free: memory.free / count, total: memory.total / count),
                 makeBackend: { try CPUBackend($0) })
         }

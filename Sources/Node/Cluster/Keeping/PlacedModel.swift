@@ -49,8 +49,7 @@ package struct PlacedModel {
                 let name = local.count == 1 ? NodeRoster.localAddress : "\(NodeRoster.localAddress) \(device.name)"
                 devices.append(
                     DeviceSupply(
-                        name: name, isLocal: true, freeByteCount: device.memory.free, totalByteCount: device.memory.total,
-                        largestBufferByteCount: device.largestBuffer))
+                        name: name, isLocal: true, freeByteCount: device.memory.free, totalByteCount: device.memory.total))
             }
         }
         self.sources = sources
@@ -91,17 +90,13 @@ package struct PlacedModel {
             },
             outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
             outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
-            inputByteCount: PlacedModel.inputByteCount, logitsByteCount: h.vocabularySize * 4,
+            inputByteCount: outline.inputByteCountPerToken, logitsByteCount: h.vocabularySize * 4,
             candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
         // What a layer remembers is in one buffer.
         demand.largestPieceByteCount = max(caches.max() ?? 0, largestTensor((0..<h.layerCount).map { .layer($0) }))
         demand.largestOutputPieceByteCount = largestTensor([.output])
         return demand
     }
-
-    /// What a stage is sent with each token beside the hidden state: its position, where keys and values go, and where its
-    /// mask begins.
-    private static let inputByteCount = 4 + 8 + 4
 
     /// Closes the connections to the workers.
     package func close() { servers.close() }
@@ -137,7 +132,7 @@ package struct PlacedModel {
             let devices = local.map { index in
                 let supply = placement.devices[index]
                 return NodeRoster.Device(
-                    name: local.count == 1 ? "CPU" : "CPU \(index - local[0])",
+                    name: LocalDevice.name(index - local[0], of: local.count),
                     memory: DeviceMemory(free: supply.freeByteCount, total: supply.totalByteCount), part: part(index))
             }
             nodes.append(NodeRoster.Node(address: NodeRoster.localAddress, devices: devices))

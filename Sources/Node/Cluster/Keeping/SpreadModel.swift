@@ -87,7 +87,7 @@ final class SpreadModel {
         let names = options.head.workers.map { (try? Endpoint(parsing: $0)).map { "\($0)" } ?? $0 }
         if servers.servers.count == names.count { return shares }
         // Which shares belong to one that is not there can only be told where each has one device.
-        let localCount = options.head.usesLocal ? LocalDevice.all(options.head).count : 0
+        let localCount = options.head.usesLocal ? LocalDevice.count(options.head) : 0
         guard shares.count == names.count + localCount else { return nil }
         let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.id)") }
         guard present.count == servers.servers.count, servers.servers.allSatisfy({ $0.memory.count == 1 }) else { return nil }
