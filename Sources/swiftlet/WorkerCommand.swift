@@ -51,7 +51,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Option(
         name: [.customShort("d"), .customLong("device")],
         help: ArgumentHelp(
-            "The devices to lend, separated by commas: \(Worker.deviceNames.joined(separator: ", ")). Default: all.", valueName: "names"))
+            "The devices to lend, separated by commas: \(DeviceListing.names). Default: \(DeviceListing.usualNames).", valueName: "names"))
     var devices: String?
 
     @Option(

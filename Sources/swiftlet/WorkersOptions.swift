@@ -21,6 +21,13 @@ struct WorkersOptions: ParsableArguments {
     var split: Shares?
 
     @Option(
+        name: .customLong("device"),
+        help: ArgumentHelp(
+            "The devices of this machine to put layers on, separated by commas: \(DeviceListing.names). Default: \(DeviceListing.usualNames).",
+            valueName: "names"))
+    var devices: String?
+
+    @Option(
         name: .customLong("worker-timeout"),
         help: ArgumentHelp("Seconds without an answer after which a worker is given up; serve decides sooner.", valueName: "s"))
     var timeout = HeadOptions.defaultTimeout
@@ -35,15 +42,19 @@ struct WorkersOptions: ParsableArguments {
         if let workers, HeadOptions.list(workers).isEmpty { throw ValidationError("--workers names no machine.") }
         if options.workers.isEmpty {
             if noLocal { throw ValidationError("--no-local needs --workers: there would be no machine left.") }
-            if split != nil { throw ValidationError("--split needs --workers: there is nothing to split between.") }
+            if split != nil, options.devices.count < 2 {
+                throw ValidationError("--split needs --workers, or several devices (--device): there is nothing to split between.")
+            }
         }
+        if noLocal, devices != nil { throw ValidationError("--device names devices of this machine, and --no-local puts nothing on it.") }
     }
 
     var options: HeadOptions {
         let environment = ProcessInfo.processInfo.environment
         let list = workers ?? HeadOptions.environmentVariables.lazy.compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
         return HeadOptions(
-            workers: HeadOptions.list(list), usesLocal: !noLocal, split: split?.values, timeout: timeout, sendsAllLogits: fullLogits)
+            workers: HeadOptions.list(list), usesLocal: !noLocal, devices: HeadOptions.list(devices ?? ""), split: split?.values,
+            timeout: timeout, sendsAllLogits: fullLogits)
     }
 }
 

@@ -69,7 +69,6 @@ final class WatchedBackend: Backend, @unchecked Sendable {
         return buffer
     }
 
-    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { try cpu.adopt(region) }
     func supports(_ id: TensorID, of graph: Graph) -> Bool { cpu.supports(id, of: graph) }
 
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan {

@@ -51,8 +51,14 @@ class Figures:
     def read(self):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
             lines = answer.read().decode().splitlines()
-        return {name.removeprefix("swiftlet_worker_"): float(value)
-                for name, value in (line.split() for line in lines if not line.startswith("#"))}
+        figures = {}
+        for line in lines:
+            if not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                # Of all devices together.
+                name = name.removeprefix("swiftlet_worker_").split("{")[0]
+                figures[name] = figures.get(name, 0) + float(value)
+        return figures
 
     def wait(self, condition, seconds):
         """Seconds until the figures satisfy the condition; None if they do not in time."""

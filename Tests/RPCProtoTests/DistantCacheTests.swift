@@ -73,7 +73,6 @@ private final class DistantBackend: Backend {
 
     func memory() throws(BackendError) -> DeviceMemory { try processor.memory() }
     func allocate(byteCount: Int) throws(BackendError) -> any Buffer { Memory(self, byteCount) }
-    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { try processor.adopt(region) }
     func supports(_ id: TensorID, of graph: Graph) -> Bool { false }
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan { try processor.prepare(graph) }
     func run(_ step: Step) throws(BackendError) { try processor.run(step) }

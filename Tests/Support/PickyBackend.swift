@@ -23,7 +23,9 @@ package final class PickyBackend: Backend {
 
     package func memory() throws(BackendError) -> DeviceMemory { try whole.memory() }
     package func allocate(byteCount: Int) throws(BackendError) -> any Buffer { try whole.allocate(byteCount: byteCount) }
-    package func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { try whole.adopt(region) }
+    package func load(
+        _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) throws(BackendError) -> [LoadedTensor] { try whole.load(tensors, isInVain: isInVain, progress: progress) }
 
     package func supports(_ id: TensorID, of graph: Graph) -> Bool {
         !refused.contains(graph[id].operation.kind) && whole.supports(id, of: graph)

@@ -53,7 +53,6 @@ final class NoBackend: Backend {
     let alignment = 64
     func memory() -> DeviceMemory { DeviceMemory(free: 0, total: 0) }
     func allocate(byteCount: Int) -> any Buffer { NoMemory(byteCount) }
-    func adopt(_ region: MemoryRegion) -> any Buffer { NoMemory(region.bytes.count) }
     func supports(_ id: TensorID, of graph: Graph) -> Bool { false }
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan { throw BackendError(.unsupported, "nothing runs here") }
     func run(_ step: Step) throws(BackendError) { throw BackendError(.unsupported, "nothing runs here") }

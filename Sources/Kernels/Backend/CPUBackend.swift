@@ -1,11 +1,12 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 package import KernelTable
 internal import Synchronization
 public import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 /// This machine's processor as a backend: kernels for the widest instruction set it has, on threads of its own.
 ///
@@ -41,7 +42,7 @@ public final class CPUBackend: Backend {
     /// - Parameters:
     ///   - variant: the widest that the processor can run if nil.
     ///   - threads: at least 1; the thread that calls ``run(_:)`` is one of them.
-    ///   - limits: for this backend and all its lanes together, but for those of one graph.
+    ///   - limits: for this backend and all its lanes together, but for those of one graph, and for a ledger that others share.
     /// - Throws: `unsupported` if the processor cannot run `variant`, `outOfMemory`.
     public convenience init(variant: KernelVariant? = nil, threads: Int, limits: Limits = .none) throws(BackendError) {
         let chosen = variant ?? .best()
@@ -52,7 +53,9 @@ public final class CPUBackend: Backend {
             throw BackendError(.unsupported, "\(chosen.name) kernels are not part of this build")
         }
         guard threads >= 1 else { throw BackendError(.invalidArgument, "\(threads) threads cannot compute") }
-        try self.init(SharedProcessor(variant: chosen, kernels: kernels, threads: threads, limits: limits))
+        let ledger = limits.ledger ?? MemoryLedger(limit: limits.memory, isStrict: limits.refusesOvercommitment)
+        try self.init(
+            SharedProcessor(variant: chosen, kernels: kernels, threads: threads, ledger: ledger, graphSeconds: limits.graphSeconds))
     }
 
     private init(_ processor: SharedProcessor, arenaLimit: Int = .max) throws(BackendError) {
@@ -75,6 +78,10 @@ public final class CPUBackend: Backend {
         try CPUBackend(processor, arenaLimit: 1 << 37)
     }
 
+    public func computeByteCount() throws(BackendError) -> Int { preparing.withLock { _ in arena.byteCount } }
+
+    public func makeLane() throws(BackendError) -> any Backend { try lane() }
+
     public func memory() throws(BackendError) -> DeviceMemory { processor.ledger.memory() }
 
     /// Stops the graph that runs, and every later one: the lane's user is gone. Other lanes are not concerned. Callable
@@ -87,8 +94,19 @@ public final class CPUBackend: Backend {
         try CPUBuffer(zeroed: byteCount, of: self)
     }
 
-    public func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer {
-        CPUBuffer(region, of: self)
+    /// Weights stay where they are, each in a buffer of its own.
+    public func load(
+        _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) throws(BackendError) -> [LoadedTensor] {
+        var byteCount = 0
+        var loaded: [LoadedTensor] = []
+        for tensor in tensors {
+            try tensor.checkSize()
+            loaded.append(LoadedTensor(buffer: CPUBuffer(tensor.content, of: self), byteOffset: 0))
+            byteCount += tensor.content.bytes.count
+        }
+        progress(TransferProgress(done: byteCount, total: byteCount, sent: 0))
+        return loaded
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer, to buffer: any Buffer, at byteOffset: Int) throws(BackendError) {

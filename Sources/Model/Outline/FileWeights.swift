@@ -1,23 +1,20 @@
 internal import GGUF
 internal import Tensor
 
-/// All weights of a file on one backend; of this process, it uses them where they are mapped.
+/// All weights of a file on one backend.
 struct FileWeights: ModelWeights, WeightSource {
-    private let file: GGUFFile
-    /// By part of the file.
-    private let buffers: [any Buffer]
+    private var weights: [String: Weight] = [:]
 
-    /// - Throws: `BackendError` where they cannot be taken over.
+    /// - Throws: `BackendError` where they cannot be loaded.
     init(_ file: GGUFFile, on backend: any Backend) throws(BackendError) {
-        self.file = file
-        buffers = try file.parts.map { part throws(BackendError) in try backend.adopt(part.mapping) }
+        let places = try backend.load(file.tensors.map { TensorUpload($0, of: file) })
+        for (tensor, place) in zip(file.tensors, places) {
+            weights[tensor.name] = Weight(
+                name: tensor.name, type: tensor.type, shape: tensor.shape, buffer: place.buffer, byteOffset: place.byteOffset)
+        }
     }
 
     func weights(of part: ModelPart) -> any WeightSource { self }
 
-    func weight(named name: String) -> Weight? {
-        guard let tensor = file.tensor(name) else { return nil }
-        return Weight(
-            name: name, type: tensor.type, shape: tensor.shape, buffer: buffers[tensor.part], byteOffset: tensor.byteOffset)
-    }
+    func weight(named name: String) -> Weight? { weights[name] }
 }

@@ -1,5 +1,5 @@
 public import GGUF
-internal import Tensor
+public import Tensor
 
 /// What a model needs where, found without loading it: the tensors of each part and the memory of its graphs.
 ///
@@ -26,6 +26,9 @@ public struct ModelOutline: Sendable {
     public func tensors(of part: ModelPart) -> [GGUFTensor] {
         (names[part] ?? []).compactMap { file.tensor($0) }.sorted { ($0.part, $0.byteOffset) < ($1.part, $1.byteOffset) }
     }
+
+    /// The same as what a backend is to load.
+    public func uploads(of part: ModelPart) -> [TensorUpload] { tensors(of: part).map { TensorUpload($0, of: file) } }
 
     /// Bytes of a part's weights, as the file has them.
     public func weightByteCount(of part: ModelPart) -> Int { tensors(of: part).reduce(0) { $0 + $1.byteCount } }
@@ -180,6 +183,13 @@ private struct NotedWeights: ModelWeights {
     func weights(of part: ModelPart) -> any WeightSource { Part(file: file, part: part, record: record) }
 }
 
+extension TensorUpload {
+    /// - Parameter hash: by which a server's cache may know it.
+    public init(_ tensor: GGUFTensor, of file: GGUFFile, hash: Hash = .none) {
+        self.init(name: tensor.name, type: tensor.type, shape: tensor.shape, content: file.region(of: tensor), hash: hash)
+    }
+}
+
 /// A backend without memory or kernels, for graphs that are only measured.
 private final class Nowhere: Backend {
     static let shared = Nowhere()
@@ -199,7 +209,6 @@ private final class Nowhere: Backend {
 
     func memory() throws(BackendError) -> DeviceMemory { DeviceMemory(free: 0, total: 0) }
     func allocate(byteCount: Int) throws(BackendError) -> any Buffer { Memory(byteCount: byteCount) }
-    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { Memory(byteCount: region.bytes.count) }
     func supports(_ id: TensorID, of graph: Graph) -> Bool { false }
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan { throw refusal }
     func run(_ step: Step) throws(BackendError) { throw refusal }

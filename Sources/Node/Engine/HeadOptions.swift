@@ -6,21 +6,23 @@ public struct HeadOptions: Hashable, Sendable {
     public var workers: [String]
     /// Whether layers may be put on this machine as well.
     public var usesLocal: Bool
-    /// Shares of the model by device, in their order, this machine's last; nil goes by free memory.
+    /// Shares of the model by device, the workers' in their order, then this machine's in theirs; nil goes by free memory.
     public var split: [Double]?
     /// Seconds without an answer, or without any progress of a transfer, after which a worker is given up.
     public var timeout: Int
     /// Have all logits sent for every token, also where the likeliest would do.
     public var sendsAllLogits: Bool
-    /// As how many devices this machine's processor counts: more than one is for trying out how several are used.
-    package var processorCount = 1
+    /// The devices of this machine that layers may be put on, as `LocalDevices` names them; empty for those that are used unless others
+    /// are named.
+    public var devices: [String]
 
     public init(
-        workers: [String] = [], usesLocal: Bool = true, split: [Double]? = nil, timeout: Int = HeadOptions.defaultTimeout,
-        sendsAllLogits: Bool = false
+        workers: [String] = [], usesLocal: Bool = true, devices: [String] = [], split: [Double]? = nil,
+        timeout: Int = HeadOptions.defaultTimeout, sendsAllLogits: Bool = false
     ) {
         self.workers = workers
         self.usesLocal = usesLocal
+        self.devices = devices
         self.split = split
         self.timeout = timeout
         self.sendsAllLogits = sendsAllLogits

@@ -18,11 +18,17 @@ package struct LoadedModel {
         package var backend: any Backend
         /// Bytes that its graphs' own tensors take; 0 leaves that to the backend.
         package var computeByteCount = 0
+        /// Another backend of the same device, for other options; nil where they make no difference.
+        package var reopen: (@Sendable (EngineOptions) throws -> any Backend)?
 
-        package init(extent: StageExtent, backend: any Backend, computeByteCount: Int = 0) {
+        package init(
+            extent: StageExtent, backend: any Backend, computeByteCount: Int = 0,
+            reopen: (@Sendable (EngineOptions) throws -> any Backend)? = nil
+        ) {
             self.extent = extent
             self.backend = backend
             self.computeByteCount = computeByteCount
+            self.reopen = reopen
         }
     }
 
@@ -44,8 +50,8 @@ package struct LoadedModel {
         var weights = PlacedWeights()
         let seats = try extents.map { extent in
             let backend = try CPUBackend(options)
-            try weights.adopt(outline, extent.parts, on: backend)
-            return Seat(extent: extent, backend: backend)
+            try weights.load(outline, extent.parts, on: backend)
+            return Seat(extent: extent, backend: backend, reopen: { try CPUBackend($0) })
         }
         try self.init(outline, weights, options, seats)
     }
@@ -65,10 +71,11 @@ package struct LoadedModel {
         options.threads = threads
         var weights = weights
         let seats = try seats.map { seat in
-            if seat.backend.traits.isFar || seat.extent.isEmbedding { return seat }
-            let backend = try CPUBackend(options)
-            try weights.adopt(outline, seat.extent.parts, on: backend)
-            return Seat(extent: seat.extent, backend: backend, computeByteCount: seat.computeByteCount)
+            guard let reopen = seat.reopen else { return seat }
+            var seat = seat
+            seat.backend = try reopen(options)
+            try weights.load(outline, seat.extent.parts, on: seat.backend)
+            return seat
         }
         return try LoadedModel(outline, weights, options, seats)
     }
@@ -202,16 +209,32 @@ extension EngineOptions {
     }
 }
 
+extension DeviceSettings {
+    /// As many threads and the kernels that the options name; what models take is counted together.
+    package init(_ options: EngineOptions, threads: Int? = nil) throws(EngineError) {
+        var variant: KernelVariant?
+        if let name = options.variant {
+            guard let known = KernelVariant(rawValue: name) else {
+                let names = KernelVariant.allCases.map(\.rawValue).joined(separator: ", ")
+                throw .unsupported("there are no kernels named \"\(name)\": choose one of \(names)")
+            }
+            variant = known
+        }
+        var limits = CPUBackend.Limits()
+        limits.ledger = .ofModels
+        self.init(variant: variant, threads: threads ?? options.threads ?? DeviceDescription.availableCoreCount(), limits: limits)
+    }
+}
+
 extension CPUBackend {
     /// The processor with as many threads and the kernels that the options name.
     package convenience init(_ options: EngineOptions, threads: Int? = nil) throws {
-        let variant = try options.variant.map { name in
-            guard let variant = KernelVariant(rawValue: name) else {
-                let known = KernelVariant.allCases.map(\.rawValue).joined(separator: ", ")
-                throw EngineError.unsupported("there are no kernels named \"\(name)\": choose one of \(known)")
-            }
-            return variant
-        }
-        try self.init(variant: variant, threads: threads ?? options.threads ?? DeviceDescription.availableCoreCount())
+        let settings = try DeviceSettings(options, threads: threads)
+        try self.init(variant: settings.variant, threads: settings.threads, limits: settings.limits)
     }
+}
+
+extension HeadOptions {
+    /// Whether a model is to be on this machine's processor alone, with nothing to be placed.
+    package var isProcessorAlone: Bool { workers.isEmpty && (try? LocalDevices.named(devices))?.map(\.name) == ["CPU"] }
 }

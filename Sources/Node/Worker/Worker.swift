@@ -6,13 +6,13 @@ public import ServiceLifecycle
 internal import Synchronization
 internal import Tensor
 
-/// Serves this machine's processor to clients of ggml's RPC: stock llama.cpp heads, and this program's.
+/// Serves this machine's devices to clients of ggml's RPC: stock llama.cpp heads, and this program's.
 ///
-/// Every connection is a session on a thread of its own; sessions take turns on the processor and know nothing of each
+/// Every connection is a session on a thread of its own; sessions take turns on the devices and know nothing of each
 /// other's memory. What a client asks for wrongly ends its session, with a line in the log, and nothing else.
 public final class Worker: Service {
     /// The devices that workers on this machine can offer.
-    public static let deviceNames = ["CPU"]
+    public static let deviceNames = LocalDevices.all.map(\.name)
 
     /// The port that clients connect to, also where 0 asked for a free one.
     public let port: Int
@@ -22,7 +22,7 @@ public final class Worker: Service {
         return entrances.map { WorkerOptions.address($0.host, $0.door.port) }.filter { seen.insert($0).inserted }
     }
     /// What the worker does at this moment.
-    public var status: WorkerStatus { WorkerStatus(connections, backend, cache) }
+    public var status: WorkerStatus { WorkerStatus(connections, devices, cache) }
 
     /// A place where clients connect, and the version that is spoken there.
     private struct Entrance {
@@ -32,7 +32,9 @@ public final class Worker: Service {
     }
 
     private let options: WorkerOptions
-    private let backend: CPUBackend
+    /// In the order of the numbers that clients know them by.
+    private let devices: [OpenDevice]
+    private let threadCount: Int
     private let cache: TensorCache?
     private let entrances: [Entrance]
     private let sessionOptions: SessionOptions
@@ -46,16 +48,14 @@ public final class Worker: Service {
     ///
     /// - Throws: if an address cannot be listened on, the kernels cannot run here or the cache cannot be made.
     public init(_ options: WorkerOptions, logger: Logger) throws {
-        for name in options.devices where !Worker.deviceNames.contains(name) {
-            throw WorkerError("there is no device '\(name)' here; there is: \(Worker.deviceNames.joined(separator: ", "))")
-        }
         guard options.isLoopback || !options.allowed.isEmpty || !options.allowsCollectives else {
             throw WorkerError("collectives have clients tell this worker where to connect: name the machines that may take part (--allow)")
         }
         var options = options
         // `::` takes IPv4 clients too.
         if options.hosts.contains("::") { options.hosts.removeAll { $0 == "0.0.0.0" } }
-        backend = try Worker.processor(options)
+        threadCount = options.threads ?? DeviceDescription.availableCoreCount()
+        devices = try Worker.devices(options, threads: threadCount)
         cache = try Worker.cache(options)
         entrances = try Worker.listen(options)
         port = entrances.first?.door.port ?? options.port
@@ -87,7 +87,7 @@ public final class Worker: Service {
         }
     }
 
-    private static func processor(_ options: WorkerOptions) throws -> CPUBackend {
+    private static func devices(_ options: WorkerOptions, threads: Int) throws -> [OpenDevice] {
         var variant: KernelVariant?
         if let name = options.variant {
             guard let known = KernelVariant(rawValue: name) else {
@@ -100,7 +100,13 @@ public final class Worker: Service {
         limits.memory = options.limits.memory
         limits.refusesOvercommitment = true
         limits.graphSeconds = options.limits.graphSeconds
-        return try CPUBackend(variant: variant, threads: options.threads ?? DeviceDescription.availableCoreCount(), limits: limits)
+        let devices: [LocalDevice]
+        do throws(BackendError) {
+            devices = try LocalDevices.named(options.devices)
+        } catch {
+            throw WorkerError(error.message)
+        }
+        return try LocalDevices.open(devices, DeviceSettings(variant: variant, threads: threads, limits: limits))
     }
 
     private static func listen(_ options: WorkerOptions) throws -> [Entrance] {
@@ -160,8 +166,12 @@ public final class Worker: Service {
     public var summary: String {
         let versions = Set(entrances.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }
         var lines = ["swiftlet worker \(Version.current), ggml RPC \(versions.joined(separator: ", "))"]
-        let memory = (try? backend.memory()) ?? DeviceMemory(free: 0, total: 0)
-        lines.append("  CPU: \(backend.name), \(backend.threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB")
+        for device in devices {
+            let memory = (try? device.backend.memory()) ?? DeviceMemory(free: 0, total: 0)
+            lines.append(
+                "  \(device.name): \(device.backend.name), \(threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
+            )
+        }
         if let cache { lines.append("  cache: \(cache.folder), at most \(cache.limits.byteCount >> 20) MiB") }
         return lines.joined(separator: "\n")
     }
@@ -181,8 +191,10 @@ public final class Worker: Service {
 
     private func serve(_ stream: SocketStream, _ dialect: Dialect) {
         guard options.isAllowed(stream.address) else { return turnAway(stream, "it is not among those allowed") }
-        guard let lane = try? backend.lane() else { return turnAway(stream, "there is no memory for another session") }
-        let connection = WorkerConnections.Connection(stream, SessionActivity(), [lane])
+        guard let lanes = try? devices.map({ try $0.backend.makeLane() }) else {
+            return turnAway(stream, "there is no memory for another session")
+        }
+        let connection = WorkerConnections.Connection(stream, SessionActivity(), lanes)
         let number: Int
         switch connections.add(connection) {
         case .served(let given): number = given

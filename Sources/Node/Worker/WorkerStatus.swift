@@ -23,14 +23,21 @@ public struct WorkerStatus: Hashable, Sendable {
     public var computeSeconds = 0.0
     public var receivedBytes = 0
     public var sentBytes = 0
-    /// Bytes of buffers and plans in use.
-    public var memoryLent = 0
-    public var memoryFree = 0
-    public var memoryTotal = 0
+    public var devices: [Device] = []
     /// Nil without a cache.
     public var cache: TensorCacheStatistics?
 
-    init(_ connections: WorkerConnections, _ backend: CPUBackend, _ cache: TensorCache?) {
+    /// A device that is lent.
+    public struct Device: Hashable, Sendable {
+        public var name: String
+        /// Bytes of buffers and plans in use.
+        public var memoryLent: Int
+        /// Bytes that can still be lent, and that could be in all.
+        public var memoryFree: Int
+        public var memoryTotal: Int
+    }
+
+    init(_ connections: WorkerConnections, _ devices: [OpenDevice], _ cache: TensorCache?) {
         let totals = connections.totals
         let live = connections.live
         self.cache = cache?.statistics
@@ -46,10 +53,10 @@ public struct WorkerStatus: Hashable, Sendable {
         computeSeconds = totals.computeSeconds
         receivedBytes = totals.receivedBytes
         sentBytes = totals.sentBytes
-        memoryLent = backend.promisedByteCount
-        let memory = (try? backend.memory()) ?? DeviceMemory(free: 0, total: 0)
-        memoryFree = memory.free
-        memoryTotal = memory.total
+        self.devices = devices.map { device in
+            let memory = (try? device.backend.memory()) ?? DeviceMemory(free: 0, total: 0)
+            return Device(name: device.name, memoryLent: memory.lent, memoryFree: memory.free, memoryTotal: memory.total)
+        }
     }
 }
 
@@ -86,9 +93,13 @@ final class WorkerStatusLine: Sendable {
             let isIdle = status.graphs == state.graphs && status.computing == 0
             if isIdle, status.receivedBytes - state.receivedBytes < WorkerStatusLine.noteworthyByteCount { return nil }
             let rate = Double(status.graphs - state.graphs) / seconds
-            return String(
-                format: "%d sessions, %d computing, %.1f graphs/s, %.2f GiB lent, %.2f GiB free", status.sessions,
-                status.computing, rate, gibibytes(status.memoryLent), gibibytes(status.memoryFree))
+            let memory = status.devices.map { device in
+                // One device needs no name.
+                let name = status.devices.count > 1 ? "\(device.name) " : ""
+                return name + String(format: "%.2f GiB lent, %.2f GiB free", gibibytes(device.memoryLent), gibibytes(device.memoryFree))
+            }
+            let work = String(format: "%d sessions, %d computing, %.1f graphs/s", status.sessions, status.computing, rate)
+            return ([work] + memory).joined(separator: ", ")
         }
         if let line { logger.info("\(line)") }
     }

@@ -1,5 +1,5 @@
 internal import Synchronization
-internal import Tensor
+public import Tensor
 
 /// How hashes of one model's contents are found that nobody has computed yet, and which servers turned out to have any of that
 /// model in a cache: only for those is it worth computing them.

@@ -61,14 +61,14 @@ extension RPCBackend {
         return places.map { LoadedTensor(buffer: $0.buffer, byteOffset: $0.byteOffset) }
     }
 
+    public func load(
+        _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) throws(BackendError) -> [LoadedTensor] {
+        try load(tensors, hashes: ContentHashes(), isInVain: isInVain, progress: progress)
+    }
+
     private static func record(of tensor: TensorUpload) throws(BackendError) -> TensorRecord {
-        guard let count = tensor.shape.checkedElementCount, tensor.shape[0] % tensor.type.elementsPerBlock == 0,
-            let size = tensor.type.byteCount(elements: count)
-        else { throw BackendError(.invalidArgument, tensor: tensor.name, "shape \(tensor.shape) of \(tensor.type.name) has no size") }
-        guard size == tensor.content.bytes.count else {
-            let message = "a content of \(tensor.content.bytes.count) bytes for \(tensor.shape) of \(tensor.type.name), \(size) bytes"
-            throw BackendError(.invalidArgument, tensor: tensor.name, message)
-        }
+        try tensor.checkSize()
         return try TensorRecord(
             type: tensor.type, shape: tensor.shape, strides: Strides(contiguous: tensor.shape, tensor.type), name: tensor.name)
     }
@@ -79,26 +79,16 @@ extension RPCBackend {
         _ records: [TensorRecord], _ tensors: [TensorUpload], _ apart: Set<Int>
     ) throws(BackendError) -> [(buffer: RPCBuffer, byteOffset: Int)] {
         let sizes = try allocationSizes(records, tensors)
-        var offsets: [(buffer: Int, offset: Int)] = []
-        var ends: [Int] = []
-        for (index, size) in sizes.enumerated() {
-            guard size <= state.largestBuffer else {
-                throw BackendError(
-                    .outOfMemory, tensor: tensors[index].name, "\(name) has buffers of at most \(state.largestBuffer) bytes, not \(size)")
-            }
-            // Sizes are those of memory that exists, or checked where the server says them.
-            let start = ((ends.last ?? 0) + alignment - 1) / alignment * alignment
-            if ends.isEmpty || apart.contains(index) || size > state.largestBuffer - min(start, state.largestBuffer) {
-                offsets.append((ends.count, 0))
-                ends.append(size)
-            } else {
-                offsets.append((ends.count - 1, start))
-                ends[ends.count - 1] = start + size
-            }
+        // Sizes are those of memory that exists, or checked where the server says them.
+        guard let packing = BufferPacking(sizes, alignment: alignment, largest: state.largestBuffer, apart: apart) else {
+            let index = BufferPacking.tooLarge(sizes, largest: state.largestBuffer) ?? 0
+            throw BackendError(
+                .outOfMemory, tensor: tensors[index].name,
+                "\(name) has buffers of at most \(state.largestBuffer) bytes, not \(sizes[index])")
         }
         var buffers: [RPCBuffer] = []
-        for end in ends { buffers.append(try buffer(of: end)) }
-        return offsets.map { (buffers[$0.buffer], $0.offset) }
+        for count in packing.byteCounts { buffers.append(try buffer(of: count)) }
+        return packing.places.map { (buffers[$0.buffer], $0.byteOffset) }
     }
 
     /// Bytes to set aside for each, which for quantized tensors the server says.

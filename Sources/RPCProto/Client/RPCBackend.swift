@@ -38,7 +38,7 @@ public final class RPCBackend: Backend {
     private static let mostMemory: UInt64 = 1 << 60
 
     /// Bytes of the memory that steps use in turn; whatever is prepared next takes it over.
-    package func computeByteCount() throws(BackendError) -> Int {
+    public func computeByteCount() throws(BackendError) -> Int {
         try connection.exchange(within: connection.limits.answer) { _ throws(BackendError) in state.computeByteCount }
     }
 
@@ -62,13 +62,7 @@ public final class RPCBackend: Backend {
 
     /// A buffer that ``load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)`` fills.
     func buffer(of byteCount: Int) throws(BackendError) -> RPCBuffer {
-        RPCBuffer(try memory(of: byteCount, zeroed: false), of: self)
-    }
-
-    public func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer {
-        let buffer = RPCBuffer(try memory(of: region.bytes.count, zeroed: false), of: self, isWritable: false)
-        try put(region.bytes, in: buffer, at: 0)
-        return buffer
+        RPCBuffer(try memory(of: byteCount, zeroed: false), of: self, isWritable: false)
     }
 
     /// Has the compute memory hold plans of up to so many bytes, so that those need no other, which would make the server

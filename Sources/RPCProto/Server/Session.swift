@@ -119,8 +119,8 @@ public final class Session {
         case .deviceCount: try stream.send(.deviceCount(UInt32(truncatingIfNeeded: devices.count)))
         case .getAlignment(let number): try stream.send(.number(UInt64(try device(number).alignment)))
         case .getMaxSize(let number):
-            _ = try device(number)
-            try stream.send(.number(Session.largestBuffer))
+            let largest = try device(number).largestBuffer
+            try stream.send(.number(largest == .max ? Session.largestBuffer : UInt64(max(0, largest))))
         case .getDeviceMemory(let number):
             let backend = try device(number)
             activity.noteMemoryQuestion()

@@ -22,8 +22,24 @@ public protocol Backend: AnyObject, Sendable {
     /// Memory of the backend's own, zeroed.
     func allocate(byteCount: Int) throws(BackendError) -> any Buffer
 
-    /// A read-only buffer with the content of `region`: used in place where the backend can reach it, copied otherwise.
-    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer
+    /// Has weights ready for graphs, which may only read them: where they are if the backend can reach them there, else brought
+    /// over. Blocks until all are there.
+    ///
+    /// - Parameters:
+    ///   - isInVain: asked now and then whether to give up; nothing is left of the load then.
+    ///   - progress: told now and then how far it has come, and at the end.
+    /// - Returns: where each tensor is, in their order.
+    /// - Throws: `outOfMemory`, `invalidArgument` for a content of another size than its tensor, `connection`, `cancelled` when it
+    ///   was given up.
+    func load(
+        _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) throws(BackendError) -> [LoadedTensor]
+
+    /// Another backend on the same device, for another user: neither can use the other's buffers and plans, and while one computes a
+    /// long graph the other gets its turns.
+    ///
+    /// - Throws: `outOfMemory`; `unsupported` by devices that have one user.
+    func makeLane() throws(BackendError) -> any Backend
 
     /// Whether ``prepare(_:)`` would accept this tensor as a node of `graph`.
     func supports(_ id: TensorID, of graph: Graph) -> Bool
@@ -35,6 +51,9 @@ public protocol Backend: AnyObject, Sendable {
 
     /// Sets memory aside for the graphs' own tensors, so that preparing plans of up to so many bytes needs no other.
     func reserve(computeByteCount: Int) throws(BackendError)
+
+    /// Bytes of the memory that plans' own tensors are in by turns: whatever is prepared next takes it over.
+    func computeByteCount() throws(BackendError) -> Int
 
     /// Writes inputs, computes the plan, reads results: one exchange.
     func run(_ step: Step) throws(BackendError)
@@ -59,8 +78,19 @@ extension Backend {
     /// Where memory is found as it is needed, nothing is set aside.
     public func reserve(computeByteCount: Int) throws(BackendError) {}
 
+    /// Where each plan has memory of its own, none is left for the next.
+    public func computeByteCount() throws(BackendError) -> Int { 0 }
+
     /// Where runs cannot be stopped, they end by themselves.
     public func cancel() {}
+
+    /// Most devices elsewhere have a connection to each user instead.
+    public func makeLane() throws(BackendError) -> any Backend { throw BackendError(.unsupported, "\(name) has one user") }
+
+    /// Loads without being given up, or telling anybody.
+    public func load(_ tensors: [TensorUpload]) throws(BackendError) -> [LoadedTensor] {
+        try load(tensors, isInVain: { false }, progress: { _ in })
+    }
 }
 
 /// What a backend is like, for those who decide what is done where.
@@ -80,10 +110,13 @@ public struct BackendTraits: Hashable, Sendable {
 public struct DeviceMemory: Hashable, Sendable {
     public var free: Int
     public var total: Int
+    /// Bytes of buffers and plans that the device's users in this process have, as far as it counts them.
+    public var lent: Int
 
-    public init(free: Int, total: Int) {
+    public init(free: Int, total: Int, lent: Int = 0) {
         self.free = free
         self.total = total
+        self.lent = lent
     }
 }
 

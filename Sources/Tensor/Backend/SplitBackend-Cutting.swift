@@ -42,7 +42,7 @@ struct Cutting {
                 guard let copy = copies.copy(of: own, offset..<(offset + tensor.byteExtent)) else {
                     throw BackendError(.invalidGraph, tensor: tensor.name, "it is nowhere in its buffer")
                 }
-                return .placed(copy.buffer, byteOffset: offset - copy.range.lowerBound)
+                return .placed(copy.buffer, byteOffset: copy.offset(of: offset))
             }
             let plan = try device.prepare(excerpts[index].graph)
             parts.append(

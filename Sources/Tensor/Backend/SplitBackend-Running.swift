@@ -117,8 +117,7 @@ extension SplitPlan {
         }
         try moveInPieces(range) { piece, bytes throws(BackendError) in
             try owner.primary.read(need.buffer.inner, at: piece.lowerBound, into: bytes)
-            let offset = piece.lowerBound - need.copy.range.lowerBound
-            try owner.fallback.write(UnsafeRawBufferPointer(bytes), to: need.copy.buffer, at: offset)
+            try owner.fallback.write(UnsafeRawBufferPointer(bytes), to: need.copy.buffer, at: need.copy.offset(of: piece.lowerBound))
         }
     }
 
@@ -128,7 +127,7 @@ extension SplitPlan {
             return try owner.primary.write(UnsafeRawBufferPointer(host), to: need.buffer.inner, at: range.lowerBound)
         }
         try moveInPieces(range) { piece, bytes throws(BackendError) in
-            try owner.fallback.read(need.copy.buffer, at: piece.lowerBound - need.copy.range.lowerBound, into: bytes)
+            try owner.fallback.read(need.copy.buffer, at: need.copy.offset(of: piece.lowerBound), into: bytes)
             try owner.primary.write(UnsafeRawBufferPointer(bytes), to: need.buffer.inner, at: piece.lowerBound)
         }
     }

@@ -20,6 +20,11 @@ public final class SplitBackend: Backend {
         self.fallback = fallback
     }
 
+    /// A lane of each.
+    public func makeLane() throws(BackendError) -> any Backend {
+        SplitBackend(try primary.makeLane(), fallback: try fallback.makeLane())
+    }
+
     public var name: String { primary.name }
     public var alignment: Int { max(primary.alignment, fallback.alignment) }
     public var largestBuffer: Int { primary.largestBuffer }
@@ -31,6 +36,8 @@ public final class SplitBackend: Backend {
         try primary.reserve(computeByteCount: computeByteCount)
         try fallback.reserve(computeByteCount: computeByteCount)
     }
+
+    public func computeByteCount() throws(BackendError) -> Int { try primary.computeByteCount() }
 
     public func cancel() {
         isCancelled.store(true, ordering: .relaxed)
@@ -48,8 +55,22 @@ public final class SplitBackend: Backend {
         SplitBuffer(try primary.allocate(byteCount: byteCount), of: self)
     }
 
-    public func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer {
-        SplitBuffer(try primary.adopt(region), of: self, region: region)
+    /// Weights go to the primary; the fallback, where it needs them, loads what they were loaded from.
+    public func load(
+        _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) throws(BackendError) -> [LoadedTensor] {
+        let loaded = try primary.load(tensors, isInVain: isInVain, progress: progress)
+        var sources: [ObjectIdentifier: [SplitBuffer.Source]] = [:]
+        for (tensor, place) in zip(tensors, loaded) {
+            let bytes = place.byteOffset..<(place.byteOffset + tensor.content.bytes.count)
+            sources[ObjectIdentifier(place.buffer), default: []].append(SplitBuffer.Source(bytes: bytes, tensor: tensor))
+        }
+        var buffers: [ObjectIdentifier: SplitBuffer] = [:]
+        for place in loaded where buffers[ObjectIdentifier(place.buffer)] == nil {
+            let id = ObjectIdentifier(place.buffer)
+            buffers[id] = SplitBuffer(place.buffer, of: self, sources: sources[id] ?? [])
+        }
+        return loaded.map { LoadedTensor(buffer: buffers[ObjectIdentifier($0.buffer)] ?? $0.buffer, byteOffset: $0.byteOffset) }
     }
 
     public func write(_ bytes: UnsafeRawBufferPointer, to buffer: any Buffer, at byteOffset: Int) throws(BackendError) {
@@ -83,9 +104,11 @@ public final class SplitBackend: Backend {
         let near = [id] + graph[id].sources.compactMap { $0 }
         guard near.allSatisfy({ graph.tensors.indices.contains($0.index) && graph.tensors.indices.contains(graph.root(of: $0).index) })
         else { return false }
-        if fallback.supports(id, of: graph) { return true }
         guard let inner = try? onPrimary(graph) else { return false }
-        return primary.supports(id, of: inner)
+        // What is in buffers the fallback has in memory of its own, wherever that will be.
+        var outer = graph
+        for index in near.flatMap({ [$0.index, graph.root(of: $0).index] }) { outer.tensors[index].storage = .planned }
+        return primary.supports(id, of: inner) || fallback.supports(id, of: outer)
     }
 
     public func prepare(_ graph: Graph) throws(BackendError) -> any Plan {

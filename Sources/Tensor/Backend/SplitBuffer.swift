@@ -8,8 +8,14 @@ final class SplitBuffer: Buffer {
     /// The primary's.
     let inner: any Buffer
     let owner: SplitBackend
-    /// What the buffer was adopted from: the fallback uses it where it is.
-    private let region: MemoryRegion?
+    /// What the buffer was loaded from.
+    private let sources: [Source]
+
+    /// A tensor that was loaded, and where it is in the buffer.
+    struct Source {
+        var bytes: Range<Int>
+        var tensor: TensorUpload
+    }
 
     private struct Entry {
         weak var copy: FallbackCopy?
@@ -19,15 +25,15 @@ final class SplitBuffer: Buffer {
 
     private let entries = Mutex<[Entry]>([])
 
-    init(_ inner: any Buffer, of owner: SplitBackend, region: MemoryRegion? = nil) {
+    init(_ inner: any Buffer, of owner: SplitBackend, sources: [Source] = []) {
         self.inner = inner
         self.owner = owner
-        self.region = region
+        self.sources = sources
     }
 
     var byteCount: Int { inner.byteCount }
     var backend: any Backend { owner }
-    var isReadOnly: Bool { region != nil }
+    var isReadOnly: Bool { !sources.isEmpty }
 
     // No `hostBytes`, even where the primary's have them: writes there would pass the fallback's copies by.
 
@@ -46,14 +52,15 @@ final class SplitBuffer: Buffer {
                 }
             }
             let copy: FallbackCopy
-            if let region {
-                let all = 0..<byteCount
-                copy = FallbackCopy(of: all, in: try owner.fallback.adopt(region), fresh: RangeSet(all))
+            if let source = sources.first(where: { $0.bytes.contains(range) }),
+                let loaded = try owner.fallback.load([source.tensor]).first
+            {
+                copy = FallbackCopy(of: source.bytes, in: loaded.buffer, at: loaded.byteOffset, fresh: RangeSet(source.bytes))
             } else {
                 // Bytes begin as far from where tensors may begin as in the primary's memory.
                 let start = range.lowerBound & ~(owner.fallback.alignment - 1)
                 let buffer = try owner.fallback.allocate(byteCount: range.upperBound - start)
-                copy = FallbackCopy(of: start..<range.upperBound, in: buffer, fresh: RangeSet())
+                copy = FallbackCopy(of: start..<range.upperBound, in: buffer, at: 0, fresh: RangeSet())
             }
             for index in entries.indices {
                 if let kept = entries[index].kept, copy.range.contains(kept.range) { entries[index].kept = nil }
@@ -86,14 +93,20 @@ final class FallbackCopy: Sendable {
     /// Which bytes of the primary's buffer.
     let range: Range<Int>
     let buffer: any Buffer
+    private let start: Int
     /// Those that are the same as the primary's.
     private let fresh: Mutex<RangeSet<Int>>
 
-    init(of range: Range<Int>, in buffer: any Buffer, fresh: RangeSet<Int>) {
+    /// - Parameter start: where in the fallback's buffer the first of the bytes is.
+    init(of range: Range<Int>, in buffer: any Buffer, at start: Int, fresh: RangeSet<Int>) {
         self.range = range
         self.buffer = buffer
+        self.start = start
         self.fresh = Mutex(fresh)
     }
+
+    /// Where in the fallback's buffer a byte of the primary's is.
+    func offset(of byte: Int) -> Int { byte - range.lowerBound + start }
 
     /// Which of these bytes have to be fetched.
     func stale(of ranges: RangeSet<Int>) -> RangeSet<Int> { fresh.withLock { ranges.subtracting($0) } }
@@ -105,6 +118,6 @@ final class FallbackCopy: Sendable {
     /// The copy's memory for bytes of the primary's buffer, where it is this process's.
     func hostBytes(of bytes: Range<Int>) -> UnsafeMutableRawBufferPointer? {
         guard let host = buffer.hostBytes else { return nil }
-        return UnsafeMutableRawBufferPointer(rebasing: host[(bytes.lowerBound - range.lowerBound)..<(bytes.upperBound - range.lowerBound)])
+        return UnsafeMutableRawBufferPointer(rebasing: host[offset(of: bytes.lowerBound)..<offset(of: bytes.upperBound)])
     }
 }

@@ -242,7 +242,8 @@ import Testing
         #expect(read(middle, 64) == .invalidArgument)
 
         final class Owner: Sendable {}
-        let region = try backend.adopt(MemoryRegion(bytes: all, owner: Owner()))
+        let region = try backend.load(
+            TensorUpload(name: "fixed", type: .i8, shape: Shape(all.count), content: MemoryRegion(bytes: all, owner: Owner())))
         #expect(code { try backend.write(all, to: region, at: 0) } == .invalidArgument)
         let builder = GraphBuilder()
         let target = builder.placed("target", .f32, Shape(8, 4), in: region, at: 0)

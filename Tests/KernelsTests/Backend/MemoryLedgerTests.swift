@@ -28,9 +28,9 @@ struct MemoryLedgerTests {
 
         func pass(milliseconds: UInt64) { state.withLock { $0.now += milliseconds * 1_000_000 } }
 
-        func ledger(limit: Int? = nil, isStrict: Bool = true) -> MemoryLedger {
+        func ledger(limit: Int? = nil, isStrict: Bool = true, countsPromises: Bool = false) -> MemoryLedger {
             MemoryLedger(
-                limit: limit, isStrict: isStrict,
+                limit: limit, isStrict: isStrict, countsPromises: countsPromises,
                 read: { [self] in
                     state.withLock { state in
                         state.readCount += 1
@@ -47,6 +47,50 @@ struct MemoryLedgerTests {
         } catch {
             return error.code == .outOfMemory
         }
+    }
+
+    @Test("models of one process: nothing is refused, and what they were promised and what they have mapped is not free for the next")
+    func sharedAccount() throws {
+        let machine = Machine()
+        let ledger = machine.ledger(isStrict: false, countsPromises: true)
+        try ledger.take(5000)
+        #expect(ledger.memory() == DeviceMemory(free: 0, total: 2000, lent: 5000))
+        ledger.giveBack(4900)
+        #expect(ledger.memory() == DeviceMemory(free: 900, total: 2000, lent: 100))
+        // What is touched the system counts itself.
+        machine.use(100, here: true)
+        #expect(ledger.memory().free == 900)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 300, alignment: 1)
+        defer { bytes.deallocate() }
+        let weights = UnsafeRawBufferPointer(bytes)
+        for _ in 0..<3 { ledger.borrow(weights) }
+        #expect(ledger.memory().free == 600)
+        for free in [600, 600, 900, 900] {
+            ledger.giveBack(borrowed: weights)
+            #expect(ledger.memory().free == free)
+        }
+    }
+
+    @Test("weights that a processor computes with where they are mapped count as taken while it has them")
+    func loadedWeights() throws {
+        final class Owner: Sendable {}
+        var limits = CPUBackend.Limits()
+        let ledger = MemoryLedger(
+            limit: nil, isStrict: false, countsPromises: true,
+            read: { .init(system: DeviceMemory(free: 1000, total: 1000), touchedByteCount: 0) }, clock: { 0 })
+        limits.ledger = ledger
+        let backend = try CPUBackend(threads: 1, limits: limits)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 64)
+        defer { bytes.deallocate() }
+        let content = MemoryRegion(bytes: UnsafeRawBufferPointer(bytes), owner: Owner())
+        let upload = TensorUpload(name: "weights", type: .f32, shape: Shape(64), content: content)
+        func free() throws -> Int { try backend.memory().free }
+        do {
+            let places = try backend.load([upload, upload])
+            #expect(try free() == 744)
+            withExtendedLifetime(places) {}
+        }
+        #expect(try free() == 1000)
     }
 
     @Test func theSystemIsAskedOnceInAWhile() throws {
@@ -95,11 +139,11 @@ struct MemoryLedgerTests {
         let machine = Machine()
         let ledger = machine.ledger()
         try ledger.take(300)
-        #expect(ledger.memory() == DeviceMemory(free: 700, total: 2000))
+        #expect(ledger.memory() == DeviceMemory(free: 700, total: 2000, lent: 300))
         machine.use(200, here: true)
-        #expect(ledger.memory() == DeviceMemory(free: 700, total: 2000))
+        #expect(ledger.memory() == DeviceMemory(free: 700, total: 2000, lent: 300))
         machine.use(500, here: false)
-        #expect(ledger.memory() == DeviceMemory(free: 200, total: 2000))
+        #expect(ledger.memory() == DeviceMemory(free: 200, total: 2000, lent: 300))
         #expect(isRefused(201, ledger))
         try ledger.take(200)
     }

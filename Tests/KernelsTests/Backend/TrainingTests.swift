@@ -131,7 +131,9 @@ import Testing
         let bytes = UnsafeMutableRawBufferPointer.allocate(byteCount: 256, alignment: 64)
         defer { bytes.deallocate() }
         bytes.initializeMemory(as: UInt8.self, repeating: 0)
-        let fixed = try backend.adopt(MemoryRegion(bytes: UnsafeRawBufferPointer(bytes), owner: Owner()))
+        let fixed = try backend.load(
+            TensorUpload(
+                name: "fixed", type: .f32, shape: Shape(64), content: MemoryRegion(bytes: UnsafeRawBufferPointer(bytes), owner: Owner())))
         let free = try backend.allocate(byteCount: 4096)
         for bad in 0..<4 {
             let builder = GraphBuilder()

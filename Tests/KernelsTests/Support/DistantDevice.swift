@@ -48,7 +48,6 @@ final class DistantDevice: Backend {
     func allocate(byteCount: Int) throws(BackendError) -> any TensorBuffer {
         FarBuffer(try whole.allocate(byteCount: byteCount), of: self)
     }
-    func adopt(_ region: MemoryRegion) throws(BackendError) -> any TensorBuffer { FarBuffer(try whole.adopt(region), of: self) }
 
     private func own(_ buffer: any TensorBuffer) throws(BackendError) -> any TensorBuffer {
         guard let far = buffer as? FarBuffer, far.owner === self else {
@@ -58,7 +57,17 @@ final class DistantDevice: Backend {
     }
 
     func supports(_ id: TensorID, of graph: Graph) -> Bool {
-        !refused.contains(graph[id].operation.kind) && whole.supports(id, of: graph)
+        guard !refused.contains(graph[id].operation.kind), let inner = try? onWhole(graph) else { return false }
+        return whole.supports(id, of: inner)
+    }
+
+    private func onWhole(_ graph: Graph) throws(BackendError) -> Graph {
+        var inner = graph
+        for index in graph.tensors.indices {
+            guard case .placed(let buffer, let offset) = graph.tensors[index].storage else { continue }
+            inner.tensors[index].storage = .placed(try own(buffer), byteOffset: offset)
+        }
+        return inner
     }
 
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan {
@@ -67,12 +76,7 @@ final class DistantDevice: Backend {
             throw BackendError(.unsupported, tensor: graph[id].name, "this device has no \(graph[id].operation.kind.rawValue)")
         }
         prepared.withLock { $0.append(computed.map { graph[$0].operation.kind }) }
-        var inner = graph
-        for index in graph.tensors.indices {
-            guard case .placed(let buffer, let offset) = graph.tensors[index].storage else { continue }
-            inner.tensors[index].storage = .placed(try own(buffer), byteOffset: offset)
-        }
-        return try whole.prepare(inner)
+        return try whole.prepare(onWhole(graph))
     }
 
     func run(_ step: Step) throws(BackendError) {

@@ -33,7 +33,9 @@ import Testing
         }
 
         func memory() throws(BackendError) -> DeviceMemory { try processor.memory() }
-        func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { try processor.adopt(region) }
+        func load(
+            _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+        ) throws(BackendError) -> [LoadedTensor] { try processor.load(tensors, isInVain: isInVain, progress: progress) }
         func supports(_ id: TensorID, of graph: Graph) -> Bool { processor.supports(id, of: graph) }
         func run(_ step: Step) throws(BackendError) { try processor.run(step) }
         func write(_ bytes: UnsafeRawBufferPointer, to buffer: any Buffer, at byteOffset: Int) throws(BackendError) {

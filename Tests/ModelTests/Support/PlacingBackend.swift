@@ -27,7 +27,9 @@ final class PlacingBackend: Backend {
 
     func memory() throws(BackendError) -> DeviceMemory { try whole.memory() }
     func allocate(byteCount: Int) throws(BackendError) -> any Buffer { try whole.allocate(byteCount: byteCount) }
-    func adopt(_ region: MemoryRegion) throws(BackendError) -> any Buffer { try whole.adopt(region) }
+    func load(
+        _ tensors: [TensorUpload], isInVain: @escaping @Sendable () -> Bool, progress: @escaping @Sendable (TransferProgress) -> Void
+    ) throws(BackendError) -> [LoadedTensor] { try whole.load(tensors, isInVain: isInVain, progress: progress) }
     func supports(_ id: TensorID, of graph: Graph) -> Bool { whole.supports(id, of: graph) }
 
     func prepare(_ graph: Graph) throws(BackendError) -> any Plan {

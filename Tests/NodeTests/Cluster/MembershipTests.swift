@@ -141,17 +141,36 @@ import Testing
         let (first, second) = (membership.join(), membership.join())
         try hold(&membership, first, link: 1, at: .zero)
         func free(for user: Membership.User) -> Int { membership.available(gibibyte, of: id, for: user)[0].free >> 20 }
-        membership.reserve([id: [0: 600 << 20]], for: first)
+        membership.reserve([.remote(id, 0): 600 << 20], for: first)
         #expect(free(for: first) == 1024)
         #expect(free(for: second) == 424)
         // Most of it is there, and counted by the worker itself.
-        membership.reserve([id: [0: 100 << 20]], for: first)
+        membership.reserve([.remote(id, 0): 100 << 20], for: first)
         #expect(free(for: second) == 924)
         membership.reserve([:], for: first)
         #expect(free(for: second) == 1024)
-        membership.reserve([id: [0: 600 << 20]], for: first)
+        membership.reserve([.remote(id, 0): 600 << 20], for: first)
         _ = membership.leave(first, at: .zero)
         #expect(free(for: second) == 1024)
+    }
+
+    @Test("what one model is about to take of this machine's memory is not there for others, until it is in place or gone")
+    func localReservations() throws {
+        var membership = membership()
+        let (first, second) = (membership.join(), membership.join())
+        let said = [DeviceMemory(free: 1000, total: 2000), DeviceMemory(free: 500, total: 500)]
+        func free(for user: Membership.User) -> [Int] { membership.available(said, for: user).map(\.free) }
+        membership.reserve([.local(0): 300, .local(1): 600], for: first)
+        #expect(free(for: first) == [1000, 500])
+        #expect(free(for: second) == [700, 0])
+        _ = membership.settle(first, on: [], at: .zero)
+        #expect(free(for: second) == [700, 0])
+        // From here on the devices count it themselves.
+        _ = membership.settle(first, on: [], isInPlace: true, at: .zero)
+        #expect(free(for: second) == [1000, 500])
+        membership.reserve([.local(0): 300], for: first)
+        _ = membership.leave(first, at: .zero)
+        #expect(free(for: second) == [1000, 500])
     }
 
     @Test("entries come and go at run time: one that is listed no more is emptied first, and forgotten then")
@@ -260,7 +279,7 @@ import Testing
             var membership = membership()
             let user = membership.join()
             try hold(&membership, user, link: 1, at: .zero)
-            membership.reserve([id: [0: 600 << 20]], for: user)
+            membership.reserve([.remote(id, 0): 600 << 20], for: user)
             _ = membership.settle(user, on: isInPlace ? [id] : [], isInPlace: isInPlace, at: .zero)
             #expect(membership.reservedByteCount(of: id) == 0)
         }

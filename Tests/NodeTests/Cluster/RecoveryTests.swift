@@ -257,7 +257,7 @@ import Testing
             engine.nodes.first { $0.address == "local" }?.devices.map { $0.layers?.count ?? 0 } ?? []
         }
         var here = options(model, [], usesLocal: true)
-        (here.head.processorCount, here.head.split) = (2, [1, 1])
+        (here.head.devices, here.head.split) = (["CPU", "stand-in"], [1, 1])
         let both = try await Engines.text(here) { _ in }
         #expect(layerCounts(both) == [3, 3])
         #expect(try await answers(both) == expected)
@@ -266,13 +266,55 @@ import Testing
         let worker = LocalWorker()
         try await worker.start()
         var beside = options(model, [await worker.address], usesLocal: true)
-        (beside.head.processorCount, beside.head.split) = (2, [1, 1, 1])
+        (beside.head.devices, beside.head.split) = (["CPU", "stand-in"], [1, 1, 1])
         let pool = try NodePool(beside.head, events: EventFeed())
         let engine = try await Engines.text(beside, over: pool) { _ in }
         #expect(layerCounts(engine) == [2, 2])
         #expect(try await answers(engine) { await worker.stop() } == expected)
         #expect(layerCounts(engine).reduce(0, +) == 6)
         await SingleModel(engine, pool: pool).shutdown()
+    }
+
+    @Test("a device that lacks operations has a model alone, here and on a worker that lends it beside its processor")
+    func deviceThatLacksOperations() async throws {
+        let model = try TinyModel(layers: 6)
+        let expected = try await alone(model)
+        var here = options(model, [], usesLocal: true)
+        here.head.devices = ["STAND-IN"]
+        let engine = try await Engines.text(here) { _ in }
+        #expect(engine.nodes.first { $0.address == "local" }?.devices.map(\.name) == ["stand-in"])
+        #expect(try await answers(engine) == expected)
+        await engine.shutdown()
+
+        for (shares, layerCounts) in [([1.0, 1.0], [3, 3]), ([0, 1], [0, 6])] {
+            let worker = LocalWorker(devices: ["CPU", "stand-in"])
+            try await worker.start()
+            var options = options(model, [await worker.address])
+            options.head.split = shares
+            let pool = try NodePool(options.head, events: EventFeed())
+            let engine = try await Engines.text(options, over: pool) { _ in }
+            let devices = engine.nodes.first { $0.address != "local" }?.devices ?? []
+            #expect(devices.map { $0.layers?.count ?? 0 } == layerCounts)
+            // Each counts its own memory, and says so. The processor has what it computes for the other besides.
+            let lent = await worker.memoryLent
+            #expect(lent.count == 2)
+            for (device, lent) in zip(devices, lent) { #expect(lent > device.weightBytes) }
+            #expect(try await answers(engine) == expected)
+            await SingleModel(engine, pool: pool).shutdown()
+            #expect(try await wait { await worker.memoryLent.allSatisfy { $0 == 0 } })
+            await worker.stop()
+        }
+    }
+
+    @Test("devices that there are not are named, by head and worker alike, with those that there are")
+    func unknownDevices() async throws {
+        let model = try TinyModel(layers: 2)
+        for (devices, word) in [(["gpu"], "CPU, stand-in"), (["cpu", "CPU"], "named twice")] {
+            var here = options(model, [], usesLocal: true)
+            here.head.devices = devices
+            await #expect { _ = try await Engines.text(here) { _ in } } throws: { "\($0)".contains(word) }
+            await #expect { try await LocalWorker(devices: devices).start() } throws: { "\($0)".contains(word) }
+        }
     }
 
     @Test("a worker that cannot pick the likeliest tokens itself is sent for all logits, by itself, and the answers are the same")

@@ -7,11 +7,20 @@ actor LocalWorker {
     private var task: Task<Void, any Error>?
     private var worker: Worker?
     private let memory: Int
+    private let devices: [String]
 
     private static let quiet = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
 
-    /// - Parameter memory: bytes that it lends.
-    init(memory: Int = 256 << 20) { self.memory = memory }
+    /// - Parameters:
+    ///   - memory: bytes of the processor's memory that it lends.
+    ///   - devices: what it lends, in this order; empty for the processor.
+    init(memory: Int = 256 << 20, devices: [String] = []) {
+        self.memory = memory
+        self.devices = devices
+    }
+
+    /// Bytes that each device lends at this moment.
+    var memoryLent: [Int] { worker?.status.devices.map(\.memoryLent) ?? [] }
 
     var sessionCount: Int { worker?.status.sessions ?? 0 }
     var address: String { "127.0.0.1:\(port)" }
@@ -22,6 +31,7 @@ actor LocalWorker {
         var options = WorkerOptions()
         options.port = port
         options.threads = 1
+        options.devices = devices
         options.limits.memory = memory
         options.graceSeconds = grace
         let worker = try Worker(options, logger: LocalWorker.quiet)

@@ -179,7 +179,9 @@ struct ClientTests {
         let (backend, other) = (connection.devices[0], connection.devices[1])
         let buffer = try backend.allocate(byteCount: 64)
         let foreign = try other.allocate(byteCount: 64)
-        let adopted = try backend.adopt(OwnedBytes.region([1, 2, 3, 4]))
+        let adopted = try backend.load([
+            TensorUpload(name: "loaded", type: .f32, shape: Shape(1), content: OwnedBytes.region([1, 2, 3, 4]))
+        ])[0].buffer
         let four = [UInt8](repeating: 0, count: 4)
         func refuse(_ code: BackendError.Code, _ body: () throws -> Void) {
             let error = failure(of: body)

@@ -20,14 +20,8 @@ struct TinyTransformer {
     init(on backend: any Backend, hashed: Bool = false) throws {
         self.backend = backend
         let uploads = TinyTransformer.uploads(hashed: hashed)
-        if let remote = backend as? RPCBackend {
-            for (upload, place) in zip(uploads, try remote.load(uploads)) {
-                weights[upload.name] = (upload.type, upload.shape, place.buffer, place.byteOffset)
-            }
-        } else {
-            for upload in uploads {
-                weights[upload.name] = (upload.type, upload.shape, try backend.adopt(upload.content), 0)
-            }
+        for (upload, place) in zip(uploads, try backend.load(uploads)) {
+            weights[upload.name] = (upload.type, upload.shape, place.buffer, place.byteOffset)
         }
         for _ in 0..<TinyTransformer.layerCount {
             cache.append(try backend.allocate(byteCount: 2 * TinyTransformer.cacheRows * TinyTransformer.width * 2))

@@ -1,9 +1,10 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 public import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 /// Memory of this process that tensors are placed in: the backend's own, zeroed at first, or somebody's bytes in place.
 public final class CPUBuffer: Buffer, @unchecked Sendable {
@@ -63,9 +64,11 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
         self.region = region
         mapping = UnsafeMutableRawBufferPointer(start: nil, count: 0)
         isWritable = false
+        owner.processor.ledger.borrow(region.bytes)
     }
 
     deinit {
+        if let region { owner.processor.ledger.giveBack(borrowed: region.bytes) }
         if let start = mapping.baseAddress {
             // Where the system has no room to cut the mapping out, the memory stays taken.
             if munmap(start, mapping.count) == 0 { owner.processor.ledger.giveBack(mapping.count) }
@@ -74,11 +77,11 @@ public final class CPUBuffer: Buffer, @unchecked Sendable {
 
     public func discard() -> Bool {
         #if canImport(Glibc)
-        // Private pages that nothing is behind come back zeroed.
-        guard isWritable, let start = mapping.baseAddress, start == base else { return false }
-        return madvise(start, mapping.count, Int32(MADV_DONTNEED)) == 0
+            // Private pages that nothing is behind come back zeroed.
+            guard isWritable, let start = mapping.baseAddress, start == base else { return false }
+            return madvise(start, mapping.count, Int32(MADV_DONTNEED)) == 0
         #else
-        return false
+            return false
         #endif
     }
 

@@ -34,9 +34,14 @@ package final class MemoryLedger: Sendable {
     let limit: Int?
     /// Whether promises beyond what is free are refused.
     let isStrict: Bool
+    /// Whether what is promised and not yet touched counts as taken, though nothing is refused for it.
+    private let countsPromises: Bool
 
     private struct State {
         var promised = 0
+        /// Memory of others that is used where it is, by its address: how many use it, and its bytes.
+        var borrowed: [Int: (users: Int, byteCount: Int)] = [:]
+        var borrowedByteCount = 0
         var reading: Reading
         /// When it was taken, in nanoseconds.
         var moment: UInt64
@@ -55,11 +60,12 @@ package final class MemoryLedger: Sendable {
     ///   - read: asks the system.
     ///   - clock: the time in nanoseconds.
     package init(
-        limit: Int?, isStrict: Bool, read: @escaping @Sendable () -> Reading = MemoryLedger.readSystem,
+        limit: Int?, isStrict: Bool, countsPromises: Bool = false, read: @escaping @Sendable () -> Reading = MemoryLedger.readSystem,
         clock: @escaping @Sendable () -> UInt64 = MonotonicClock.nanoseconds
     ) {
         self.limit = limit
         self.isStrict = isStrict
+        self.countsPromises = countsPromises || isStrict || limit != nil
         self.read = read
         self.clock = clock
         let first = read()
@@ -85,11 +91,13 @@ package final class MemoryLedger: Sendable {
 
     private func memory(_ state: State) -> DeviceMemory {
         let system = state.reading.system
-        if !isStrict, limit == nil { return system }
+        guard countsPromises else { return DeviceMemory(free: system.free, total: system.total, lent: state.promised) }
         let total = min(system.total, limit ?? Int.max)
         let touched = max(0, state.reading.touchedByteCount - baseline)
         let owed = max(0, state.promised - touched)
-        return DeviceMemory(free: max(0, min(total - state.promised, system.free - owed)), total: total)
+        // What is mapped the system can take back, and calls free: but whoever computes with it wants it to stay.
+        let free = min(total - state.promised, system.free - owed) - state.borrowedByteCount
+        return DeviceMemory(free: max(0, free), total: total, lent: state.promised)
     }
 
     /// Promises memory.
@@ -116,6 +124,33 @@ package final class MemoryLedger: Sendable {
     package func giveBack(_ byteCount: Int) {
         state.withLock { $0.promised &-= byteCount }
     }
+
+    /// Notes that mapped bytes are in use, which takes memory as long as they are: once, however many use the same.
+    package func borrow(_ bytes: UnsafeRawBufferPointer) {
+        guard let address = bytes.baseAddress.map({ Int(bitPattern: $0) }) else { return }
+        state.withLock { state in
+            let entry = state.borrowed[address] ?? (0, bytes.count)
+            if entry.users == 0 { state.borrowedByteCount += entry.byteCount }
+            state.borrowed[address] = (entry.users + 1, entry.byteCount)
+        }
+    }
+
+    /// The counterpart of ``borrow(_:)``.
+    package func giveBack(borrowed bytes: UnsafeRawBufferPointer) {
+        guard let address = bytes.baseAddress.map({ Int(bitPattern: $0) }) else { return }
+        state.withLock { state in
+            guard let entry = state.borrowed[address] else { return }
+            if entry.users > 1 {
+                state.borrowed[address] = (entry.users - 1, entry.byteCount)
+            } else {
+                state.borrowed[address] = nil
+                state.borrowedByteCount -= entry.byteCount
+            }
+        }
+    }
+
+    /// The account of all models that this process computes with: nothing is refused, but what they have been promised counts.
+    package static let ofModels = MemoryLedger(limit: nil, isStrict: false, countsPromises: true)
 
     package static func readSystem() -> Reading {
         Reading(system: SystemMemory.current(), touchedByteCount: touchedByteCount())

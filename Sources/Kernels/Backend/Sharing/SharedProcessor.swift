@@ -18,12 +18,14 @@ final class SharedProcessor: Sendable {
     /// Bytes of addresses that a lane's arena gets.
     let arenaCapacity: Int
 
-    init(variant: KernelVariant, kernels: KernelSet, threads: Int, limits: CPUBackend.Limits) throws(BackendError) {
+    init(
+        variant: KernelVariant, kernels: KernelSet, threads: Int, ledger: MemoryLedger, graphSeconds: Double?
+    ) throws(BackendError) {
         self.variant = variant
         self.kernels = kernels
         pool = ThreadPool(threadCount: threads)
-        ledger = MemoryLedger(limit: limits.memory, isStrict: limits.refusesOvercommitment)
-        graphLimit = limits.graphSeconds.map { UInt64(min(max($0, 0), 1e8) * 1e9) }
+        self.ledger = ledger
+        graphLimit = graphSeconds.map { UInt64(min(max($0, 0), 1e8) * 1e9) }
         // Addresses cost nothing; twice the memory there is can never be too little.
         arenaCapacity = max(1 << 36, SystemMemory.current().total.multipliedReportingOverflow(by: 2).partialValue)
         var scratch: [ReservedMemory] = []

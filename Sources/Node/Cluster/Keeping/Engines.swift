@@ -64,7 +64,7 @@ public enum Engines {
             var options = options
             options.wantsAllResults = true
             let loaded =
-                options.head.workers.isEmpty && options.head.processorCount == 1
+                options.head.isProcessorAlone
                 ? try LoadedModel(local: options) : try SpreadModel.load(options, progress).loaded
             let evaluator = ModelEvaluator(options, loaded)
             progress(LoadProgress(stage: "ready", fraction: 1))

@@ -19,7 +19,7 @@ final class FixedKeeper: PassKeeper {
     ///
     /// - Throws: `GGUFError`, `ModelError`, `BackendError`, ``HeadError``.
     convenience init(_ options: EngineOptions, _ progress: @escaping Engines.Progress) throws {
-        guard !options.head.workers.isEmpty || options.head.processorCount > 1 else {
+        guard !options.head.isProcessorAlone else {
             try self.init(options, cutAfter: [])
             return
         }

@@ -72,11 +72,11 @@ final class PlaceFinding {
         let placed = try user.inTurn({ vanity.holds }) {
             let servers = user.gather(includesIdle: includesIdle)
             do {
-                let placed = try spread.place(servers)
+                let placed = try spread.place(servers, available: { user.available($0) })
                 reserve(placed)
                 return placed
             } catch HeadError.noRoom(let reason) {
-                couldFit = spread.fits(servers.emptied)
+                couldFit = spread.fitsWithoutOthers(servers)
                 throw HeadError.noRoom(reason)
             }
         }
@@ -87,11 +87,9 @@ final class PlaceFinding {
 
     /// Notes what the placement will take beside what is there already, so that no other model counts on it.
     private func reserve(_ placed: PlacedModel) {
-        var bytes: [NodeID: [Int: Int]] = [:]
-        for index in placed.placement.stages.indices {
-            guard let (server, device) = placed.server(ofStage: index) else { continue }
-            let stage = placed.placement.stages[index]
-            bytes[server.id, default: [:]][device] = max(0, stage.neededByteCount - spread.keptByteCount(on: server.connection, device))
+        var bytes: [DeviceID: Int] = [:]
+        for (index, stage) in placed.placement.stages.enumerated() {
+            bytes[placed.sources[stage.device]] = max(0, stage.neededByteCount - spread.keptByteCount(ofStage: index, placed))
         }
         user.reserve(bytes)
     }
@@ -113,12 +111,17 @@ final class PlaceFinding {
 
     /// The places that would be found now, what the model has itself counting as free.
     private func spread(over placed: PlacedModel) throws -> PlacedModel {
-        try spread.place(user.gather(includesIdle: true)) { server, device in
-            placed.placement.stages.indices.reduce(0) { sum, index in
-                guard let own = placed.server(ofStage: index), own.server.connection === server.connection, own.device == device else {
-                    return sum
+        let servers = user.gather(includesIdle: true)
+        return try spread.place(servers, available: { user.available($0) }) { id in
+            placed.placement.stages.reduce(0) { sum, stage in
+                guard placed.sources[stage.device] == id else { return sum }
+                if case .remote(let node, _) = id {
+                    // Connected to anew, it has nothing any more.
+                    guard let (number, _) = placed.server(of: id),
+                        servers.servers.contains(where: { $0.id == node && $0.connection === placed.servers.servers[number].connection })
+                    else { return sum }
                 }
-                return sum + placed.placement.stages[index].cacheByteCount
+                return sum + stage.cacheByteCount
             }
         }
     }
@@ -193,7 +196,7 @@ final class PlaceFinding {
 
     private func makeReady(_ vanity: ModelKeeper.Vanity) throws -> Keeper.Outcome {
         guard let placed = wanted else { return .abandoned }
-        let loaded = try spread.loaded(placed)
+        let loaded = try spread.loaded(placed) { vanity.holds }
         let firstSeat = loaded.seats.count - placed.placement.stages.count
         let last = placed.server(ofStage: placed.placement.stages.count - 1)?.server.id
         do {

@@ -9,6 +9,7 @@ internal import Tensor
 package struct PlacedModel {
     let outline: ModelOutline
     private(set) var servers: ConnectedServers
+    private let local: [LocalSupply]
     package let placement: Placement
     /// Which each of the placement's devices is.
     let sources: [DeviceID]
@@ -18,18 +19,22 @@ package struct PlacedModel {
     /// - Throws: ``HeadError``, `ModelError`.
     package init(_ outline: ModelOutline, _ options: EngineOptions, slotCount: Int, contextSize: Int) throws {
         try self.init(
-            outline, options, on: ConnectedServers.connect(options.head.workers, options.head), split: options.head.split,
+            outline, options, on: ConnectedServers.connect(options.head.workers, options.head),
+            beside: OpenDevice.all(options).map { device throws(BackendError) in try LocalSupply(device) }, split: options.head.split,
             slotCount: slotCount, contextSize: contextSize)
     }
 
     /// Places the model by what the workers said.
     ///
+    /// - Parameter local: the devices of this machine, in the order of their numbers.
     /// - Throws: ``HeadError``, `ModelError`.
     init(
-        _ outline: ModelOutline, _ options: EngineOptions, on servers: ConnectedServers, split: [Double]?, slotCount: Int, contextSize: Int
+        _ outline: ModelOutline, _ options: EngineOptions, on servers: ConnectedServers, beside local: [LocalSupply], split: [Double]?,
+        slotCount: Int, contextSize: Int
     ) throws {
         self.outline = outline
         self.servers = servers
+        self.local = local
         var sources: [DeviceID] = []
         var devices: [DeviceSupply] = []
         for server in servers.servers {
@@ -42,18 +47,16 @@ package struct PlacedModel {
                         roundTrip: server.roundTrip))
             }
         }
-        if options.head.usesLocal {
-            let local = LocalDevice.all(options.head)
-            for (number, device) in local.enumerated() {
-                sources.append(.local(number))
-                let name = local.count == 1 ? NodeRoster.localAddress : "\(NodeRoster.localAddress) \(device.name)"
-                devices.append(
-                    DeviceSupply(
-                        name: name, isLocal: true, freeByteCount: device.memory.free, totalByteCount: device.memory.total))
-            }
+        for (number, device) in local.enumerated() {
+            sources.append(.local(number))
+            devices.append(
+                DeviceSupply(
+                    name: device.address(of: local.count), isLocal: true, freeByteCount: device.memory.free,
+                    totalByteCount: device.memory.total, largestBufferByteCount: device.largestBuffer))
         }
         self.sources = sources
-        let alignment = servers.servers.flatMap { $0.connection.devices.map(\.alignment) }.max() ?? 0
+        let alignments = servers.servers.flatMap { $0.connection.devices.map(\.alignment) } + local.map(\.alignment)
+        let alignment = alignments.max() ?? 0
         let demand = try PlacedModel.demand(
             outline, options, slotCount: slotCount, contextSize: contextSize, alignment: max(128, alignment))
         do throws(PlacementError) {
@@ -127,13 +130,10 @@ package struct PlacedModel {
                     return NodeRoster.Device(name: "device \(device)", memory: server.memory[device], part: part(index))
                 })
         }
-        let local = sources.indices.filter { sources[$0].isLocal }
         if !local.isEmpty {
-            let devices = local.map { index in
-                let supply = placement.devices[index]
-                return NodeRoster.Device(
-                    name: LocalDevice.name(index - local[0], of: local.count),
-                    memory: DeviceMemory(free: supply.freeByteCount, total: supply.totalByteCount), part: part(index))
+            let first = sources.count - local.count
+            let devices = local.enumerated().map { number, device in
+                NodeRoster.Device(name: device.name, memory: device.memory, part: part(first + number))
             }
             nodes.append(NodeRoster.Node(address: NodeRoster.localAddress, devices: devices))
         }

@@ -18,15 +18,20 @@ final class SpreadModel {
     /// What is kept of its tensors' hashes, and how others are computed: read when something is first brought.
     private lazy var hashes = SpreadModel.Hashes(outline, stamp, options)
 
-    /// A device of a connection.
-    private struct Place: Hashable {
-        var connection: ObjectIdentifier
-        var device: Int
+    /// A device: one of this machine's, by its number, or a connection's.
+    private enum Place: Hashable {
+        case local(Int)
+        case remote(ObjectIdentifier, Int)
+
+        init(_ connection: ServerConnection, _ device: Int) { self = .remote(ObjectIdentifier(connection), device) }
     }
 
     private struct Kept {
-        let id: NodeID
-        var backend: RPCBackend
+        /// Nil for this machine.
+        var id: NodeID?
+        /// Nil for this machine.
+        var connection: ServerConnection?
+        var backend: any Backend
         /// The tensors of each part, in the outline's order.
         var parts: [ModelPart: [LoadedTensor]] = [:]
         var byteCount = 0
@@ -35,6 +40,8 @@ final class SpreadModel {
     private var kept: [Place: Kept] = [:]
     /// Bytes that devices had free when the model was last placed, beside what it has of them.
     private var spare: [Place: Int] = [:]
+    /// This machine's devices, made ready when the model is first placed.
+    private var opened: [OpenDevice]?
 
     /// Opens the file.
     ///
@@ -51,43 +58,63 @@ final class SpreadModel {
 
     /// Decides what goes where, what is there already counting as free.
     ///
-    /// - Parameter passByteCount: what else the model has on a stage's device, and gives up when it moves.
+    /// - Parameters:
+    ///   - available: what of this machine's memory, by device, others have not spoken for.
+    ///   - passByteCount: what else the model has on a device, and gives up when it moves.
     /// - Throws: ``HeadError``, `ModelError`, `BackendError`.
-    func place(_ servers: ConnectedServers, passByteCount: (ConnectedServers.Server, Int) -> Int = { _, _ in 0 }) throws -> PlacedModel {
+    func place(
+        _ servers: ConnectedServers, available: ([DeviceMemory]) -> [DeviceMemory] = { $0 }, passByteCount: (DeviceID) -> Int = { _ in 0 }
+    ) throws -> PlacedModel {
+        var local = try localDevices().map { device throws(BackendError) in try LocalSupply(device) }
+        for (number, memory) in available(local.map(\.memory)).enumerated() {
+            let own = kept[.local(number)]
+            let bytes = try (own?.byteCount ?? 0) + (own?.backend.computeByteCount() ?? 0) + passByteCount(.local(number))
+            local[number].memory.free = min(memory.total, memory.free + bytes)
+        }
         var servers = servers
         spare = [:]
         for index in servers.servers.indices {
             let connection = servers.servers[index].connection
             for device in servers.servers[index].memory.indices {
-                let place = Place(connection: ObjectIdentifier(connection), device: device)
+                let place = Place(connection, device)
                 let own = kept[place]
                 let compute = try own?.backend.computeByteCount() ?? 0
                 let memory = servers.servers[index].memory[device]
                 if memory.free == 0, memory.total == 0 { continue }
                 spare[place] = memory.free
-                let bytes = (own?.byteCount ?? 0) + compute + passByteCount(servers.servers[index], device)
+                let bytes = (own?.byteCount ?? 0) + compute + passByteCount(.remote(servers.servers[index].id, device))
                 // Servers that report the whole system's memory may count what was freed a moment ago already.
                 let free = memory.total > 0 ? min(memory.total, memory.free + bytes) : memory.free + bytes
                 servers.servers[index].memory[device].free = servers.servers[index].doubts[device]?.limited(free) ?? free
             }
         }
-        return try PlacedModel(outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
+        return try placed(on: servers, beside: local)
     }
 
-    /// Whether the model has room on the servers as they are given.
-    func fits(_ servers: ConnectedServers) -> Bool {
-        let placed = try? PlacedModel(
-            outline, options, on: servers, split: split(for: servers), slotCount: slotCount, contextSize: contextSize)
-        return placed != nil
+    private func placed(on servers: ConnectedServers, beside local: [LocalSupply]) throws -> PlacedModel {
+        try PlacedModel(
+            outline, options, on: servers, beside: local, split: split(for: servers, localCount: local.count), slotCount: slotCount,
+            contextSize: contextSize)
+    }
+
+    /// Whether the model would have room if nothing else were anywhere.
+    func fitsWithoutOthers(_ servers: ConnectedServers) -> Bool {
+        (try? placed(on: servers.emptied, beside: localDevices().map { device in try LocalSupply(device).emptied })) != nil
+    }
+
+    private func localDevices() throws -> [OpenDevice] {
+        if let opened { return opened }
+        let devices = try OpenDevice.all(options)
+        opened = devices
+        return devices
     }
 
     /// The shares of the devices that are there; nil where none of them has any.
-    private func split(for servers: ConnectedServers) throws(HeadError) -> [Double]? {
+    private func split(for servers: ConnectedServers, localCount: Int) throws(HeadError) -> [Double]? {
         guard let shares = options.head.split else { return nil }
         let names = options.head.workers.map { (try? Endpoint(parsing: $0)).map { "\($0)" } ?? $0 }
         if servers.servers.count == names.count { return shares }
         // Which shares belong to one that is not there can only be told where each has one device.
-        let localCount = options.head.usesLocal ? LocalDevice.count(options.head) : 0
         guard shares.count == names.count + localCount else { return nil }
         let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.id)") }
         guard present.count == servers.servers.count, servers.servers.allSatisfy({ $0.memory.count == 1 }) else { return nil }
@@ -115,7 +142,7 @@ final class SpreadModel {
         for stage in placed.placement.stages {
             guard let (number, device) = placed.server(of: placed.sources[stage.device]) else { continue }
             let connection = placed.servers.servers[number].connection
-            let there = kept[Place(connection: ObjectIdentifier(connection), device: device)]?.parts ?? [:]
+            let there = kept[Place(connection, device)]?.parts ?? [:]
             let parts = SpreadModel.extent(stage).parts.filter { there[$0] == nil }
             if !parts.isEmpty { missing[number, default: []].append((device, parts)) }
         }
@@ -152,10 +179,10 @@ final class SpreadModel {
         var next: [Int: [(device: Int, parts: [ModelPart])]] = [:]
         let missing = missing(placed)
         for (number, stages) in missing {
-            let connection = ObjectIdentifier(placed.servers.servers[number].connection)
+            let connection = placed.servers.servers[number].connection
             for (device, parts) in stages {
                 let bytes = parts.reduce(0) { $0 + outline.weightByteCount(of: $1) }
-                let free = spare[Place(connection: connection, device: device)] ?? 0
+                let free = spare[Place(connection, device)] ?? 0
                 if bytes < free - DeviceSupply.reserve(free: free) { next[number, default: []].append((device, Array(parts.prefix(1)))) }
             }
         }
@@ -179,9 +206,7 @@ final class SpreadModel {
                 for part in parts {
                     consignment.apart.insert(consignment.tensors.count)
                     consignment.tensors += outline.tensors(of: part).map {
-                        TensorUpload(
-                            name: $0.name, type: $0.type, shape: $0.shape, content: file.region(of: $0), hash: hashes.hash(of: $0, in: file)
-                        )
+                        TensorUpload($0, of: file, hash: hashes.hash(of: $0, in: file))
                     }
                 }
                 return consignment
@@ -217,8 +242,8 @@ final class SpreadModel {
     private func keep(_ parts: [ModelPart], of tensors: [LoadedTensor], on server: ConnectedServers.Server, _ device: Int) {
         let connection = server.connection
         var entry =
-            kept[Place(connection: ObjectIdentifier(connection), device: device)]
-            ?? Kept(id: server.id, backend: connection.devices[device])
+            kept[Place(connection, device)]
+            ?? Kept(id: server.id, connection: connection, backend: connection.devices[device])
         var rest = tensors[...]
         for part in parts {
             let count = outline.tensors(of: part).count
@@ -226,17 +251,15 @@ final class SpreadModel {
             entry.byteCount += outline.weightByteCount(of: part)
             rest = rest.dropFirst(count)
         }
-        kept[Place(connection: ObjectIdentifier(connection), device: device)] = entry
+        kept[Place(connection, device)] = entry
     }
 
     /// Lets go of everything that a placement does not put where it is.
     func keepOnly(_ placed: PlacedModel) {
         var wanted: [Place: Set<ModelPart>] = [:]
-        for stage in placed.placement.stages {
-            guard let (number, device) = placed.server(of: placed.sources[stage.device]) else { continue }
-            let connection = placed.servers.servers[number].connection
-            wanted[Place(connection: ObjectIdentifier(connection), device: device), default: []].formUnion(
-                SpreadModel.extent(stage).parts)
+        for (index, stage) in placed.placement.stages.enumerated() {
+            guard let place = place(ofStage: index, placed) else { continue }
+            wanted[place, default: []].formUnion(extent(stage, index, placed).parts)
         }
         for (place, entry) in kept {
             let left = entry.parts.filter { wanted[place]?.contains($0.key) ?? false }
@@ -244,75 +267,115 @@ final class SpreadModel {
                 kept[place] = nil
             } else {
                 kept[place]?.parts = left
-                kept[place]?.byteCount = left.keys.reduce(0) { $0 + outline.weightByteCount(of: $1) }
+                kept[place]?.byteCount = outline.tensors(ofAll: Array(left.keys)).reduce(0) { $0 + $1.byteCount }
             }
         }
     }
 
-    /// Bytes of weights that a device has.
-    func keptByteCount(on connection: ServerConnection, _ device: Int) -> Int {
-        kept[Place(connection: ObjectIdentifier(connection), device: device)]?.byteCount ?? 0
+    /// Bytes of weights that a stage's device has.
+    func keptByteCount(ofStage index: Int, _ placed: PlacedModel) -> Int {
+        place(ofStage: index, placed).flatMap { kept[$0]?.byteCount } ?? 0
+    }
+
+    /// Bytes of weights that a worker's device has.
+    func keptByteCount(on connection: ServerConnection, _ device: Int) -> Int { kept[Place(connection, device)]?.byteCount ?? 0 }
+
+    /// Nil for a worker that is not there any more.
+    private func place(ofStage index: Int, _ placed: PlacedModel) -> Place? {
+        let id = placed.sources[placed.placement.stages[index].device]
+        if case .local(let number) = id { return .local(number) }
+        return placed.server(of: id).map { Place(placed.servers.servers[$0.number].connection, $0.device) }
     }
 
     /// Lets go of what was on connections that are no more.
-    func forgetLost() { kept = kept.filter { $0.value.backend.connection.failure == nil } }
+    func forgetLost() { kept = kept.filter { $0.value.connection?.failure == nil } }
 
     /// Lets go of everything.
     func forgetAll() { kept = [:] }
 
     /// The workers that something was brought to which is still there.
-    var keptNodes: Set<NodeID> { Set(kept.values.map(\.id)) }
+    var keptNodes: Set<NodeID> { Set(kept.values.compactMap(\.id)) }
 
     private func forget(_ connection: ServerConnection) {
-        kept = kept.filter { $0.key.connection != ObjectIdentifier(connection) }
+        kept = kept.filter { $0.value.connection !== connection }
     }
 
     // MARK: Loaded
 
-    /// The model as it is placed, everything being there.
+    /// The model as it is placed, everything being there but what this machine's devices have, which is loaded here.
     ///
     /// Embeddings are looked up here whatever else is: a row of the file for each token is less than its matrix elsewhere.
-    func loaded(_ placed: PlacedModel) throws -> LoadedModel {
+    ///
+    /// - Parameter isInVain: asked now and then whether to give up.
+    func loaded(_ placed: PlacedModel, isInVain: @escaping @Sendable () -> Bool = { false }) throws -> LoadedModel {
         let stages = placed.placement.stages
         var weights = PlacedWeights()
         var seats: [LoadedModel.Seat] = []
-        let startsHere = stages.first.map { placed.sources[$0.device].isLocal } ?? false
-        let local = LocalDevice.all(options.head)
-        if !startsHere {
+        if !SpreadModel.startsHere(placed) {
             let extent = StageExtent(embeds: true, layers: 0..<0, hasOutput: false)
             let backend = try CPUBackend(options, threads: 1)
-            try weights.adopt(outline, extent.parts, on: backend)
+            try weights.load(outline, extent.parts, on: backend)
             seats.append(LoadedModel.Seat(extent: extent, backend: backend))
         }
         for (index, stage) in stages.enumerated() {
-            var extent = SpreadModel.extent(stage)
-            if case .local(let number) = placed.sources[stage.device] {
-                extent.embeds = index == 0
-                let backend = try local[number].makeBackend(options)
-                try weights.adopt(outline, extent.parts, on: backend)
-                seats.append(LoadedModel.Seat(extent: extent, backend: backend, computeByteCount: stage.computeByteCount))
-                continue
-            }
-            guard let (number, device) = placed.server(of: placed.sources[stage.device]) else {
+            let extent = extent(stage, index, placed)
+            guard let place = place(ofStage: index, placed) else {
                 throw BackendError(.connection, "\(placed.sources[stage.device]) is not there any more")
             }
-            let connection = placed.servers.servers[number].connection
-            let there = kept[Place(connection: ObjectIdentifier(connection), device: device)]
-            for part in extent.parts {
-                guard let there, let places = there.parts[part] else {
-                    throw BackendError(.connection, "\(connection.endpoint): what was sent is not there any more")
+            var seat: LoadedModel.Seat
+            switch place {
+            case .local(let number):
+                let device = try localDevices()[number]
+                try load(extent.parts, on: device, number, isInVain)
+                seat = LoadedModel.Seat(extent: extent, backend: device.backend) { [head = options.head] options in
+                    var options = options
+                    options.head = head
+                    return try OpenDevice.all(options)[number].backend
                 }
-                for (tensor, place) in zip(outline.tensors(of: part), places) {
-                    weights.place(
-                        Weight(
-                            name: tensor.name, type: tensor.type, shape: tensor.shape, buffer: place.buffer, byteOffset: place.byteOffset),
-                        in: part)
+            case .remote:
+                guard let backend = kept[place]?.backend else {
+                    throw BackendError(.connection, "\(placed.sources[stage.device]): what was sent is not there any more")
                 }
+                seat = LoadedModel.Seat(extent: extent, backend: backend)
             }
-            seats.append(
-                LoadedModel.Seat(extent: extent, backend: connection.devices[device], computeByteCount: stage.computeByteCount))
+            seat.computeByteCount = stage.computeByteCount
+            seats.append(seat)
+            for part in extent.parts {
+                guard let places = kept[place]?.parts[part] else {
+                    throw BackendError(.connection, "\(seat.backend.name): what was sent is not there any more")
+                }
+                weights.place(part, of: outline, at: places)
+            }
         }
         return try LoadedModel(outline, weights, options, seats)
+    }
+
+    /// Loads the parts that a device of this machine does not have yet.
+    private func load(_ parts: [ModelPart], on device: OpenDevice, _ number: Int, _ isInVain: @escaping @Sendable () -> Bool) throws {
+        var entry = kept[.local(number)] ?? Kept(backend: device.backend)
+        defer { kept[.local(number)] = entry }
+        // What several parts share is there once.
+        var there: [String: LoadedTensor] = [:]
+        for (part, places) in entry.parts {
+            for (tensor, place) in zip(outline.tensors(of: part), places) { there[tensor.name] = place }
+        }
+        for part in parts where entry.parts[part] == nil {
+            let uploads = outline.uploads(of: part).filter { there[$0.name] == nil }
+            for (upload, place) in zip(uploads, try device.backend.load(uploads, isInVain: isInVain, progress: { _ in })) {
+                there[upload.name] = place
+                entry.byteCount += upload.content.bytes.count
+            }
+            entry.parts[part] = outline.tensors(of: part).compactMap { there[$0.name] }
+        }
+    }
+
+    private static func startsHere(_ placed: PlacedModel) -> Bool {
+        placed.placement.stages.first.map { placed.sources[$0.device].isLocal } ?? false
+    }
+
+    /// What a stage has: embeddings only where it is the first and on this machine.
+    private func extent(_ stage: Placement.Stage, _ index: Int, _ placed: PlacedModel) -> StageExtent {
+        StageExtent(embeds: index == 0 && SpreadModel.startsHere(placed), layers: stage.layers, hasOutput: stage.hasOutput)
     }
 
     /// A stage that does not look up embeddings.

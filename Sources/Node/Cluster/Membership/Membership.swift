@@ -128,6 +128,8 @@ package struct Membership {
     private var table: [NodeID: Entry] = [:]
     package private(set) var isStopped = false
     private var users: Set<User> = []
+    /// Of this machine's memory.
+    private var localClaims = MemoryClaims()
     private var userCount = 0
     private var attemptCount = 0
     private var listCount = 0
@@ -378,6 +380,7 @@ package struct Membership {
     /// - Parameter isInPlace: whether it has also run there, so that the workers have shown that they are of use.
     package mutating func settle(_ user: User, on ids: Set<NodeID>, isInPlace: Bool = false, at now: Time) -> [Effect] {
         var effects: [Effect] = []
+        if isInPlace || !users.contains(user) { localClaims.forget(user) }
         for id in order {
             guard var entry = table[id] else { continue }
             if ids.contains(id), entry.link != nil, users.contains(user) {
@@ -433,11 +436,18 @@ package struct Membership {
 
     // MARK: Memory
 
-    /// Notes what a user is about to take of workers' memory, in the place of what it noted before.
-    ///
-    /// - Parameter bytes: by worker and device.
-    package mutating func reserve(_ bytes: [NodeID: [Int: Int]], for user: User) {
-        for id in order { table[id]?.claims.reserve(bytes[id] ?? [:], for: user) }
+    /// Notes what a user is about to take of devices' memory, in the place of what it noted before.
+    package mutating func reserve(_ bytes: [DeviceID: Int], for user: User) {
+        var own: [Int: Int] = [:]
+        var others: [NodeID: [Int: Int]] = [:]
+        for (id, count) in bytes {
+            switch id {
+            case .local(let number): own[number] = count
+            case .remote(let node, let number): others[node, default: [:]][number] = count
+            }
+        }
+        localClaims.reserve(own, for: user)
+        for id in order { table[id]?.claims.reserve(others[id] ?? [:], for: user) }
     }
 
     /// Notes that a device had no room for so many bytes, whatever it says is free.
@@ -461,11 +471,11 @@ package struct Membership {
 
     /// What a user may count on, of what a worker's devices said.
     package func available(_ memory: [DeviceMemory], of id: NodeID, for user: User) -> [DeviceMemory] {
-        guard let claims = table[id]?.claims else { return memory }
-        return memory.enumerated().map { device, said in
-            DeviceMemory(free: claims.available(of: said.free, device: device, for: user), total: said.total)
-        }
+        table[id]?.claims.available(of: memory, for: user) ?? memory
     }
+
+    /// The same of what this machine's devices say.
+    package func available(_ memory: [DeviceMemory], for user: User) -> [DeviceMemory] { localClaims.available(of: memory, for: user) }
 }
 
 extension Membership.Entry {

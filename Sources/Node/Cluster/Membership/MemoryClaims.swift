@@ -1,3 +1,5 @@
+internal import Tensor
+
 /// What one user may count on of a device that had less than it said: all that the user has there counts as free in this, before and
 /// after, so that comparing with what one has and finding places without it come to the same.
 package struct MemoryDoubt: Hashable, Sendable {
@@ -45,9 +47,13 @@ struct MemoryClaims: Sendable {
         doubts[device] = MemoryDoubt(said: said + own, believed: own + min(before, needed) / 4 * 3, since: now)
     }
 
-    /// Bytes that a user may count on where the device says that `said` are free.
-    func available(of said: Int, device: Int, for user: Membership.User) -> Int {
-        let others = reserved.reduce(0) { sum, claim in claim.key == user ? sum : sum + (claim.value[device] ?? 0) }
-        return max(0, said - others)
+    /// What a user may count on, of what the devices say.
+    func available(of said: [DeviceMemory], for user: Membership.User) -> [DeviceMemory] {
+        said.enumerated().map { device, memory in
+            let others = reserved.reduce(0) { sum, claim in claim.key == user ? sum : sum + (claim.value[device] ?? 0) }
+            var memory = memory
+            memory.free = max(0, memory.free - others)
+            return memory
+        }
     }
 }

@@ -404,8 +404,11 @@ final class PoolUser: Sendable {
     /// Notes where a model is now, and lets go of workers that nothing is on.
     func settle(on ids: Set<NodeID>, isInPlace: Bool = false) { pool.settle(number, on: ids, isInPlace: isInPlace) }
 
-    /// Notes what is about to be taken of workers' memory, by device, in the place of what was noted before.
-    func reserve(_ bytes: [NodeID: [Int: Int]]) { pool.monitor.change { $0.membership.reserve(bytes, for: number) } }
+    /// Notes what is about to be taken of devices' memory, in the place of what was noted before.
+    func reserve(_ bytes: [DeviceID: Int]) { pool.monitor.change { $0.membership.reserve(bytes, for: number) } }
+
+    /// What this user may count on, of what this machine's devices say.
+    func available(_ memory: [DeviceMemory]) -> [DeviceMemory] { pool.monitor.read { $0.membership.available(memory, for: number) } }
 
     /// Notes that some of it has been taken.
     func take(_ bytes: Int, of id: NodeID, device: Int) {

@@ -6,6 +6,12 @@ public enum DeviceListing {
     /// Cores that this process may use.
     public static var coreCount: Int { DeviceDescription.availableCoreCount() }
 
+    /// The devices of this machine, as options name them: `CPU, stand-in`.
+    public static var names: String { LocalDevices.all.map(\.name).joined(separator: ", ") }
+
+    /// Those that are used unless others are named.
+    public static var usualNames: String { LocalDevices.all.filter(\.isUsual).map(\.name).joined(separator: ", ") }
+
     public static func text(json: Bool) -> String {
         let device = DeviceDescription.current()
         return json ? jsonValue(device).indented + "\n" : text(device)
@@ -30,6 +36,11 @@ public enum DeviceListing {
             }
             lines.append("     \(padded)\(state)")
         }
+        lines.append("devices (--device):")
+        for device in LocalDevices.all {
+            let padded = device.name + String(repeating: " ", count: max(0, 10 - device.name.count))
+            lines.append("     \(padded)\(device.summary)\(device.isUsual ? ", used unless others are named" : "")")
+        }
         return lines.joined(separator: "\n") + "\n"
     }
 
@@ -43,6 +54,8 @@ public enum DeviceListing {
             "memory_free": .integer(device.memory.free),
             "memory_total": .integer(device.memory.total),
             "openblas": .bool(device.hasOpenBLAS),
+            "devices": .array(
+                LocalDevices.all.map { ["name": .string($0.name), "summary": .string($0.summary), "usual": .bool($0.isUsual)] }),
             "chosen": .string(device.chosen.rawValue),
             "variants": .array(
                 device.variants.map { variant in

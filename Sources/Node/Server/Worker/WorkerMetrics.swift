@@ -51,9 +51,12 @@ struct WorkerMetrics: Service {
         text.add("compute_seconds_total", "counter", "Seconds sessions spent on graphs, turns of others included.", status.computeSeconds)
         text.add("received_bytes_total", "counter", "Bytes received from clients.", status.receivedBytes)
         text.add("sent_bytes_total", "counter", "Bytes sent to clients.", status.sentBytes)
-        text.add("memory_lent_bytes", "gauge", "Bytes of buffers and graphs in use.", status.memoryLent)
-        text.add("memory_free_bytes", "gauge", "Bytes that can still be lent.", status.memoryFree)
-        text.add("memory_total_bytes", "gauge", "Bytes that could be lent in all.", status.memoryTotal)
+        func add(_ name: String, _ help: String, _ value: (WorkerStatus.Device) -> Int) {
+            text.add(name, "gauge", help, rows: status.devices.map { (["device": $0.name], "\(value($0))") })
+        }
+        add("memory_lent_bytes", "Bytes of buffers and graphs in use.", \.memoryLent)
+        add("memory_free_bytes", "Bytes that can still be lent.", \.memoryFree)
+        add("memory_total_bytes", "Bytes that could be lent in all.", \.memoryTotal)
         if let cache = status.cache {
             text.add("cache_hits_total", "counter", "Contents that clients did not have to send.", cache.hitCount)
             text.add("cache_hit_bytes_total", "counter", "Bytes that clients did not have to send.", cache.hitByteCount)

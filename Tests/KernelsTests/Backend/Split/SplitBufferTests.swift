@@ -99,7 +99,10 @@ import Testing
         let owner = Owner()
         [Float](arrayLiteral: 1, 2, 3, 4).withUnsafeBytes { owner.bytes.copyMemory(from: $0) }
         let test = try SplitUnderTest(refusing: [.add])
-        let buffer = try test.split.adopt(MemoryRegion(bytes: UnsafeRawBufferPointer(owner.bytes), owner: owner))
+        let buffer = try test.split.load(
+            TensorUpload(
+                name: "weights", type: .f32, shape: Shape(4),
+                content: MemoryRegion(bytes: UnsafeRawBufferPointer(owner.bytes), owner: owner)))
         let (graph, x, sum) = try Self.graph(buffer)
         let plan = try test.split.prepare(graph)
         #expect(try test.split.run(plan, graph, [(x, [0, 0, 0, 0])], reads: [sum]) == [[1, 2, 3, 4]])

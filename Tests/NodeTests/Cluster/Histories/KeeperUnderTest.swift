@@ -268,7 +268,10 @@ final class KeeperUnderTest {
         return .places
     }
 
-    private func reserve() { head.membership.reserve(missing().mapValues { [0: $0] }, for: user) }
+    private func reserve() {
+        let bytes = missing().map { (DeviceID.remote($0.key, 0), $0.value) }
+        head.membership.reserve(Dictionary(uniqueKeysWithValues: bytes), for: user)
+    }
 
     private func compare(_ memory: [NodeID: (Membership.Link, Int)]) -> Keeper.Outcome {
         let before = wanted
