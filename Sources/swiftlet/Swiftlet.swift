@@ -21,6 +21,7 @@ struct Swiftlet: AsyncParsableCommand {
         ])
 
     static func main() async {
+        StandardDescriptors.fill()
         // Every command may map files.
         MappedFiles.explainLosses()
         await main(nil)

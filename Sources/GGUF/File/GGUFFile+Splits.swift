@@ -24,7 +24,9 @@ extension GGUFFile {
         }
         guard let name = SplitName(first.path), name.part == 1, name.count == count else {
             let wanted = "<name>" + SplitName.suffix(part: 1, of: count)
-            let message = "the file is the first of \(count) parts, so its name must be like \(wanted) for the others to be found"
+            let message =
+                "the file is the first of \(count) parts, so its name must be like \(wanted) for the others to be found. "
+                + "If all parts were joined end to end in it, that does not make one file: use the parts as they came, or llama-gguf-split --merge"
             throw GGUFError(.split, file: first.path, message)
         }
         try checkPresence(of: name, count: count, first: first.path)

@@ -62,6 +62,20 @@ public struct GGUFPart: Sendable {
         return Int(number)
     }
 
+    /// What is likely where data lie behind the file's end: that it is not all there.
+    private static func loss(_ records: [TensorRecord], dataOffset: Int, fileSize: Int) -> String {
+        var whole = 0
+        for record in records {
+            guard let relative = Int(exactly: record.dataOffset) else { return "" }
+            let (begin, overflow) = dataOffset.addingReportingOverflow(relative)
+            let (end, carried) = begin.addingReportingOverflow(record.byteCount)
+            if overflow || carried { return "" }
+            whole = max(whole, end)
+        }
+        return
+            "; whole it would have \(whole): it was cut short on its way, or is one of several pieces that are to be joined end to end first"
+    }
+
     /// The tensors with their data found: aligned, inside of the file, and none over another.
     private static func placed(
         _ records: [TensorRecord], part: Int, alignment: Int, dataOffset: Int, fileSize: Int, file: String
@@ -80,7 +94,8 @@ public struct GGUFPart: Sendable {
             let (end, carried) = begin.addingReportingOverflow(record.byteCount)
             // Data that begin at the padded end of a file that is not padded are allowed to be empty only.
             guard !overflow, !carried, end <= fileSize || record.byteCount == 0 else {
-                throw fail("(\(record.byteCount) bytes at \(record.dataOffset) of the data) leave the file of \(fileSize) bytes")
+                let message = "(\(record.byteCount) bytes at \(record.dataOffset) of the data) leave the file of \(fileSize) bytes"
+                throw fail(message + GGUFPart.loss(records, dataOffset: dataOffset, fileSize: fileSize))
             }
             tensors.append(
                 GGUFTensor(

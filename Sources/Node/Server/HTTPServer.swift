@@ -74,7 +74,7 @@ public struct HTTPServer: Service {
 
     /// As ``run()``, stopped by signals too.
     public func runUntilSignal() async throws {
-        try await run(stopsOn: [.sigterm, .sigint])
+        try await run(stopsOn: UnixSignal.thatStop)
     }
 
     private func run(stopsOn signals: [UnixSignal]) async throws {

@@ -331,6 +331,13 @@ import Testing
         #expect(witness.count(of: .recovering) > 0, "the worker was never asked for the likeliest tokens")
         #expect(engine.nodes.contains { $0.address == server.address && $0.state == .ready })
         await SingleModel(engine, pool: pool).shutdown()
+
+        // As `run` and `bench` use it, without a pool that remembers.
+        let stages = Mutex<[String]>([])
+        let fixed = try await Engines.text(options) { progress in stages.withLock { $0.append(progress.stage) } }
+        #expect(try await answers(fixed) == expected)
+        #expect(stages.withLock { $0.contains { $0.contains("all logits") } })
+        await fixed.shutdown()
     }
 
     @Test("two models that have lost their worker are ended at once, each with its requests, though no other place is in sight")

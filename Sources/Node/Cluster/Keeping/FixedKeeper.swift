@@ -23,29 +23,48 @@ final class FixedKeeper: PassKeeper {
             try self.init(options, cutAfter: [])
             return
         }
-        let (loaded, placed) = try SpreadModel.load(options, progress)
-        try self.init(options, loaded) { placed.roster(firstSeat: loaded.seats.count - placed.placement.stages.count, $0) }
+        var options = options
+        while true {
+            let (loaded, placed) = try SpreadModel.load(options, progress)
+            let pass: LoadedPass
+            do {
+                pass = try FixedKeeper.pass(options, loaded)
+            } catch let error as SeatError where error.isForCandidates && !options.head.sendsAllLogits {
+                // It may well have closed its connection over that, so everything is brought anew.
+                placed.close()
+                options.head.sendsAllLogits = true
+                progress(LoadProgress(stage: "a worker cannot pick the likeliest tokens itself: it sends all logits instead", fraction: 0))
+                continue
+            } catch let error as SeatError {
+                throw error.error
+            }
+            self.init(loaded, pass, placed.roster(firstSeat: loaded.seats.count - placed.placement.stages.count, pass.meters))
+            return
+        }
     }
 
     /// On this machine, cut after the given layers.
     convenience init(_ options: EngineOptions, cutAfter cuts: [Int]) throws {
         let loaded = try LoadedModel(local: options, cutAfter: cuts)
         let nodes = try NodeRoster.local(loaded, options)
-        try self.init(options, loaded) { NodeRoster(nodes: nodes, meters: $0) }
-    }
-
-    private init(_ options: EngineOptions, _ loaded: LoadedModel, _ roster: ([StageMeter]) -> NodeRoster) throws {
-        outline = loaded.outline
         let pass: LoadedPass
         do {
-            pass = try loaded.pass(slotCount: max(1, options.slotCount), contextLength: loaded.contextSize(options))
-            try pass.warmUp()
-        } catch let error as SeatError where error.isForCandidates {
-            throw HeadError.workers(["\(error)"])
+            pass = try FixedKeeper.pass(options, loaded)
         } catch let error as SeatError {
             throw error.error
         }
-        state = Mutex(State(roster: roster(pass.meters), pass: PassHandover(pass)))
+        self.init(loaded, pass, NodeRoster(nodes: nodes, meters: pass.meters))
+    }
+
+    private init(_ loaded: LoadedModel, _ pass: LoadedPass, _ roster: NodeRoster) {
+        outline = loaded.outline
+        state = Mutex(State(roster: roster, pass: PassHandover(pass)))
+    }
+
+    private static func pass(_ options: EngineOptions, _ loaded: LoadedModel) throws -> LoadedPass {
+        let pass = try loaded.pass(slotCount: max(1, options.slotCount), contextLength: loaded.contextSize(options))
+        try pass.warmUp()
+        return pass
     }
 
     func start(_ engine: EngineControl) throws {

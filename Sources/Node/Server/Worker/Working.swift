@@ -3,6 +3,7 @@ internal import Foundation
 internal import Logging
 public import NodeWorker
 internal import ServiceLifecycle
+internal import UnixSignals
 
 /// `swiftlet worker`: serves until told to stop.
 public enum Working {
@@ -29,7 +30,7 @@ public enum Working {
         quiet.logLevel = .warning
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: services, gracefulShutdownSignals: [.sigterm, .sigint], logger: quiet))
+                services: services, gracefulShutdownSignals: UnixSignal.thatStop, logger: quiet))
         try await group.run()
         logger.notice("stopped")
     }

@@ -1,0 +1,25 @@
+"""What people's machines, files and clients do, and what comes of it: each kind of failure that was seen in the field, and
+others of its kind.
+
+    field.py                      all
+    field.py --only stock,memory  some
+"""
+
+import argparse
+
+import field_endurance
+import field_memory
+import field_pipes
+import field_reports
+import field_stock
+from interop import Report
+
+PARTS = {"endurance": field_endurance, "memory": field_memory, "pipes": field_pipes, "reports": field_reports, "stock": field_stock}
+
+arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+arguments.add_argument("--only", default="")
+options = arguments.parse_args()
+report = Report()
+for name in options.only.split(",") if options.only else PARTS:
+    PARTS[name].check(report)
+report.finish()
