@@ -166,7 +166,8 @@ package final class GenerationEngine: TextEngine {
         let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
         let submission = GenerationWorker.Submission(
             id: id, prompt: prompt, limit: request.maxTokens ?? .max, sampling: SamplingParameters(request, tokenizer.vocabulary),
-            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, source: source)
+            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, probabilities: request.probabilities,
+            source: source)
         guard thread.send(.generate(submission)) else {
             counters.release()
             throw .stopped

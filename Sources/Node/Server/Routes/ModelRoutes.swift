@@ -14,7 +14,7 @@ struct ModelRoutes: Sendable {
 
     /// A model's id may hold slashes, so it is the whole rest of the path.
     func retrieve(_ request: Request, _ context: ServerContext) throws -> Response {
-        let rest = request.uri.path.dropFirst("/v1/models/".count)
+        let rest = request.path(after: "/models/")
         let id = rest.removingPercentEncoding ?? String(rest)
         let listings = models.models
         guard let listing = listings.first(where: { $0.id == id }) else {
