@@ -30,6 +30,7 @@ struct Embed: AsyncParsableCommand {
         let options = EngineOptions(modelPath: model.model, threads: threads.threads, variant: model.variant)
         let engine = try await model.loading(
             { try await Engines.text(options, progress: $0) }, summary: { "\($0.card.id) (\($0.card.typeDescription))" })
+        try model.tell(engine.card.warnings)
         for text in texts {
             let tokens = try await engine.tokenize(text, addSpecial: true, parseSpecial: false)
             for vector in try await engine.embed([.tokens(tokens)]) {

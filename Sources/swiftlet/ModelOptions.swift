@@ -28,6 +28,12 @@ struct ModelOptions: ParsableArguments {
         }
     }
 
+    /// Says what was odd about the file.
+    func tell(_ warnings: [String]) throws {
+        if noProgress { return }
+        for warning in warnings { try Output.error.write("warning: \(warning)\n") }
+    }
+
     func evaluator(_ options: EngineOptions) async throws -> any Evaluator {
         try await loading({ try await Engines.evaluator(options, progress: $0) }, summary: { "\($0.card.id) (\($0.card.typeDescription))" })
     }

@@ -61,11 +61,16 @@ struct Run: AsyncParsableCommand {
     func run() async throws {
         var options = EngineOptions(
             modelPath: model.model, contextSize: contextSize, slotCount: 1, threads: threads.threads, batchSize: batchSize,
-            variant: model.variant, head: workers.options)
+            variant: model.variant, chatTemplate: try chat.template(), head: workers.options)
         options.parsesSpecialInChats = chat.parsesSpecial
         let engine = try await model.loading(
             { [options] in try await Engines.text(options, progress: $0) },
             summary: { "\($0.card.id) (\($0.card.typeDescription), \($0.card.contextSize) tokens)" })
+        try model.tell(engine.card.warnings)
+        if engine.card.makesVectors {
+            await engine.shutdown()
+            throw ValidationError("\(engine.card.id) makes vectors of texts and cannot go on with them: 'swiftlet embed' is for it.")
+        }
         let request = GenerationRequest(
             prompt: .text(""), sampling: try sampling.settings(), maxTokens: count < 0 ? nil : count, ignoreEnd: ignoreEnd)
         let continuation = Continuation(engine: engine, request: request, stops: stop)

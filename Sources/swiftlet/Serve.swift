@@ -7,7 +7,8 @@ struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Serves a model over HTTP as OpenAI's API.",
         discussion: """
-            Endpoints: /v1/completions, /v1/chat/completions, /v1/embeddings, /v1/models, /v1/nodes, /v1/events, /metrics, \
+            Endpoints: /v1/completions, /v1/chat/completions, /v1/embeddings, /v1/models, /v1/nodes, /v1/events (also without /v1), and of \
+            llama.cpp's server's own /completion (or /completions), /embedding (or /embeddings), /apply-template, /props, /slots, /metrics, \
             /tokenize, /detokenize, /health.
 
             Try it:
@@ -55,10 +56,6 @@ struct Serve: AsyncParsableCommand {
 
     @Option(name: .customLong("api-key-file"), help: ArgumentHelp("A file with a key on each line.", valueName: "file"))
     var apiKeyFile: String?
-
-    @Option(
-        name: .customLong("chat-template-file"), help: ArgumentHelp("A chat template to use instead of the model's.", valueName: "file"))
-    var chatTemplateFile: String?
 
     @OptionGroup var chat: ChatOptions
 
@@ -115,16 +112,14 @@ struct Serve: AsyncParsableCommand {
         let files = try ModelFiles.expand(served.models)
         if files.count > 1 {
             if alias != nil { throw ValidationError("--alias names one model, and there are \(files.count).") }
-            if chatTemplateFile != nil { throw ValidationError("--chat-template-file is for one model, and there are \(files.count).") }
+            if chat.templateFile != nil { throw ValidationError("--chat-template-file is for one model, and there are \(files.count).") }
         }
-        var template: String?
-        if let chatTemplateFile {
-            template = String(decoding: try Input.bytes(ofFile: chatTemplateFile, limit: 1 << 24), as: UTF8.self)
-        }
+        let template = try chat.template()
         let models = files.map { file in
             var options = EngineOptions(
-                modelPath: file, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
+                modelPath: file.path, alias: alias, contextSize: contextSize, slotCount: parallel, queueLimit: queueLimit,
                 threads: threads.threads, batchSize: batchSize, variant: served.variant, chatTemplate: template, head: workers.options)
+            options.isOptional = file.isFound
             options.parsesSpecialInChats = chat.parsesSpecial
             return options
         }

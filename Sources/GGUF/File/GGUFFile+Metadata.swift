@@ -1,6 +1,6 @@
 /// Each accessor comes in two forms: one throws ``GGUFError/Code/missingKey`` where the key is missing, the other, with
 /// `IfPresent`, gives nil. Both throw ``GGUFError/Code/wrongType`` where the value is there and cannot be had as what
-/// was asked for.
+/// was asked for: numbers are converted where nothing is lost, and nothing else is.
 extension GGUFFile {
     public var metadata: GGUFMetadata { parts[0].metadata }
 
@@ -20,12 +20,12 @@ extension GGUFFile {
 
     // MARK: Whole numbers
 
-    /// A whole number of any integer type that `T` can hold.
+    /// A whole number that `T` can hold, of whichever type of numbers.
     public func integer<T: FixedWidthInteger>(_ key: String, as type: T.Type = T.self) throws(GGUFError) -> T {
         try required(try integerIfPresent(key, as: type), key)
     }
 
-    /// A whole number of any integer type that `T` can hold.
+    /// A whole number that `T` can hold, of whichever type of numbers.
     public func integerIfPresent<T: FixedWidthInteger>(
         _ key: String, as type: T.Type = T.self
     ) throws(GGUFError) -> T? {
@@ -57,11 +57,7 @@ extension GGUFFile {
 
     public func bool(_ key: String) throws(GGUFError) -> Bool { try required(try boolIfPresent(key), key) }
 
-    public func boolIfPresent(_ key: String) throws(GGUFError) -> Bool? {
-        try converted(key, to: "bool") { value in
-            if case .bool(let bool) = value { bool } else { nil }
-        }
-    }
+    public func boolIfPresent(_ key: String) throws(GGUFError) -> Bool? { try converted(key, to: "bool") { $0.bool } }
 
     // MARK: Arrays
 
@@ -70,6 +66,27 @@ extension GGUFFile {
     public func arrayIfPresent(_ key: String) throws(GGUFError) -> GGUFArray? {
         try converted(key, to: "array") { value in
             if case .array(let array) = value { array } else { nil }
+        }
+    }
+
+    /// The strings of an array, where it has no others; see ``GGUFArray/strings``.
+    public func stringsIfPresent(_ key: String) throws(GGUFError) -> GGUFArray? {
+        try converted(key, to: "array of strings") { value in
+            if case .array(let array) = value, array.elementType == .string { array } else { nil }
+        }
+    }
+
+    /// An array of numbers that are `Float`s; doubles are rounded.
+    public func floatsIfPresent(_ key: String) throws(GGUFError) -> [Float]? {
+        try converted(key, to: "array of float32") { value in
+            if case .array(let array) = value { array.floats() } else { nil }
+        }
+    }
+
+    /// An array of whole numbers that `T` can hold.
+    public func integersIfPresent<T: FixedWidthInteger>(_ key: String, as type: T.Type = T.self) throws(GGUFError) -> [T]? {
+        try converted(key, to: "array of \(T.self)") { value in
+            if case .array(let array) = value { array.integers(as: T.self) } else { nil }
         }
     }
 
@@ -111,12 +128,8 @@ extension GGUFFile {
     }
 
     private func mismatch(_ entry: GGUFMetadata.Entry, _ wanted: String) -> GGUFError {
-        let message =
-            if let number = entry.value.integer(as: Int128.self) {
-                "\"\(entry.key)\" is the \(entry.value.type.name) \(number), not a \(wanted)"
-            } else {
-                "\"\(entry.key)\" is of type \(entry.value.type.name), not \(wanted)"
-            }
+        let article = "aeiou".contains(wanted.first?.lowercased() ?? "") ? "an" : "a"
+        let message = "\"\(entry.key)\" is \(entry.value.summary), not \(article) \(wanted)"
         return GGUFError(.wrongType, file: path, at: entry.byteOffset, message)
     }
 }

@@ -41,7 +41,7 @@ public struct GGUFArray: Sendable {
         return result
     }
 
-    /// A copy of the elements as `T`; nil if they are of no integer type or one of them does not fit.
+    /// A copy of the elements as `T`; nil if they are no numbers, or one of them is no whole one that fits.
     public func integers<T: FixedWidthInteger>(as type: T.Type = T.self) -> [T]? {
         switch elementType {
         case .uint8: converted(UInt8.self)
@@ -52,28 +52,43 @@ public struct GGUFArray: Sendable {
         case .int32: converted(Int32.self)
         case .uint64: converted(UInt64.self)
         case .int64: converted(Int64.self)
-        case .float32, .float64, .bool, .string, .array: nil
+        case .float32: converted(UInt32.self) { T(exactly: Float(bitPattern: $0)) }
+        case .float64: converted(UInt64.self) { T(exactly: Double(bitPattern: $0)) }
+        case .bool, .string, .array: nil
         }
     }
 
-    /// A copy of the elements; doubles are rounded. Nil if they are of no floating-point type.
+    /// A copy of the elements; doubles are rounded. Nil if they are no numbers, or one is an integer that no `Float` is.
     public func floats() -> [Float]? {
         switch elementType {
         case .float32: decoded(UInt32.self) { Float(bitPattern: $0) }
         case .float64: decoded(UInt64.self) { Float(Double(bitPattern: $0)) }
-        default: nil
+        case .uint8, .int8, .uint16, .int16, .uint32, .int32, .uint64, .int64:
+            integers(as: Int128.self).flatMap { integers in
+                let floats = integers.compactMap { Float(exactly: $0) }
+                return floats.count == integers.count ? floats : nil
+            }
+        case .bool, .string, .array: nil
         }
     }
 
-    /// A copy of the elements; nil if they are no booleans.
+    /// A copy of the elements; nil if they are neither booleans nor the numbers 0 and 1 in their place.
     public func bools() -> [Bool]? {
-        elementType == .bool ? decoded(UInt8.self) { $0 != 0 } : nil
+        if elementType == .bool { return decoded(UInt8.self) { $0 != 0 } }
+        guard let integers = integers(as: Int.self), integers.allSatisfy({ $0 == 0 || $0 == 1 }) else { return nil }
+        return integers.map { $0 == 1 }
     }
 
     private func converted<Stored: FixedWidthInteger, T: FixedWidthInteger>(_ type: Stored.Type) -> [T]? {
+        converted(type) { T(exactly: $0) }
+    }
+
+    private func converted<Stored: FixedWidthInteger, T: FixedWidthInteger>(
+        _ type: Stored.Type, _ convert: (Stored) -> T?
+    ) -> [T]? {
         var fits = true
         let result = decoded(Stored.self) { value -> T in
-            guard let converted = T(exactly: value) else {
+            guard let converted = convert(value) else {
                 fits = false
                 return 0
             }

@@ -34,7 +34,7 @@ public enum GGUFValue: Sendable {
         }
     }
 
-    /// The value as a `T`, if it is of an integer type and fits.
+    /// The value as a `T`, if it is a number and nothing is lost: an integer that fits, or a whole float.
     public func integer<T: FixedWidthInteger>(as type: T.Type = T.self) -> T? {
         switch self {
         case .uint8(let value): T(exactly: value)
@@ -45,16 +45,41 @@ public enum GGUFValue: Sendable {
         case .int32(let value): T(exactly: value)
         case .uint64(let value): T(exactly: value)
         case .int64(let value): T(exactly: value)
-        case .float32, .float64, .bool, .string, .array: nil
+        case .float32(let value): T(exactly: value)
+        case .float64(let value): T(exactly: value)
+        case .bool, .string, .array: nil
         }
     }
 
-    /// The value, if it is of a floating-point type.
+    /// The value, if it is of a floating-point type, or an integer that a double can be.
     public var double: Double? {
         switch self {
         case .float32(let value): Double(value)
         case .float64(let value): value
+        case .uint8, .int8, .uint16, .int16, .uint32, .int32, .uint64, .int64: integer(as: Int128.self).flatMap { Double(exactly: $0) }
+        case .bool, .string, .array: nil
+        }
+    }
+
+    /// The value, if it is a truth value, or the number 0 or 1 in its place.
+    public var bool: Bool? {
+        if case .bool(let value) = self { return value }
+        return switch integer(as: Int.self) {
+        case 0: false
+        case 1: true
         default: nil
+        }
+    }
+
+    /// What stands in the file, for messages: `the uint32 7`, `the string "7"`, `an array of 3 float32`.
+    public var summary: String {
+        switch self {
+        case .bool(let value): "the bool \(value)"
+        case .float32(let value): "the float32 \(value)"
+        case .float64(let value): "the float64 \(value)"
+        case .string(let value): "the string \"\(value.string.prefix(40))\""
+        case .array(let array): "an array of \(array.count) \(array.elementType.name)"
+        case .uint8, .int8, .uint16, .int16, .uint32, .int32, .uint64, .int64: "the \(type.name) \(integer(as: Int128.self) ?? 0)"
         }
     }
 }

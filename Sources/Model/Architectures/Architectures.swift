@@ -52,8 +52,7 @@ enum Architectures {
                 throw ModelError(
                     .unsupported, "the architecture \"\(metadata.architecture)\" makes vectors of texts (embeddings) and cannot generate")
             }
-            let names = byName.keys.sorted().joined(separator: ", ")
-            throw ModelError(.unsupported, "the architecture \"\(metadata.architecture)\" is not supported: \(names) are")
+            throw unknown(metadata)
         }
         return try entry.make(try ModelSource(metadata, weights))
     }
@@ -61,10 +60,22 @@ enum Architectures {
     /// One that reads texts whole.
     static func makeEncoder(_ metadata: ModelMetadata, _ weights: any ModelWeights) throws(ModelError) -> any EncoderArchitecture {
         guard let entry = encoder(named: metadata.architecture) else {
-            let names = encoderEntries.flatMap(\.names).sorted().joined(separator: ", ")
+            guard byName[metadata.architecture] != nil else { throw unknown(metadata) }
             throw ModelError(
-                .unsupported, "the architecture \"\(metadata.architecture)\" makes no vectors of texts (embeddings): \(names) do")
+                .unsupported,
+                "the architecture \"\(metadata.architecture)\" generates and makes no vectors of texts (embeddings): \(encoderNames) do")
         }
         return try entry.make(try ModelSource(metadata, weights))
+    }
+
+    private static var encoderNames: String { encoderEntries.flatMap(\.names).sorted().joined(separator: ", ") }
+
+    /// One of neither kind.
+    private static func unknown(_ metadata: ModelMetadata) -> ModelError {
+        let generating = byName.keys.sorted().joined(separator: ", ")
+        return ModelError(
+            .unsupported,
+            "the architecture \"\(metadata.architecture)\" is not supported: \(generating) are, and \(encoderNames) for vectors of texts (embeddings)"
+        )
     }
 }

@@ -1,3 +1,5 @@
+internal import GGUF
+
 /// Why a model cannot be loaded or run.
 public struct ModelError: Error, Hashable, CustomStringConvertible {
     public enum Code: Hashable, Sendable {
@@ -20,4 +22,15 @@ public struct ModelError: Error, Hashable, CustomStringConvertible {
     }
 
     public var description: String { message }
+}
+
+extension ModelError {
+    /// What is read of a file's metadata; a value of another type is said with its key.
+    static func checked<Value>(_ value: @autoclosure () throws(GGUFError) -> Value) throws(ModelError) -> Value {
+        do throws(GGUFError) {
+            return try value()
+        } catch {
+            throw ModelError(.metadata, error.description)
+        }
+    }
 }

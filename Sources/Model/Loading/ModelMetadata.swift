@@ -7,10 +7,10 @@ struct ModelMetadata: Sendable {
 
     init(_ file: GGUFFile) throws(ModelError) {
         self.file = file
-        guard let value = file.metadata["general.architecture"], case .string(let name) = value else {
+        guard let name = try ModelError.checked(file.stringIfPresent("general.architecture")) else {
             throw ModelError(.metadata, "\(file.path): the metadata names no \"general.architecture\", so this is no language model")
         }
-        architecture = name.string
+        architecture = name
     }
 
     // MARK: Single values
@@ -19,7 +19,7 @@ struct ModelMetadata: Sendable {
     func count(_ key: String, atMost limit: Int, allowingZero: Bool = false) throws(ModelError) -> Int? {
         guard let value = file.metadata[full(key)] else { return nil }
         guard let count: Int = value.integer(), count >= (allowingZero ? 0 : 1), count <= limit else {
-            throw wrong(key, "is not a whole number from \(allowingZero ? 0 : 1) to \(limit)")
+            throw wrong(key, "is \(value.summary), not a whole number from \(allowingZero ? 0 : 1) to \(limit)")
         }
         return count
     }
@@ -31,7 +31,9 @@ struct ModelMetadata: Sendable {
 
     func float(_ key: String) throws(ModelError) -> Float? {
         guard let value = file.metadata[full(key)] else { return nil }
-        guard let number = value.double.map({ Float($0) }), number.isFinite else { throw wrong(key, "is not a number") }
+        guard let number = value.double.map({ Float($0) }), number.isFinite else {
+            throw wrong(key, "is \(value.summary), not a number")
+        }
         return number
     }
 
@@ -42,13 +44,13 @@ struct ModelMetadata: Sendable {
 
     func flag(_ key: String) throws(ModelError) -> Bool? {
         guard let value = file.metadata[full(key)] else { return nil }
-        guard case .bool(let flag) = value else { throw wrong(key, "is not a truth value") }
+        guard let flag = value.bool else { throw wrong(key, "is \(value.summary), not a truth value") }
         return flag
     }
 
     func string(_ key: String) throws(ModelError) -> String? {
         guard let value = file.metadata[full(key)] else { return nil }
-        guard case .string(let text) = value else { throw wrong(key, "is not a string") }
+        guard case .string(let text) = value else { throw wrong(key, "is \(value.summary), not a string") }
         return text.string
     }
 
@@ -63,7 +65,7 @@ struct ModelMetadata: Sendable {
         }
         // Nobody has so many layers, and the list is read for each.
         guard array.count <= 1 << 16, let counts = array.integers(as: Int.self), counts.indices.contains(layer) else {
-            throw wrong(key, "has no whole number for layer \(layer)")
+            throw wrong(key, "is \(value.summary) and has no whole number for layer \(layer)")
         }
         guard counts[layer] >= (allowingZero ? 0 : 1), counts[layer] <= limit else {
             throw wrong(key, "is \(counts[layer]) for layer \(layer), which is not a whole number from \(allowingZero ? 0 : 1) to \(limit)")
@@ -76,7 +78,7 @@ struct ModelMetadata: Sendable {
         guard let value = file.metadata[full(key)] else { return nil }
         guard case .array(let array) = value else {
             if case .bool(let flag) = value { return [Bool](repeating: flag, count: count) }
-            guard let number: Int = value.integer() else { throw wrong(key, "is not a truth value") }
+            guard let number: Int = value.integer() else { throw wrong(key, "is \(value.summary), not a truth value") }
             return [Bool](repeating: number != 0, count: count)
         }
         guard array.count <= 1 << 16 else { throw wrong(key, "has more values than there are layers") }
@@ -89,7 +91,7 @@ struct ModelMetadata: Sendable {
     func integers(_ key: String) throws(ModelError) -> [Int]? {
         guard let value = file.metadata[full(key)] else { return nil }
         guard case .array(let array) = value, array.count <= 1 << 16, let integers = array.integers(as: Int.self) else {
-            throw wrong(key, "is not a list of whole numbers")
+            throw wrong(key, "is \(value.summary), not a list of whole numbers")
         }
         return integers
     }
@@ -102,13 +104,23 @@ struct ModelMetadata: Sendable {
         return (0..<count).map { pattern == 0 || $0 % pattern < pattern - 1 }
     }
 
-    /// The number of tokens: the file's own figure, else the length of its list.
+    /// The number of tokens: the length of the file's list, else its own figure. Where the figure is larger, and there are as many rows
+    /// of embeddings, the model computes with tokens that have no text.
     func vocabularySize() throws(ModelError) -> Int {
-        if let size = try count("vocab_size", atMost: 1 << 26) { return size }
-        guard let value = file.metadata["tokenizer.ggml.tokens"], case .array(let tokens) = value, tokens.count > 0 else {
+        let figure = try count("vocab_size", atMost: 1 << 26)
+        guard let tokens = try ModelError.checked(file.arrayIfPresent("tokenizer.ggml.tokens"))?.count, tokens > 0 else {
+            if let figure { return figure }
             throw ModelError(.metadata, "\(file.path): neither \"\(full("vocab_size"))\" nor a list of tokens says how many there are")
         }
-        return tokens.count
+        guard let figure, figure > tokens, file.tensor("token_embd.weight")?.shape[1] == figure else { return tokens }
+        return figure
+    }
+
+    /// What in the figures is odd but can be lived with, for the log.
+    func warnings() throws(ModelError) -> [String] {
+        let size = try vocabularySize()
+        guard let figure = try count("vocab_size", atMost: 1 << 26), figure != size else { return [] }
+        return ["\"\(full("vocab_size"))\" is \(figure), but the list of tokens has \(size): taking the list's"]
     }
 
     func missing(_ key: String) -> ModelError { wrong(key, "is missing") }

@@ -8,7 +8,7 @@ public enum Tokenizers {
         switch vocabulary.kind {
         case .sentencePiece: return SentencePieceTokenizer(vocabulary: vocabulary)
         case .bytePair: return try BytePairTokenizer(file, vocabulary)
-        case .wordPiece: return WordPieceTokenizer(file, vocabulary)
+        case .wordPiece: return try WordPieceTokenizer(file, vocabulary)
         }
     }
 }
@@ -17,8 +17,8 @@ extension BytePairTokenizer {
     /// With the merges of the file that the vocabulary is from.
     fileprivate init(_ file: GGUFFile, _ vocabulary: Vocabulary) throws(ModelError) {
         let key = "tokenizer.ggml.merges"
-        guard case .array(let merges) = file.metadata[key], let lines = merges.strings else {
-            throw ModelError(.metadata, "\(file.path): \"\(key)\" is missing, or no array of strings")
+        guard let merges = try ModelError.checked(file.stringsIfPresent(key)), let lines = merges.strings else {
+            throw ModelError(.metadata, "\(file.path): \"\(key)\" is missing")
         }
         let preTokenizer = try PreTokenizer(file)
         do throws(VocabularyError) {
@@ -31,12 +31,12 @@ extension BytePairTokenizer {
 
 extension WordPieceTokenizer {
     /// With what the file says of letters.
-    fileprivate init(_ file: GGUFFile, _ vocabulary: Vocabulary) {
-        func flag(_ key: String) -> Bool? {
-            if case .bool(let flag) = file.metadata["tokenizer.ggml.normalizer.\(key)"] { flag } else { nil }
+    fileprivate init(_ file: GGUFFile, _ vocabulary: Vocabulary) throws(ModelError) {
+        func flag(_ key: String) throws(ModelError) -> Bool? {
+            try ModelError.checked(file.boolIfPresent("tokenizer.ggml.normalizer.\(key)"))
         }
-        let lowersCase = flag("lowercase") ?? true
+        let lowersCase = try flag("lowercase") ?? true
         // Who keeps capitals keeps accents, if nothing else is said.
-        self.init(vocabulary: vocabulary, lowersCase: lowersCase, stripsAccents: flag("strip_accents") ?? lowersCase)
+        self.init(vocabulary: vocabulary, lowersCase: lowersCase, stripsAccents: try flag("strip_accents") ?? lowersCase)
     }
 }

@@ -5,51 +5,42 @@ extension Vocabulary {
     ///
     /// - Throws: ``ModelError`` where keys are missing or of the wrong kind, or the tokenizer is one that is not here yet.
     public init(_ file: GGUFFile) throws(ModelError) {
-        func value(_ key: String) -> GGUFValue? { file.metadata["tokenizer.ggml.\(key)"] }
-        func wrong(_ key: String, _ what: String) -> ModelError {
-            ModelError(.metadata, "\(file.path): \"tokenizer.ggml.\(key)\" \(what)")
-        }
-        func array(_ key: String) throws(ModelError) -> GGUFArray? {
-            guard let found = value(key) else { return nil }
-            guard case .array(let array) = found else { throw wrong(key, "is not an array") }
-            return array
-        }
-        func id(_ key: String) -> UInt32? {
+        func key(_ name: String) -> String { "tokenizer.ggml.\(name)" }
+        func id(_ name: String) throws(ModelError) -> UInt32? {
             // Signed -1 stands for none in files of some converters.
-            value("\(key)_token_id").flatMap { $0.integer(as: UInt32.self) }
+            try ModelError.checked(file.integerIfPresent(key("\(name)_token_id"), as: Int128.self)).flatMap { UInt32(exactly: $0) }
         }
-        func flag(_ key: String) -> Bool? {
-            if case .bool(let flag) = value(key) { flag } else { nil }
+        func flag(_ name: String) throws(ModelError) -> Bool? { try ModelError.checked(file.boolIfPresent(key(name))) }
+        func missing(_ name: String) -> ModelError {
+            ModelError(.metadata, "\(file.path): \"\(key(name))\" is missing: the file has no tokenizer")
         }
 
-        guard case .string(let model) = value("model") else { throw wrong("model", "is missing: the file has no tokenizer") }
-        guard let kind = Kind(rawValue: model.string) else {
+        guard let model = try ModelError.checked(file.stringIfPresent(key("model"))) else { throw missing("model") }
+        guard let kind = Kind(rawValue: model) else {
             let known = Kind.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-            throw ModelError(.unsupported, "\(file.path): tokenizer \"\(model.string)\" is not supported: \(known) are")
+            throw ModelError(.unsupported, "\(file.path): tokenizer \"\(model)\" is not supported: \(known) are")
         }
-        let preTokenizer = kind == .bytePair ? try PreTokenizer(file) : nil
-        guard let texts = try array("tokens"), let strings = texts.strings else {
-            throw wrong("tokens", "is no array of strings")
+        guard let texts = try ModelError.checked(file.stringsIfPresent(key("tokens"))), let strings = texts.strings else {
+            throw missing("tokens")
         }
-        let scores = try array("scores").map { $0.floats() } ?? nil
-        let types = try array("token_type").map { $0.integers(as: Int32.self) } ?? nil
-        var name: String?
-        if case .string(let text) = file.metadata["general.name"] { name = text.string }
+        let scores = try ModelError.checked(file.floatsIfPresent(key("scores")))
+        let types = try ModelError.checked(file.integersIfPresent(key("token_type"), as: Int32.self))
+        var declared = Declaration(
+            bos: try id("bos"), eos: try id("eos"), eot: try id("eot"), eom: try id("eom"), unknown: try id("unknown"),
+            separator: try id("seperator"), padding: try id("padding"), mask: try id("mask"), addBOS: try flag("add_bos_token"),
+            addEOS: try flag("add_eos_token"), addSpacePrefix: try flag("add_space_prefix"),
+            modelName: try ModelError.checked(file.stringIfPresent("general.name")))
+        if kind == .bytePair { declared.preTokenizer = try PreTokenizer(file) }
+        declared.fimPrefix = try id("fim_pre")
+        declared.fimSuffix = try id("fim_suf")
+        declared.fimMiddle = try id("fim_mid")
+        declared.fimPadding = try id("fim_pad")
+        declared.fimRepository = try id("fim_rep")
+        declared.fimSeparator = try id("fim_sep")
 
         do throws(VocabularyError) {
             var table = TokenTable(capacity: texts.count, byteCapacity: texts.region.bytes.count)
             for text in strings { try table.append(text.assumingMemoryBound(to: UInt8.self)) }
-            var declared = Declaration(
-                bos: id("bos"), eos: id("eos"), eot: id("eot"), eom: id("eom"), unknown: id("unknown"),
-                separator: id("seperator"), padding: id("padding"), mask: id("mask"), addBOS: flag("add_bos_token"),
-                addEOS: flag("add_eos_token"), addSpacePrefix: flag("add_space_prefix"), modelName: name)
-            declared.preTokenizer = preTokenizer
-            declared.fimPrefix = id("fim_pre")
-            declared.fimSuffix = id("fim_suf")
-            declared.fimMiddle = id("fim_mid")
-            declared.fimPadding = id("fim_pad")
-            declared.fimRepository = id("fim_rep")
-            declared.fimSeparator = id("fim_sep")
             try self.init(kind: kind, tokens: table, scores: scores, types: types, declared: declared)
         } catch {
             throw ModelError(.metadata, "\(file.path): the vocabulary is broken: \(error)")
@@ -63,8 +54,7 @@ extension PreTokenizer {
     /// - Throws: ``ModelError`` for one that is not here yet.
     init(_ file: GGUFFile) throws(ModelError) {
         let key = "tokenizer.ggml.pre"
-        var name = PreTokenizer.unnamed
-        if case .string(let text) = file.metadata[key] { name = text.string }
+        let name = try ModelError.checked(file.stringIfPresent(key)) ?? PreTokenizer.unnamed
         guard let known = PreTokenizer.named(name) else {
             let names = PreTokenizer.names.joined(separator: ", ")
             throw ModelError(.unsupported, "\(file.path): \"\(key)\" \"\(name)\" is not supported: \(names) are")
@@ -75,7 +65,9 @@ extension PreTokenizer {
 
 extension GGUFFile {
     /// The chat template that the model came with, if it did.
-    public var chatTemplate: String? {
-        if case .string(let text) = metadata["tokenizer.chat_template"] { text.string } else { nil }
-    }
+    ///
+    /// - Throws: ``GGUFError`` where it is no text.
+    public func chatTemplate() throws(GGUFError) -> String? { try stringIfPresent(GGUFFile.chatTemplateKey) }
+
+    public static let chatTemplateKey = "tokenizer.chat_template"
 }

@@ -192,6 +192,34 @@ public struct Candidates: Sendable {
         return chosen
     }
 
+    /// The probabilities with which ``draw(_:)`` chooses: of one token, and of the likeliest, the likelier first. Tokens that cannot be
+    /// chosen are not among them.
+    func shares(of token: Int32, likeliest count: Int) -> (token: Float, likeliest: [Share]) {
+        let best: [Entry]
+        let total: Double
+        let logit: Float
+        if isDense {
+            best = dense.withUnsafeBufferPointer { LogitScan.largest(max(count, 1), of: $0) }
+            let top = best.first?.logit ?? -.infinity
+            total = dense.withUnsafeBufferPointer { LogitScan.sumOfExponentials(of: $0, below: top) }
+            logit = dense.indices.contains(Int(token)) ? dense[Int(token)] : -.infinity
+        } else {
+            best = Array(entries.prefix(max(count, 1)))
+            total = mass(of: entries, below: entries.first?.logit ?? 0)
+            logit = entries.first { $0.token == token }?.logit ?? -.infinity
+        }
+        guard let top = best.first?.logit, top > -.infinity, total > 0 else { return (1, []) }
+        func share(_ logit: Float) -> Float { Float(Double(LogitScan.exponential(logit - top)) / total) }
+        let shares = best.prefix(count).map { Share(token: $0.token, probability: share($0.logit)) }
+        return (share(logit), shares.filter { $0.probability > 0 })
+    }
+
+    /// A token and the probability with which it is chosen.
+    public struct Share: Sendable, Equatable {
+        public var token: Int32
+        public var probability: Float
+    }
+
     private static func mended(_ logit: Float) -> Float {
         logit.isNaN ? -.infinity : min(logit, .greatestFiniteMagnitude)
     }

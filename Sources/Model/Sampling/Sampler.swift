@@ -80,6 +80,16 @@ public struct Sampler: Sendable {
     /// Chooses a token; see the variant over a buffer pointer.
     public mutating func sample(_ logits: [Float]) -> Int32 { logits.withUnsafeBufferPointer { sample($0) } }
 
+    /// With which probability the last choice fell on a token, and on the likeliest that it could fall on.
+    ///
+    /// - Parameters:
+    ///   - token: what was chosen.
+    ///   - count: of the likeliest, at most.
+    public func shares(of token: Int32, likeliest count: Int) -> (token: Float, likeliest: [Candidates.Share]) {
+        if isGreedy { return (1, count > 0 ? [Candidates.Share(token: token, probability: 1)] : []) }
+        return candidates.shares(of: token, likeliest: count)
+    }
+
     /// Makes a token known to the stages that look back. Prompts count too, if they are to.
     public mutating func accept(_ token: Int32) {
         for index in shaping.indices { shaping[index].accept(token) }

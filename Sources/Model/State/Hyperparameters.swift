@@ -13,6 +13,8 @@ public struct Hyperparameters: Hashable, Sendable {
     public var vocabularySize: Int
     /// What each layer remembers.
     public var layerStates: [LayerState] = []
+    /// What in the file was odd but could be lived with, for the log.
+    public var warnings: [String] = []
 
     /// Bytes that one more token takes in the caches of all layers.
     public var cacheByteCountPerToken: Int { layerStates.reduce(0) { $0 + $1.byteCountPerPosition } }
@@ -28,5 +30,6 @@ extension Hyperparameters {
         layerCount = blocks - guessing
         trainedContext = try metadata.requiredCount("context_length", atMost: 1 << 31)
         vocabularySize = try metadata.vocabularySize()
+        warnings = try metadata.warnings()
     }
 }

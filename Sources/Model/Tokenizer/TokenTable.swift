@@ -6,6 +6,8 @@
 /// Complexity: appending and finding take time in the token's length. The hash is seeded anew for every table, so a
 /// hostile file cannot choose texts that collide.
 public struct TokenTable: Sendable {
+    /// Tokens that have a text which an earlier one has, too.
+    public private(set) var duplicates: [Int32] = []
     /// Bytes of the longest text.
     public private(set) var longest = 0
     /// All texts, one after another.
@@ -38,8 +40,9 @@ public struct TokenTable: Sendable {
 
     /// Adds the text of the next token id. An empty text is replaced by `[EMPTY_<id>]`, as the format's readers agree.
     ///
-    /// Throws ``VocabularyError/duplicateToken(id:first:)`` where an earlier token has the same text, and
-    /// ``VocabularyError/tooLarge`` past 2³¹ tokens or 2³² bytes.
+    /// Of tokens with the same text, it is the last that is found by it, as for the format's other readers.
+    ///
+    /// Throws ``VocabularyError/tooLarge`` past 2³¹ tokens or 2³² bytes.
     public mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) throws(VocabularyError) {
         if bytes.isEmpty {
             try append(Array("[EMPTY_\(count)]".utf8))
@@ -48,7 +51,7 @@ public struct TokenTable: Sendable {
         guard count < Int(Int32.max), blob.count + bytes.count <= Int(UInt32.max) else { throw .tooLarge }
         if 2 * (count + 1) > slots.count { grow() }
         let slot = slot(of: bytes)
-        guard slots[slot] < 0 else { throw .duplicateToken(id: count, first: Int(slots[slot])) }
+        if slots[slot] >= 0 { duplicates.append(Int32(count)) }
         slots[slot] = Int32(count)
         blob.append(contentsOf: bytes)
         offsets.append(UInt32(blob.count))
@@ -106,10 +109,7 @@ public struct TokenTable: Sendable {
         slots = [Int32](repeating: -1, count: Self.slotCount(for: max(2 * count, 16)))
         blob.withUnsafeBufferPointer { all in
             for id in 0..<count {
-                let text = UnsafeBufferPointer(rebasing: all[range(of: id)])
-                var slot = Int(truncatingIfNeeded: hash(text)) & (slots.count - 1)
-                while slots[slot] >= 0 { slot = (slot + 1) & (slots.count - 1) }
-                slots[slot] = Int32(id)
+                slots[slot(of: UnsafeBufferPointer(rebasing: all[range(of: id)]))] = Int32(id)
             }
         }
     }

@@ -100,6 +100,10 @@ public struct Vocabulary: Sendable {
 
         var warnings: [String] = []
         special = Self.resolve(declared, kind: kind, count: count, warnings: &warnings)
+        if let first = tokens.duplicates.first {
+            let others = tokens.duplicates.count > 1 ? " and \(tokens.duplicates.count - 1) more have" : " has"
+            warnings.append("token \(first)\(others) the text of an earlier one: the later is taken for it")
+        }
         self.warnings = warnings
         addEOS = declared.addEOS ?? false
         switch kind {

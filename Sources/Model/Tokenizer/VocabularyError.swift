@@ -4,8 +4,6 @@ public enum VocabularyError: Error, Equatable, Sendable, CustomStringConvertible
     case empty
     /// More tokens than an `Int32` counts, or more than 4 GiB of text.
     case tooLarge
-    /// Two tokens have the same text.
-    case duplicateToken(id: Int, first: Int)
     /// A per-token array is shorter than the list of tokens.
     case arrayTooShort(key: String, count: Int, tokens: Int)
     /// A score is not a number, so tokens could not be ordered by it.
@@ -19,7 +17,6 @@ public enum VocabularyError: Error, Equatable, Sendable, CustomStringConvertible
         switch self {
         case .empty: "the vocabulary has no tokens"
         case .tooLarge: "the vocabulary has more tokens or text than can be addressed"
-        case .duplicateToken(let id, let first): "token \(id) has the same text as token \(first)"
         case .arrayTooShort(let key, let count, let tokens): "\(key) has \(count) entries for \(tokens) tokens"
         case .scoreNotANumber(let id): "the score of token \(id) is not a number"
         case .malformedByteToken(let id): "token \(id) is marked as a byte but is not written <0xHH>"

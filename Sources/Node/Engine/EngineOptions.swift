@@ -2,6 +2,8 @@
 public struct EngineOptions: Hashable, Sendable {
     /// The GGUF file, or the first of a split one.
     public var modelPath: String
+    /// Whether others do without the model where its file cannot be used: it was found in a folder, not asked for.
+    public var isOptional = false
     /// The name clients use for the model; nil takes the file's.
     public var alias: String?
     /// Tokens that a slot holds; nil takes what the model was trained for, up to a limit that keeps memory modest.

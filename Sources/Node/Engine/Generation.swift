@@ -12,6 +12,15 @@ public struct GenerationRequest: Hashable, Sendable {
     public var ignoreEnd: Bool
     /// Report the log-probability of each chosen token and of this many others; nil reports none.
     public var alternatives: Int?
+    /// Which probabilities those are.
+    public var probabilities = Probabilities.ofModel
+
+    public enum Probabilities: Hashable, Sendable {
+        /// Before any sampling step.
+        case ofModel
+        /// Those with which the token was drawn: tokens that could not be are not reported.
+        case ofChoice
+    }
 
     public init(
         prompt: Prompt, sampling: SamplingSettings = .init(), maxTokens: Int? = nil, ignoreEnd: Bool = false,
@@ -120,7 +129,7 @@ public struct GeneratedToken: Hashable, Sendable {
     public struct Alternative: Hashable, Sendable {
         public var id: Int32
         public var bytes: [UInt8]
-        /// Natural logarithm of the probability before any sampling step.
+        /// Natural logarithm of the probability; which, ``GenerationRequest/probabilities`` says.
         public var logProbability: Float
 
         public init(id: Int32, bytes: [UInt8], logProbability: Float) {

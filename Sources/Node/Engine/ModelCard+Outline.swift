@@ -13,6 +13,7 @@ extension ModelCard {
     /// The same of a model that makes vectors of texts: it reads as much as it was trained for, one text at a time.
     init(embeddingWith options: EngineOptions, _ file: GGUFFile, _ h: Hyperparameters) {
         self.init(options, file, h, contextSize: h.trainedContext, slotCount: 1, hasChatTemplate: false)
+        makesVectors = true
     }
 
     /// What a file says of its model, of whichever kind.
@@ -23,7 +24,8 @@ extension ModelCard {
         if let figures = try TextEncoder.figures(of: file) {
             self.init(embeddingWith: options, file, figures)
         } else {
-            self.init(options, try ModelOutline(file), hasChatTemplate: (options.chatTemplate ?? file.chatTemplate) != nil)
+            self.init(
+                options, try ModelOutline(file), hasChatTemplate: options.chatTemplate != nil || file.contains(GGUFFile.chatTemplateKey))
         }
     }
 
@@ -40,6 +42,8 @@ extension ModelCard {
             slotCount: slotCount,
             typeDescription: "\(h.architecture) \(ModelCard.sizeName(parameters)) \(FileType.name(of: file))",
             hasChatTemplate: hasChatTemplate)
+        warnings = h.warnings
+        modelPath = options.modelPath
     }
 
     /// What clients call the model.

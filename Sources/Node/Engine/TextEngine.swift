@@ -88,6 +88,17 @@ public struct ModelCard: Hashable, Sendable {
     public var typeDescription: String
     /// Whether there is a chat template to ``TextEngine/render(_:)`` with.
     public var hasChatTemplate: Bool
+    /// The file that it is from.
+    public var modelPath = ""
+    /// The chat template in use, also where the file has none; nil where there is none that could be read.
+    public var chatTemplate: String?
+    /// The texts of the tokens that begin and end a text, empty where there are none.
+    public var beginText = ""
+    public var endText = ""
+    /// Whether it reads texts whole and makes vectors of them (``TextEngine/embed(_:)``), rather than going on with them.
+    public var makesVectors = false
+    /// What in its file was odd but could be lived with, for the log.
+    public var warnings: [String] = []
 
     public init(
         id: String, architecture: String, name: String? = nil, created: Int, contextSize: Int, trainingContextSize: Int,

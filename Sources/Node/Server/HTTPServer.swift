@@ -17,6 +17,7 @@ public struct HTTPServer: Service {
     private let options: ServerOptions
     private let logger: Logger
     private let gate: RequestGate
+    private let totals = TokenTotals()
     private let onRunning: @Sendable (_ port: Int) async -> Void
 
     /// Serves one model.
@@ -109,11 +110,12 @@ public struct HTTPServer: Service {
     /// The routes and what stands before them, on a server of their own.
     package func application() -> Application<RouterResponder<ServerContext>> {
         let limits = options.limits
-        let answers = AnswerRoutes(models: models, limits: limits)
+        let answers = AnswerRoutes(models: models, limits: limits, totals: totals)
         let listings = ModelRoutes(models: models)
         let embeddings = EmbeddingRoutes(models: models, limits: limits)
         let tokens = TokenRoutes(models: models, limits: limits)
-        let nodes = NodeRoutes(models: models, gate: gate)
+        let native = NativeRoutes(models: models, limits: limits, answers: answers)
+        let nodes = NodeRoutes(models: models, gate: gate, totals: totals)
         let health = HealthRoute(models: models, gate: gate)
         let table = RouteTable(routes: [
             .init(method: .post, path: "/v1/completions", handler: answers.complete),
@@ -125,6 +127,13 @@ public struct HTTPServer: Service {
             .init(method: .post, path: "/v1/nodes/**", handler: nodes.command),
             .init(method: .get, path: "/v1/events", handler: nodes.events),
             .init(method: .get, path: "/metrics", handler: nodes.metrics),
+            .init(method: .post, path: "/completion", handler: native.complete),
+            .init(method: .post, path: "/completions", handler: native.complete),
+            .init(method: .post, path: "/embedding", handler: embeddings.embedNatively),
+            .init(method: .post, path: "/embeddings", handler: embeddings.embedNatively),
+            .init(method: .post, path: "/apply-template", handler: native.applyTemplate),
+            .init(method: .get, path: "/props", handler: native.properties),
+            .init(method: .get, path: "/slots", handler: native.slots),
             .init(method: .post, path: "/tokenize", handler: tokens.tokenize),
             .init(method: .post, path: "/detokenize", handler: tokens.detokenize),
             .init(method: .get, path: "/health", handler: health.check),

@@ -27,8 +27,8 @@ public enum Serving {
                     return try await single(models[0], events, log, logFormat, report(models[0].modelPath))
                 }
                 let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, events: events) }
-                let names = library.models.map(\.card.id).joined(separator: ", ")
-                log.notice("\(models.count) models, loaded as they are asked for: \(names)")
+                let names = library.models.filter { $0.card != nil }.map(\.id)
+                log.notice("\(names.count) models, loaded as they are asked for: \(names.joined(separator: ", "))")
                 return library
             },
             events: events, options: serverOptions, logger: log,
@@ -59,6 +59,7 @@ public enum Serving {
         let summary = "\(card.id) (\(card.typeDescription), \(card.slotCount) × \(card.contextSize) tokens of context)"
         report.finish(summary)
         if logFormat == .json { log.notice("loaded \(summary)") }
+        for warning in card.warnings { events.tell(NodeEvent(.warned, model: card.id, warning)) }
         if let places = NodeStatus.summary(engine.nodes), !places.isEmpty {
             let sent = engine.nodes.reduce(0) { $0 + $1.sentBytes }
             log.notice("\(card.id) is on \(places); \(sent >> 20) MiB sent")

@@ -1,3 +1,4 @@
+import Foundation
 import Model
 import Testing
 
@@ -33,6 +34,32 @@ struct SamplerTests {
             logits[place] = 100
             #expect(Int(sampler.sample(logits)) == place)
         }
+    }
+
+    @Test("The shares of the last choice are those with which it was drawn, before and after tokens are taken away")
+    func shares() {
+        let logits: [Float] = [0, 3, 1, 2, -.infinity]
+        let weights = logits.map { Double(exp($0)) }
+        var open = Sampler(parameters { _ in })
+        let token = open.sample(logits)
+        let all = open.shares(of: token, likeliest: 10)
+        #expect(all.likeliest.map(\.token) == [1, 3, 2, 0])
+        for share in all.likeliest {
+            #expect(abs(Double(share.probability) - weights[Int(share.token)] / weights.reduce(0, +)) < 1e-5)
+        }
+        #expect(all.token == all.likeliest.first { $0.token == token }?.probability)
+        #expect(open.shares(of: token, likeliest: 2).likeliest.map(\.token) == [1, 3])
+        var few = Sampler(parameters { $0.topK = 2 })
+        _ = few.sample(logits)
+        let left = few.shares(of: 1, likeliest: 10)
+        #expect(left.likeliest.map(\.token) == [1, 3])
+        #expect(abs(Double(left.token) - weights[1] / (weights[1] + weights[3])) < 1e-5)
+        #expect(few.shares(of: 0, likeliest: 0).token == 0)
+        var greedy = Sampler(.greedy)
+        let chosen = greedy.sample(logits)
+        let sure = greedy.shares(of: chosen, likeliest: 3)
+        #expect(sure.likeliest.map(\.token) == [1])
+        #expect(sure.token == 1)
     }
 
     @Test("Nothing that can stand in a row of logits is trapped on", arguments: [Float(0), 1, .nan, -1, 1e-30, .infinity])
@@ -99,8 +126,16 @@ struct SamplerTests {
         #expect(seen { $0.topP = 0.66 } == [1, 2, 3])
         #expect(seen { $0.minP = 0.45 } == [1, 2, 3])
         #expect(seen { $0.minP = 1 } == [1])
-        #expect(seen { $0.topK = 5; $0.minP = 0.2 } == [0, 1, 2, 3])
-        #expect(seen { $0.logitBias = [1: -.infinity, 3: -.infinity]; $0.topK = 2 } == [0, 2])
+        #expect(
+            seen {
+                $0.topK = 5
+                $0.minP = 0.2
+            } == [0, 1, 2, 3])
+        #expect(
+            seen {
+                $0.logitBias = [1: -.infinity, 3: -.infinity]
+                $0.topK = 2
+            } == [0, 2])
     }
 
     @Test("Top-k over a large row is what sorting gives, ties by token")
@@ -139,7 +174,11 @@ struct SamplerTests {
         var generator = SeededGenerator(seed: 1)
         let logits = (0..<1000).map { _ in Float(generator.nextUnit() * 10) }
         func draw(_ seed: UInt64) -> [Int32] {
-            var sampler = Sampler(parameters { $0.seed = seed; $0.topK = 40 })
+            var sampler = Sampler(
+                parameters {
+                    $0.seed = seed
+                    $0.topK = 40
+                })
             return (0..<8).map { _ in sampler.sample(logits) }
         }
         #expect(draw(5) == draw(5))
@@ -152,23 +191,41 @@ struct SamplerTests {
     @Test("Penalties make tokens seen lately less likely, and forget what is out of their window")
     func penalties() {
         var logits: [Float] = [2, 1.9, -1]
-        var repeating = Sampler(parameters { $0.temperature = 0; $0.repeatPenalty = 1.5; $0.penaltyWindow = 2 })
+        var repeating = Sampler(
+            parameters {
+                $0.temperature = 0
+                $0.repeatPenalty = 1.5
+                $0.penaltyWindow = 2
+            })
         #expect(repeating.sample(logits) == 0)
         repeating.accept(0)
         #expect(repeating.sample(logits) == 1)
         repeating.accept(2)
         repeating.accept(2)
         #expect(repeating.sample(logits) == 0)
-        var counting = Sampler(parameters { $0.temperature = 0; $0.frequencyPenalty = 0.06; $0.penaltyWindow = -1 })
+        var counting = Sampler(
+            parameters {
+                $0.temperature = 0
+                $0.frequencyPenalty = 0.06
+                $0.penaltyWindow = -1
+            })
         counting.accept(0)
         #expect(counting.sample(logits) == 0)
         counting.accept(0)
         #expect(counting.sample(logits) == 1)
         logits = [-1, -1.1, -2]
-        var negative = Sampler(parameters { $0.temperature = 0; $0.repeatPenalty = 1.5 })
+        var negative = Sampler(
+            parameters {
+                $0.temperature = 0
+                $0.repeatPenalty = 1.5
+            })
         negative.accept(0)
         #expect(negative.sample(logits) == 1)
-        var presence = Sampler(parameters { $0.temperature = 0; $0.presencePenalty = 0.2 })
+        var presence = Sampler(
+            parameters {
+                $0.temperature = 0
+                $0.presencePenalty = 0.2
+            })
         presence.accept(0)
         #expect(presence.sample(logits) == 1)
     }

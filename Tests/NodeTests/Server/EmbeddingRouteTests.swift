@@ -52,6 +52,21 @@ import Testing
         }
     }
 
+    @Test("Without /v1 vectors come as llama.cpp's server gives them, of texts in either member")
+    func native() async throws {
+        try await serving { server in
+            let one = numbers(try await server.post("/v1/embeddings", ["input": "w1 w2"]).json["data"]?[0]?["embedding"])
+            for (path, body) in [("/embeddings", ["input": ["w3", "w1 w2"]]), ("/embedding", ["content": ["w3", "w1 w2"]])]
+                as [(String, JSONValue)]
+            {
+                let answer = try await server.post(path, body).json
+                #expect(answer[1]?["index"] == 1)
+                #expect(numbers(answer[1]?["embedding"]?[0]) == one)
+            }
+            #expect(try await server.post("/embeddings", [:]).json["error"]?["code"] == 400)
+        }
+    }
+
     @Test("What cannot be read is refused with the member that is at fault")
     func refusals() async throws {
         try await serving { server in

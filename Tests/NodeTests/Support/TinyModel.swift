@@ -21,7 +21,11 @@ final class TinyModel: Sendable {
     /// - Parameters:
     ///   - rows: tokens that the model computes with; its vocabulary has ``vocabulary``.
     ///   - isFlat: all logits are equal.
-    init(rows: Int = TinyModel.vocabulary, layers: Int = 2, isFlat: Bool = false, kind: Kind = .llama) throws {
+    ///   - change: made to the file before it is written.
+    init(
+        rows: Int = TinyModel.vocabulary, layers: Int = 2, isFlat: Bool = false, kind: Kind = .llama,
+        change: (inout ModelDraft) -> Void = { _ in }
+    ) throws {
         folder = FileManager.default.temporaryDirectory.appending(path: "tiny-model-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         path = folder.appending(path: "tiny.gguf").path
@@ -41,6 +45,7 @@ final class TinyModel: Sendable {
         var output = ModelDraft.TensorDraft.random("output.weight", .f32, [TinyModel.width, rows], &random)
         if isFlat { output.content = .bytes([UInt8](repeating: 0, count: TinyModel.width * rows * 4)) }
         draft.tensors.append(output)
+        change(&draft)
         try draft.write(to: path)
     }
 

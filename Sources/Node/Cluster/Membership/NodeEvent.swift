@@ -21,6 +21,8 @@ public struct NodeEvent: Hashable, Sendable {
         case unavailable
         /// A model was brought into memory, or left it for others.
         case loaded, unloaded
+        /// Something about a model's file is odd, or it cannot be used.
+        case warned
     }
 
     public var time: Date
@@ -46,7 +48,7 @@ public struct NodeEvent: Hashable, Sendable {
     /// How important it is in a log.
     package var level: Logger.Level {
         switch kind {
-        case .lost, .recovering, .unavailable: .warning
+        case .lost, .recovering, .unavailable, .warned: .warning
         default: .notice
         }
     }

@@ -42,7 +42,10 @@ public struct ModelListing: Hashable, Sendable {
         case failed
     }
 
-    public var card: ModelCard
+    /// The name clients use.
+    public var id: String
+    /// Nil where its file could not even be read.
+    public var card: ModelCard?
     public var state: State
     /// Why it is in no better state.
     public var reason: String?
@@ -53,10 +56,18 @@ public struct ModelListing: Hashable, Sendable {
     public var loadSeconds: Double?
 
     public init(card: ModelCard, state: State, reason: String? = nil, places: String? = nil) {
+        id = card.id
         self.card = card
         self.state = state
         self.reason = reason
         self.places = places
+    }
+
+    /// One whose file cannot be used.
+    public init(id: String, unusable reason: String) {
+        self.id = id
+        state = .failed
+        self.reason = reason
     }
 }
 

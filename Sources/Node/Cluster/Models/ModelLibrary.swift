@@ -30,29 +30,59 @@ package final class ModelLibrary: ModelDirectory {
     }
 
     private let state: Mutex<State>
+    /// Those that were found and cannot be used.
+    private let unusable: [ModelListing]
     private let pool: NodePool
     package let events: EventFeed
 
-    /// Reads what the files say of their models, so that those which cannot be used are known at once.
+    /// Reads what the files say of their models, so that those which cannot be used are known at once. Those that are optional are told
+    /// of and listed.
     ///
-    /// - Throws: `GGUFError`, `ModelError`; ``EngineError/unsupported(_:)`` for two models of one name; ``HeadError``.
+    /// - Throws: `GGUFError`, `ModelError`; ``EngineError/unsupported(_:)`` for two models of one name, and where no model is left;
+    ///   ``HeadError``.
     package init(_ models: [EngineOptions], events: EventFeed) throws {
         var entries: [Entry] = []
+        var unusable: [ModelListing] = []
         for options in models {
-            let card = try ModelCard(reading: options)
-            if let other = entries.first(where: { $0.card.id == card.id }) {
-                throw EngineError.unsupported("\(other.options.modelPath) and \(options.modelPath) are both named \(card.id)")
+            do {
+                entries.append(try ModelLibrary.entry(options, beside: entries))
+            } catch {
+                guard options.isOptional else { throw error }
+                let (name, path) = (ModelCard.name(options), options.modelPath)
+                var reason = "\(error)"
+                if !reason.contains(path) { reason = "\(path): \(reason)" }
+                events.tell(NodeEvent(.warned, model: name, "is left out: \(reason)"))
+                unusable.append(ModelListing(id: name, unusable: reason))
             }
-            entries.append(Entry(options: options, card: card))
         }
+        guard !entries.isEmpty else { throw EngineError.unsupported("none of the \(models.count) files holds a model that can be used") }
+        self.unusable = unusable
         pool = try NodePool(models.first?.head ?? HeadOptions(), events: events)
         self.events = events
         state = Mutex(State(entries: entries))
     }
 
+    private static func entry(_ options: EngineOptions, beside others: [Entry]) throws -> Entry {
+        var options = options
+        let card = try ModelCard(reading: options)
+        guard let other = others.first(where: { $0.card.id == card.id }) else { return Entry(options: options, card: card) }
+        // In the folders of one are often others of the same name.
+        let folder = URL(fileURLWithPath: options.modelPath).deletingLastPathComponent().lastPathComponent
+        let longer = "\(folder)/\(card.id)"
+        guard options.isOptional, !others.contains(where: { $0.card.id == longer }) else {
+            throw EngineError.unsupported("\(other.options.modelPath) and \(options.modelPath) are both named \(card.id)")
+        }
+        options.alias = longer
+        return Entry(options: options, card: try ModelCard(reading: options))
+    }
+
     // MARK: Seeing
 
     package var models: [ModelListing] {
+        usable + unusable
+    }
+
+    private var usable: [ModelListing] {
         state.withLock { $0.entries }.map { entry in
             var listing = ModelListing(card: entry.card, state: .unloaded, reason: entry.failure)
             if let engine = entry.engine {
@@ -132,8 +162,9 @@ package final class ModelLibrary: ModelDirectory {
     private func index(of name: String?) throws(EngineError) -> Int {
         guard let name else { return 0 }
         let ids = state.withLock { $0.entries.map(\.card.id) }
-        guard let index = ids.firstIndex(of: name) else { throw .unknownModel(name, known: ids) }
-        return index
+        if let index = ids.firstIndex(of: name) { return index }
+        if let reason = unusable.first(where: { $0.id == name })?.reason { throw .unsupported(reason) }
+        throw .unknownModel(name, known: ids)
     }
 
     /// Whether loading the model again would fail as it did before.
@@ -185,6 +216,7 @@ package final class ModelLibrary: ModelDirectory {
             }
             if isStopped { await engine.shutdown() }
             events.tell(NodeEvent(.loaded, model: entry.card.id, "loaded in \(String(format: "%.1f", seconds)) s"))
+            for warning in engine.card.warnings { events.tell(NodeEvent(.warned, model: entry.card.id, warning)) }
             return engine
         } catch {
             let isFinal = ModelLibrary.liesInTheFile(error)
@@ -270,20 +302,31 @@ extension NodeStatus {
 
 /// The model files that a command line names.
 public enum ModelFiles {
-    /// The files of a list, and of the folders in it: every GGUF file, of split ones the first part.
+    public struct Entry: Hashable, Sendable {
+        public var path: String
+        /// Whether it was found in a folder, rather than named.
+        public var isFound: Bool
+    }
+
+    /// The files of a list, and of the folders in it and below them: every GGUF file, of split ones the first part. What begins with a
+    /// dot is passed over.
     ///
     /// - Throws: ``EngineError/unsupported(_:)`` for a folder without any.
-    public static func expand(_ paths: [String]) throws -> [String] {
-        var files: [String] = []
+    public static func expand(_ paths: [String]) throws -> [Entry] {
+        var files: [Entry] = []
         for path in paths {
             var isFolder: ObjCBool = false
             guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder), isFolder.boolValue else {
-                files.append(path)
+                files.append(Entry(path: path, isFound: false))
                 continue
             }
-            let found = try FileManager.default.contentsOfDirectory(atPath: path).filter(isFirstPart).sorted()
+            // A loop of links is not gone through: links to folders are not followed.
+            let found = (FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []).filter { name in
+                isFirstPart(name) && !name.split(separator: "/").contains { $0.hasPrefix(".") }
+            }
             if found.isEmpty { throw EngineError.unsupported("the folder \(path) has no file that ends in .gguf") }
-            files += found.map { URL(fileURLWithPath: path).appendingPathComponent($0).path }
+            let folder = URL(fileURLWithPath: path)
+            files += found.sorted().map { Entry(path: folder.appendingPathComponent($0).path, isFound: true) }
         }
         return files
     }

@@ -29,6 +29,11 @@ package struct AnswerPiece: Hashable, Sendable {
     package var text: String
     /// The tokens whose text this piece completes, where probabilities were asked for.
     package var tokens: [GeneratedToken]
+
+    package init(text: String, tokens: [GeneratedToken]) {
+        self.text = text
+        self.tokens = tokens
+    }
 }
 
 /// What becomes of an answer.
@@ -55,6 +60,8 @@ package struct Answer {
     private var receivedBytes = 0
     private var passedBytes = 0
     private var isOver = false
+    /// The stop string that ended the answer, if one did.
+    package var stopWord: String? { matcher.found }
     private let clock = ContinuousClock()
     private var phaseStart: ContinuousClock.Instant
 
@@ -92,9 +99,10 @@ package struct Answer {
             phaseStart = clock.now
             pending.append(.begun)
         case .token(let token):
-            usage.completionTokens += 1
             receivedBytes += token.text.utf8.count
-            if reportsTokens { unreported.append((token, receivedBytes)) }
+            // What comes of bytes that never became a character is text without a token.
+            if token.id >= 0 { usage.completionTokens += 1 }
+            if reportsTokens, token.id >= 0 { unreported.append((token, receivedBytes)) }
             pass(matcher.push(token.text))
             if matcher.found != nil {
                 usage.timings.generation = phaseStart.duration(to: clock.now)

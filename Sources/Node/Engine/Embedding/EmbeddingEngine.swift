@@ -29,7 +29,9 @@ package final class EmbeddingEngine: TextEngine {
         guard tokens <= rows else {
             throw ModelError(.metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
         }
-        card = ModelCard(embeddingWith: options, file, encoder.hyperparameters)
+        var card = ModelCard(embeddingWith: options, file, encoder.hyperparameters)
+        card.warnings += tokenizer.vocabulary.warnings
+        self.card = card
         self.encoder = Mutex(encoder)
         counters = EngineCounters(slotCount: 1)
         queueLimit = max(1, options.queueLimit)

@@ -12,7 +12,7 @@ import Tensor
 package final class GenerationEngine: TextEngine {
     package let card: ModelCard
     private let tokenizer: any Tokenizer
-    private let template: ChatTemplate
+    private let template: Template
     private let parsesSpecialInChats: Bool
     private let thread: EngineThread<GenerationWorker.Message>
     private let counters: EngineCounters
@@ -65,10 +65,30 @@ package final class GenerationEngine: TextEngine {
         keeper.letGo()
     }
 
+    /// How conversations are written; where the model's own way cannot be read, why.
+    private enum Template: Sendable {
+        case readable(ChatTemplate)
+        case broken(String)
+
+        /// - Throws: `TemplateError` for one that the options give: whoever did can mend it.
+        init(_ options: EngineOptions, _ file: GGUFFile, _ vocabulary: Vocabulary) throws {
+            if let source = options.chatTemplate {
+                self = .readable(try ChatTemplate(source: source, vocabulary))
+                return
+            }
+            do {
+                let source = try file.chatTemplate() ?? FallbackTemplates.choose(for: vocabulary)
+                self = .readable(try ChatTemplate(source: source, vocabulary))
+            } catch {
+                self = .broken("\(error) (--chat-template-file gives another)")
+            }
+        }
+    }
+
     /// What is known of a model without its weights.
     private struct Parts {
         var tokenizer: any Tokenizer
-        var template: ChatTemplate
+        var template: Template
         var card: ModelCard
 
         init(_ options: EngineOptions, _ outline: ModelOutline, _ progress: LoadProgress.Report) throws {
@@ -79,9 +99,16 @@ package final class GenerationEngine: TextEngine {
                 throw ModelError(
                     .metadata, "\(options.modelPath): the model computes with \(rows) tokens, but its vocabulary has \(tokens)")
             }
-            let source = options.chatTemplate ?? outline.file.chatTemplate
-            template = try ChatTemplate(source: source ?? FallbackTemplates.choose(for: tokenizer.vocabulary), tokenizer.vocabulary)
-            card = ModelCard(options, outline, hasChatTemplate: source != nil)
+            template = try Template(options, outline.file, tokenizer.vocabulary)
+            let hasTemplate = options.chatTemplate != nil || outline.file.contains(GGUFFile.chatTemplateKey)
+            card = ModelCard(options, outline, hasChatTemplate: hasTemplate)
+            card.warnings += tokenizer.vocabulary.warnings
+            switch template {
+            case .readable(let template): card.chatTemplate = template.source
+            case .broken(let reason): card.warnings.append("its chat template cannot be used: \(reason)")
+            }
+            card.beginText = tokenizer.vocabulary.special.bos.map(tokenizer.vocabulary.text(of:)) ?? ""
+            card.endText = tokenizer.vocabulary.special.eos.map(tokenizer.vocabulary.text(of:)) ?? ""
         }
     }
 
@@ -110,10 +137,14 @@ package final class GenerationEngine: TextEngine {
 
     package func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText {
         try await blocking { [template] () throws(EngineError) -> RenderedText in
-            do throws(TemplateError) {
-                return try template.render(conversation)
-            } catch {
-                throw .template("\(error)")
+            switch template {
+            case .broken(let reason): throw .template(reason)
+            case .readable(let template):
+                do throws(TemplateError) {
+                    return try template.render(conversation)
+                } catch {
+                    throw .template("\(error)")
+                }
             }
         }
     }
@@ -135,7 +166,8 @@ package final class GenerationEngine: TextEngine {
         let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
         let submission = GenerationWorker.Submission(
             id: id, prompt: prompt, limit: request.maxTokens ?? .max, sampling: SamplingParameters(request, tokenizer.vocabulary),
-            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, source: source)
+            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, probabilities: request.probabilities,
+            source: source)
         guard thread.send(.generate(submission)) else {
             counters.release()
             throw .stopped

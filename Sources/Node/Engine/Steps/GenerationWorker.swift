@@ -27,6 +27,7 @@ struct GenerationWorker: EngineThreadHandler {
         var sampling: SamplingParameters
         var ignoreEnd: Bool
         var alternatives: Int?
+        var probabilities: GenerationRequest.Probabilities
         var source: GenerationStream.Source
     }
 
@@ -254,7 +255,7 @@ struct GenerationWorker: EngineThreadHandler {
             // In place: a copy of the request would take the sampler's scratch memory along for every token.
             guard let token = live[id]?.sampler.sample(logits) else { return .nobody }
             if let left = live[id]?.choicesByLogits { live[id]?.choicesByLogits = max(0, left - 1) }
-            return .token(token, describe(token, logits, live[id]?.submission.alternatives), slot: slot)
+            return .token(token, describe(token, logits, id), slot: slot)
         case .candidates(let entries):
             guard live[id] != nil else { return .nobody }
             guard let token = live[id]?.sampler.sample(entries) else { return .open(slot: slot) }
@@ -339,15 +340,24 @@ struct GenerationWorker: EngineThreadHandler {
     // MARK: Probabilities
 
     /// The token with its probability and the likeliest others, if the request wants to know.
-    private func describe(_ token: Int32, _ logits: UnsafeBufferPointer<Float>, _ count: Int?) -> GeneratedToken? {
-        guard let count else { return nil }
-        let normaliser = logNormaliser(logits)
-        func alternative(_ id: Int32) -> GeneratedToken.Alternative {
-            GeneratedToken.Alternative(
-                id: id, bytes: tokenizer.piece(of: id, renderSpecial: true), logProbability: logits[Int(id)] - normaliser)
+    private func describe(_ token: Int32, _ logits: UnsafeBufferPointer<Float>, _ id: Int) -> GeneratedToken? {
+        guard let submission = live[id]?.submission, let count = submission.alternatives else { return nil }
+        func alternative(_ token: Int32, _ logProbability: Float) -> GeneratedToken.Alternative {
+            GeneratedToken.Alternative(id: token, bytes: tokenizer.piece(of: token, renderSpecial: true), logProbability: logProbability)
         }
-        let best = largest(count, of: logits)
-        return GeneratedToken(id: token, text: "", chosen: alternative(token), alternatives: best.map(alternative))
+        switch submission.probabilities {
+        case .ofModel:
+            let normaliser = logNormaliser(logits)
+            let best = largest(count, of: logits)
+            return GeneratedToken(
+                id: token, text: "", chosen: alternative(token, logits[Int(token)] - normaliser),
+                alternatives: best.map { alternative($0, logits[Int($0)] - normaliser) })
+        case .ofChoice:
+            guard let (share, best) = live[id]?.sampler.shares(of: token, likeliest: count) else { return nil }
+            return GeneratedToken(
+                id: token, text: "", chosen: alternative(token, log(share)),
+                alternatives: best.map { alternative($0.token, log($0.probability)) })
+        }
     }
 
     private func logNormaliser(_ logits: UnsafeBufferPointer<Float>) -> Float {

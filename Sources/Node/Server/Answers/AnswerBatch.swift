@@ -7,7 +7,7 @@ internal import NodeCluster
 internal import NodeEngine
 internal import Synchronization
 
-/// The answers to one request, one for each of its prompts, under way together.
+/// The answers to one request, one or more for each of its prompts, under way together.
 ///
 /// They are abandoned when the client goes or the time is up.
 struct AnswerBatch: Sendable {
@@ -15,46 +15,69 @@ struct AnswerBatch: Sendable {
     let lease: ModelLease
     let streams: [GenerationStream]
     let options: AnswerOptions
-    let format: AnswerFormat
+    let format: any AnswerShape
     /// What stands before each answer; empty for nothing.
     let echoes: [String]
     let timeLimit: Duration
     let watch: ConnectionWatch?
     let record: RequestRecord
     let logger: Logger
+    /// Where all that the server does is added up.
+    let totals: TokenTotals
 
     // MARK: As one
 
     /// - Throws: an error that can still be told with a status of its own.
     func whole() async throws -> Response {
         try await guarded { verdict in
-            let results = try await withThrowingTaskGroup(of: (Int, JSONValue, AnswerUsage).self) { group in
+            let answers = try await withThrowingTaskGroup(of: WholeAnswer.self) { group in
                 for index in streams.indices {
                     group.addTask { try await self.choice(index, verdict) }
                 }
-                var results: [(Int, JSONValue, AnswerUsage)] = []
-                for try await result in group { results.append(result) }
-                return results.sorted { $0.0 < $1.0 }
+                var answers: [WholeAnswer] = []
+                for try await answer in group { answers.append(answer) }
+                return answers.sorted { $0.index < $1.index }
             }
-            let usage = results.reduce(AnswerUsage()) { $0 + $1.2 }
+            let usage = answers.reduce(AnswerUsage()) { $0 + counted($1) }
             record.usage = usage
-            return Response(json: format.whole(results.map(\.1), usage: usage))
+            return Response(json: format.whole(answers, usage: usage))
         }
     }
 
-    private func choice(_ index: Int, _ verdict: Verdict) async throws -> (Int, JSONValue, AnswerUsage) {
-        var answer = Answer(streams[index], stops: options.stops, reportsTokens: options.alternatives != nil)
+    /// What an answer adds to the request's: a prompt counts once, however many answers it has.
+    private func counted(_ answer: WholeAnswer) -> AnswerUsage {
+        var usage = answer.usage
+        if answer.index % options.answerCount != 0 { (usage.promptTokens, usage.cachedTokens) = (0, 0) }
+        return usage
+    }
+
+    private func choice(_ index: Int, _ verdict: Verdict) async throws -> WholeAnswer {
         var text = index < echoes.count ? echoes[index] : ""
         var tokens: [GeneratedToken] = []
+        var whole = try await follow(index, verdict) { part in
+            guard case .piece(_, let piece, _) = part else { return }
+            text += piece.text
+            tokens += piece.tokens
+        }
+        (whole.text, whole.tokens) = (text, tokens)
+        return whole
+    }
+
+    /// Goes through an answer, passing on what comes of it before its end.
+    private func follow(_ index: Int, _ verdict: Verdict, _ take: (Part) -> Void) async throws -> WholeAnswer {
+        var answer = Answer(streams[index], stops: options.stops, reportsTokens: format.wantsTokens)
+        // Also what nobody waited for was computed.
+        defer { totals.add(answer.usage) }
+        var whole = WholeAnswer(index: index)
         while let event = try await answer.next() {
             switch event {
-            case .begun: break
+            case .begun: take(.opening(index))
             case .piece(let piece):
-                text += piece.text
-                tokens += piece.tokens
+                whole.hasLineFeed = whole.hasLineFeed || piece.text.utf8.contains(0x0a)
+                take(.piece(index, piece, answer.usage))
             case .finished(let reason):
-                let reported = options.alternatives == nil ? nil : tokens
-                return (index, format.choice(index: index, text: text, tokens: reported, reason: reason), answer.usage)
+                (whole.reason, whole.stopWord, whole.usage) = (reason, answer.stopWord, answer.usage)
+                return whole
             }
         }
         throw verdict.error
@@ -64,8 +87,8 @@ struct AnswerBatch: Sendable {
 
     private enum Part: Sendable {
         case opening(Int)
-        case piece(Int, AnswerPiece)
-        case closing(Int, FinishReason, AnswerUsage)
+        case piece(Int, AnswerPiece, AnswerUsage)
+        case closing(WholeAnswer)
     }
 
     /// - Throws: what comes to nothing before it has said anything, which can still be told with a status of its own.
@@ -77,11 +100,11 @@ struct AnswerBatch: Sendable {
             } catch let error as APIError {
                 // Too late for a status: the error goes where the client is reading.
                 record.outcome = error.code ?? error.message
-                try await writer.write(ServerSentEvent.data(error.body))
+                try await writer.write(ServerSentEvent.data(format.told(error)))
             } catch let error as EngineError {
                 if case .failed(let reason) = error { logger.error("the engine failed: \(reason)") }
                 record.outcome = "\(error)"
-                try await writer.write(ServerSentEvent.data(APIError(error).body))
+                try await writer.write(ServerSentEvent.data(format.told(APIError(error))))
             }
             try await writer.finish(nil)
         }
@@ -147,35 +170,26 @@ struct AnswerBatch: Sendable {
             case .opening(let index):
                 if let chunk = format.opening(index: index) { try await writer.write(ServerSentEvent.data(chunk)) }
                 if index < echoes.count, !echoes[index].isEmpty {
-                    try await writer.write(ServerSentEvent.data(format.piece(index: index, text: echoes[index], tokens: nil, offset: 0)))
+                    let echo = AnswerPiece(text: echoes[index], tokens: [])
+                    let chunk = format.piece(index: index, echo, offset: 0, usage: AnswerUsage())
+                    try await writer.write(ServerSentEvent.data(chunk))
                 }
-            case .piece(let index, let piece):
-                let tokens = options.alternatives == nil ? nil : piece.tokens
-                let chunk = format.piece(index: index, text: piece.text, tokens: tokens, offset: offsets[index])
+            case .piece(let index, let piece, let usage):
+                let chunk = format.piece(index: index, piece, offset: offsets[index], usage: usage)
                 offsets[index] += piece.text.unicodeScalars.count
                 try await writer.write(ServerSentEvent.data(chunk))
-            case .closing(let index, let reason, let part):
-                usage = usage + part
+            case .closing(let answer):
+                usage = usage + counted(answer)
                 record.usage = usage
-                try await writer.write(ServerSentEvent.data(format.closing(index: index, reason: reason)))
+                try await writer.write(ServerSentEvent.data(format.closing(answer)))
             }
         }
         if let chunk = format.accounting(usage) { try await writer.write(ServerSentEvent.data(chunk)) }
-        try await writer.write(ServerSentEvent.done)
+        if format.marksEnd { try await writer.write(ServerSentEvent.done) }
     }
 
     private func produce(_ index: Int, _ verdict: Verdict, into source: AsyncThrowingStream<Part, any Error>.Continuation) async throws {
-        var answer = Answer(streams[index], stops: options.stops, reportsTokens: options.alternatives != nil)
-        while let event = try await answer.next() {
-            switch event {
-            case .begun: source.yield(.opening(index))
-            case .piece(let piece): source.yield(.piece(index, piece))
-            case .finished(let reason):
-                source.yield(.closing(index, reason, answer.usage))
-                return
-            }
-        }
-        throw verdict.error
+        source.yield(.closing(try await follow(index, verdict) { source.yield($0) }))
     }
 
     // MARK: Ends that come from outside

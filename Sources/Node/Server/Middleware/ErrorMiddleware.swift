@@ -16,23 +16,28 @@ struct ErrorMiddleware: RouterMiddleware {
         do {
             return try await next(request, context)
         } catch let error as APIError {
-            return error.response(from: request, context: context)
+            return answer(error, request, context)
         } catch let error as EngineError {
             if case .failed(let reason) = error { context.logger.error("the engine failed: \(reason)") }
-            return APIError(error).response(from: request, context: context)
+            return answer(APIError(error), request, context)
         } catch let error as HTTPError {
-            return apiError(error, request).response(from: request, context: context)
+            return answer(apiError(error, request), request, context)
         } catch is CancellationError {
-            return APIError.stopping.response(from: request, context: context)
+            return answer(.stopping, request, context)
         } catch let error as ChannelError {
             // There is nobody left to answer; the connection's own handler cleans up.
             throw error
         } catch {
             context.logger.error("unexpected error: \(error)")
-            let answer = APIError(
+            let error = APIError(
                 .internalServerError, .server, "The server could not answer because of an internal error.", code: "internal_error")
-            return answer.response(from: request, context: context)
+            return answer(error, request, context)
         }
+    }
+
+    private func answer(_ error: APIError, _ request: Request, _ context: ServerContext) -> Response {
+        let isNative = RouteTable.nativePaths.contains(request.uri.path)
+        return (isNative ? error.asStock : error).response(from: request, context: context)
     }
 
     private func apiError(_ error: HTTPError, _ request: Request) -> APIError {

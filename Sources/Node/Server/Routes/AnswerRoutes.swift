@@ -9,13 +9,14 @@ internal import NodeEngine
 struct AnswerRoutes: Sendable {
     let models: any ModelDirectory
     let limits: ServerOptions.Limits
+    let totals: TokenTotals
 
     func complete(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
         let lease = try await models.lease(for: fields)
         let engine = lease.engine
         let body = try CompletionRequest(fields, vocabularySize: engine.card.vocabularySize)
-        let format = AnswerFormat(.completion, model: engine.card.id, includesUsage: body.options.includesUsage)
+        let format = AnswerFormat(.completion, model: engine.card.id, body.options)
         let echoes = body.echoes ? try await echoes(of: body.prompts, engine) : []
         return try await answer(lease, body.prompts, body.options, format, echoes: echoes, parameter: "prompt", context)
     }
@@ -25,7 +26,7 @@ struct AnswerRoutes: Sendable {
         let lease = try await models.lease(for: fields)
         let engine = lease.engine
         let body = try ChatRequest(fields, vocabularySize: engine.card.vocabularySize)
-        let format = AnswerFormat(.chat, model: engine.card.id, includesUsage: body.options.includesUsage)
+        let format = AnswerFormat(.chat, model: engine.card.id, body.options)
         let prompt: Prompt
         do throws(EngineError) {
             prompt = .rendered(try await engine.render(body.conversation))
@@ -48,22 +49,29 @@ struct AnswerRoutes: Sendable {
         return texts
     }
 
-    private func answer(
-        _ lease: ModelLease, _ prompts: [Prompt], _ options: AnswerOptions, _ format: AnswerFormat, echoes: [String] = [],
-        parameter: String,
-        _ context: ServerContext
+    /// - Parameters:
+    ///   - echoes: what stands before each prompt's answers; empty for nothing.
+    ///   - parameter: the member of the body that holds the prompts.
+    func answer(
+        _ lease: ModelLease, _ prompts: [Prompt], _ options: AnswerOptions, _ format: any AnswerShape, echoes: [String] = [],
+        parameter: String, _ context: ServerContext
     ) async throws -> Response {
         var streams: [GenerationStream] = []
         do throws(EngineError) {
-            for prompt in prompts { streams.append(try await lease.engine.generate(options.request(prompt))) }
+            for prompt in prompts {
+                for number in 0..<options.answerCount {
+                    streams.append(try await lease.engine.generate(options.request(prompt, number: number)))
+                }
+            }
         } catch {
             for stream in streams { stream.abandon() }
             if case .failed(let reason) = error { context.logger.error("the engine failed: \(reason)") }
-            throw APIError(error, parameter: parameter)
+            throw APIError(error, parameter: parameter, contextSize: lease.engine.card.contextSize)
         }
         let batch = AnswerBatch(
-            lease: lease, streams: streams, options: options, format: format, echoes: echoes, timeLimit: limits.answerTime,
-            watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger)
+            lease: lease, streams: streams, options: options, format: format,
+            echoes: echoes.flatMap { Array(repeating: $0, count: options.answerCount) }, timeLimit: limits.answerTime,
+            watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger, totals: totals)
         return options.streams ? try await batch.streamed() : try await batch.whole()
     }
 }

@@ -11,10 +11,23 @@ struct EmbeddingRoutes: Sendable {
 
     func embed(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
+        return try await embed(fields, member: "input", context) { $0.answer($1, model: $2) }
+    }
+
+    /// As llama.cpp's server has it without `/v1`: texts in `input` or `content`, and a list of vectors alone.
+    func embedNatively(_ request: Request, _ context: ServerContext) async throws -> Response {
+        let fields = try await request.fields(limits)
+        let member = fields["input"] == nil && fields["content"] != nil ? "content" : "input"
+        return try await embed(fields, member: member, context) { body, vectors, _ in body.nativeAnswer(vectors) }
+    }
+
+    private func embed(
+        _ fields: RequestFields, member: String, _ context: ServerContext, _ told: (EmbeddingRequest, [TextVector], String) -> JSONValue
+    ) async throws -> Response {
         let lease = try await models.lease(for: fields)
         defer { withExtendedLifetime(lease) {} }
         let engine = lease.engine
-        let body = try EmbeddingRequest(fields, card: engine.card)
+        let body = try EmbeddingRequest(fields, member: member, card: engine.card)
         let work = Task { try await engine.embed(body.texts) }
         // Texts that nobody waits for are not read on.
         let watch = await ConnectionWatch.of(context.channel)
@@ -26,11 +39,11 @@ struct EmbeddingRoutes: Sendable {
             } onCancel: {
                 work.cancel()
             }
-            return Response(json: body.answer(vectors, model: engine.card.id))
+            return Response(json: told(body, vectors, engine.card.id))
         } catch let error as EngineError {
             if work.isCancelled { throw APIError.clientGone }
             if case .failed(let reason) = error { context.logger.error("the engine failed: \(reason)") }
-            throw APIError(error, parameter: "input")
+            throw APIError(error, parameter: member, contextSize: engine.card.contextSize)
         }
     }
 }

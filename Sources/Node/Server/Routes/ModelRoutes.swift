@@ -14,11 +14,11 @@ struct ModelRoutes: Sendable {
 
     /// A model's id may hold slashes, so it is the whole rest of the path.
     func retrieve(_ request: Request, _ context: ServerContext) throws -> Response {
-        let rest = request.uri.path.dropFirst("/v1/models/".count)
+        let rest = request.path(after: "/models/")
         let id = rest.removingPercentEncoding ?? String(rest)
         let listings = models.models
-        guard let listing = listings.first(where: { $0.card.id == id }) else {
-            throw APIError(EngineError.unknownModel(id, known: listings.map(\.card.id)))
+        guard let listing = listings.first(where: { $0.id == id }) else {
+            throw APIError(EngineError.unknownModel(id, known: listings.map(\.id)))
         }
         return Response(json: listing.json)
     }
@@ -27,28 +27,36 @@ struct ModelRoutes: Sendable {
 extension ModelListing {
     var json: JSONValue {
         [
-            "id": .string(card.id),
+            "id": .string(id),
             "object": "model",
-            "created": .integer(card.created),
+            "created": .integer(card?.created ?? 0),
             "owned_by": "swiftlet",
             "state": .string(state.rawValue),
             "reason": reason.map(JSONValue.string) ?? .null,
             "places": places.map(JSONValue.string) ?? .null,
             "loads": .integer(loadCount),
             "load_seconds": loadSeconds.map { .number($0) } ?? .null,
-            "meta": [
-                "architecture": .string(card.architecture),
-                "name": card.name.map(JSONValue.string) ?? .null,
-                "description": .string(card.typeDescription),
-                "n_vocab": .integer(card.vocabularySize),
-                "n_ctx": .integer(card.contextSize),
-                "n_ctx_train": .integer(card.trainingContextSize),
-                "n_embd": .integer(card.embeddingLength),
-                "n_params": .integer(card.parameterCount),
-                "n_slots": .integer(card.slotCount),
-                "size": .integer(card.byteCount),
-                "has_chat_template": .bool(card.hasChatTemplate),
-            ],
+            "meta": card?.json ?? .null,
+        ]
+    }
+}
+
+extension ModelCard {
+    /// What a listing says of the model itself.
+    var json: JSONValue {
+        [
+            "architecture": .string(architecture),
+            "name": name.map(JSONValue.string) ?? .null,
+            "description": .string(typeDescription),
+            "n_vocab": .integer(vocabularySize),
+            "n_ctx": .integer(contextSize),
+            "n_ctx_train": .integer(trainingContextSize),
+            "n_embd": .integer(embeddingLength),
+            "n_params": .integer(parameterCount),
+            "n_slots": .integer(slotCount),
+            "size": .integer(byteCount),
+            "has_chat_template": .bool(hasChatTemplate),
+            "makes_vectors": .bool(makesVectors),
         ]
     }
 }

@@ -8,20 +8,23 @@ internal import NodeCluster
 struct NodeRoutes: Sendable {
     let models: any ModelDirectory
     let gate: RequestGate
+    let totals: TokenTotals
 
     func list(_ request: Request, _ context: ServerContext) async -> Response {
         Response(json: ["object": "list", "data": .array(models.nodes.map(\.json))])
     }
 
     func metrics(_ request: Request, _ context: ServerContext) async -> Response {
-        let text = HeadMetrics.text(status: models.status, nodes: models.nodes)
-        return Response(
-            status: .ok, headers: [.contentType: PrometheusText.contentType], body: .init(byteBuffer: ByteBuffer(string: text)))
+        let text = HeadMetrics.text(status: models.status, nodes: models.nodes, totals: totals)
+        var headers: HTTPFields = [.contentType: PrometheusText.contentType]
+        // Counters began then, as llama.cpp's server says it.
+        if let name = HTTPField.Name("Process-Start-Time-Unix") { headers[name] = String(totals.startTime) }
+        return Response(status: .ok, headers: headers, body: .init(byteBuffer: ByteBuffer(string: text)))
     }
 
     /// `POST /v1/nodes/ADDRESS/drain` empties a worker, `…/resume` lets it be used again.
     func command(_ request: Request, _ context: ServerContext) throws -> Response {
-        let rest = request.uri.path.dropFirst("/v1/nodes/".count)
+        let rest = request.path(after: "/nodes/")
         let parts = rest.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, parts[1] == "drain" || parts[1] == "resume" else {
             throw APIError(

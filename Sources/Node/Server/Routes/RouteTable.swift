@@ -16,12 +16,29 @@ struct RouteTable: Sendable {
     static let openPaths: Set<String> = ["/health", "/v1/health"]
 
     /// Paths that are answered however busy the server is, and while it is stopping.
-    static let uncountedPaths = openPaths.union(["/v1/nodes", "/v1/events", "/metrics"])
+    static let uncountedPaths = openPaths.union(["/v1/nodes", "/nodes", "/v1/events", "/events", "/metrics", "/slots"])
 
     /// Paths that are answered while the model is being loaded.
-    static let earlyPaths: Set<String> = ["/v1/events"]
+    static let earlyPaths: Set<String> = ["/v1/events", "/events"]
+
+    /// Paths whose errors are told as llama.cpp's server, whose they are, tells them.
+    static let nativePaths: Set<String> = [
+        "/completion", "/completions", "/embedding", "/embeddings", "/apply-template", "/props", "/slots",
+    ]
 
     let routes: [Route]
+
+    /// - Parameter routes: those under `/v1` are reached without it, too, where nothing else is there: clients that have it in their base
+    ///   address and clients that do not are answered alike.
+    init(routes: [Route]) {
+        let paths = Set(routes.map(\.path))
+        let short = routes.compactMap { route -> Route? in
+            guard route.path.hasPrefix("/v1/") else { return nil }
+            let path = String(route.path.dropFirst(3))
+            return paths.contains(path) ? nil : Route(method: route.method, path: path, handler: route.handler)
+        }
+        self.routes = routes + short
+    }
 
     /// The methods that a request's path can be asked with.
     func methods(of path: String) -> [HTTPRequest.Method] {
@@ -35,5 +52,14 @@ struct RouteTable: Sendable {
         for route in routes {
             router.on(RouterPath(route.path), method: route.method, use: route.handler)
         }
+    }
+}
+
+extension Request {
+    /// What of the path stands behind a prefix, with `/v1` or without.
+    func path(after prefix: String) -> Substring {
+        let path = uri.path
+        let short = path.hasPrefix("/v1/") ? path.dropFirst(3) : path[...]
+        return short.dropFirst(prefix.count)
     }
 }

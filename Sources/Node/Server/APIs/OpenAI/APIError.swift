@@ -8,6 +8,8 @@ struct APIError: Error, Hashable, Sendable {
     /// The family of an error, as OpenAI spells it.
     enum Kind: String, Hashable, Sendable {
         case invalidRequest = "invalid_request_error"
+        /// llama.cpp's server's own.
+        case contextExceeded = "exceed_context_size_error"
         case authentication = "authentication_error"
         case permission = "permission_error"
         case notFound = "not_found_error"
@@ -26,6 +28,13 @@ struct APIError: Error, Hashable, Sendable {
     /// Whether the body is what llama.cpp's server says, for programs that wait for it by its words.
     var isStock = false
     var headers: HTTPFields
+    /// What a prompt that is too long has, and what there is room for.
+    var excess: Excess?
+
+    struct Excess: Hashable, Sendable {
+        var promptTokens: Int
+        var contextSize: Int
+    }
 
     init(
         _ status: HTTPResponse.Status, _ kind: Kind, _ message: String, parameter: String? = nil, code: String? = nil,
@@ -46,29 +55,48 @@ struct APIError: Error, Hashable, Sendable {
 
     /// `{"error": {…}}`.
     var body: JSONValue {
+        var error: JSONObject
         if isStock {
-            return ["error": ["code": .integer(status.code), "message": .string(message), "type": .string(kind.rawValue)]]
-        }
-        return [
-            "error": [
+            error = ["code": .integer(status.code), "message": .string(message), "type": .string(kind.rawValue)]
+        } else {
+            error = [
                 "message": .string(message),
                 "type": .string(kind.rawValue),
                 "param": parameter.map(JSONValue.string) ?? .null,
                 "code": code.map(JSONValue.string) ?? .null,
             ]
-        ]
+        }
+        if let excess {
+            error["n_prompt_tokens"] = .integer(excess.promptTokens)
+            error["n_ctx"] = .integer(excess.contextSize)
+        }
+        return ["error": .object(error)]
+    }
+
+    /// The same as llama.cpp's server tells it.
+    var asStock: APIError {
+        var error = self
+        error.isStock = true
+        return error
     }
 }
 
 extension APIError {
     /// How an engine's error is told to a client.
     ///
-    /// - Parameter parameter: the member of the body that holds the prompt.
-    init(_ error: EngineError, parameter: String? = nil) {
+    /// - Parameters:
+    ///   - parameter: the member of the body that holds the prompt.
+    ///   - contextSize: tokens that the model holds, for prompts that are too long.
+    init(_ error: EngineError, parameter: String? = nil, contextSize: Int? = nil) {
         let message = error.description.prefix(1).uppercased() + error.description.dropFirst() + "."
         switch error {
-        case .promptTooLong:
-            self = .invalid(message, parameter: parameter, code: "context_length_exceeded")
+        case .promptTooLong(let tokens, let limit):
+            let size = contextSize ?? limit
+            self = APIError(
+                .badRequest, .contextExceeded,
+                "\(message) It exceeds the available context size of \(size) tokens; --ctx-size sets another.", parameter: parameter,
+                code: "context_length_exceeded")
+            excess = Excess(promptTokens: tokens, contextSize: size)
         case .emptyPrompt, .invalidToken, .template:
             self = .invalid(message, parameter: parameter, code: "invalid_value")
         case .unsupported:

@@ -2,8 +2,8 @@ internal import Base
 internal import Foundation
 internal import NodeEngine
 
-/// The JSON in which answers to one request are told, whole or in chunks.
-struct AnswerFormat: Sendable {
+/// Answers as OpenAI's API tells them.
+struct AnswerFormat: AnswerShape {
     enum Kind: Sendable {
         case completion
         case chat
@@ -14,11 +14,17 @@ struct AnswerFormat: Sendable {
     let created: Int
     let model: String
     let includesUsage: Bool
+    /// Whether probabilities are asked for.
+    let includesProbabilities: Bool
 
-    init(_ kind: Kind, model: String, includesUsage: Bool) {
+    var wantsTokens: Bool { includesProbabilities }
+    var marksEnd: Bool { true }
+
+    init(_ kind: Kind, model: String, _ options: AnswerOptions) {
         self.kind = kind
         self.model = model
-        self.includesUsage = includesUsage
+        includesUsage = options.includesUsage
+        includesProbabilities = options.alternatives != nil
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
         let suffix = String((0..<24).map { _ in alphabet[Int.random(in: 0..<alphabet.count)] })
         id = (kind == .chat ? "chatcmpl-" : "cmpl-") + suffix
@@ -38,24 +44,25 @@ struct AnswerFormat: Sendable {
 
     // MARK: Whole answers
 
-    func whole(_ choices: [JSONValue], usage: AnswerUsage) -> JSONValue {
-        var object = envelope(kind == .chat ? "chat.completion" : "text_completion", choices: choices)
+    func whole(_ answers: [WholeAnswer], usage: AnswerUsage) -> JSONValue {
+        var object = envelope(kind == .chat ? "chat.completion" : "text_completion", choices: answers.map(choice))
         object["usage"] = usage.json
         object["timings"] = usage.timingsJSON
         return .object(object)
     }
 
-    func choice(index: Int, text: String, tokens: [GeneratedToken]?, reason: FinishReason) -> JSONValue {
-        var choice: JSONObject = ["index": .integer(index)]
+    private func choice(_ answer: WholeAnswer) -> JSONValue {
+        var choice: JSONObject = ["index": .integer(answer.index)]
+        let tokens = includesProbabilities ? answer.tokens : nil
         switch kind {
         case .completion:
-            choice["text"] = .string(text)
+            choice["text"] = .string(answer.text)
             choice["logprobs"] = tokens.map { TokenReport($0).completion(startingAt: 0) } ?? .null
         case .chat:
-            choice["message"] = ["role": "assistant", "content": .string(text), "refusal": nil]
+            choice["message"] = ["role": "assistant", "content": .string(answer.text), "refusal": nil]
             choice["logprobs"] = tokens.map { TokenReport($0).chat } ?? .null
         }
-        choice["finish_reason"] = .string(reason.rawValue)
+        choice["finish_reason"] = .string(answer.reason.rawValue)
         return .object(choice)
     }
 
@@ -74,31 +81,33 @@ struct AnswerFormat: Sendable {
             chunk([["index": .integer(index), "delta": ["role": "assistant", "content": ""], "logprobs": nil, "finish_reason": nil]]))
     }
 
-    /// - Parameter offset: characters of the answer before this piece.
-    func piece(index: Int, text: String, tokens: [GeneratedToken]?, offset: Int) -> JSONValue {
+    func piece(index: Int, _ piece: AnswerPiece, offset: Int, usage: AnswerUsage) -> JSONValue {
         var choice: JSONObject = ["index": .integer(index)]
+        let tokens = includesProbabilities ? piece.tokens : nil
         switch kind {
         case .completion:
-            choice["text"] = .string(text)
+            choice["text"] = .string(piece.text)
             choice["logprobs"] = tokens.map { TokenReport($0).completion(startingAt: offset) } ?? .null
         case .chat:
-            choice["delta"] = ["content": .string(text)]
+            choice["delta"] = ["content": .string(piece.text)]
             choice["logprobs"] = tokens.map { TokenReport($0).chat } ?? .null
         }
         choice["finish_reason"] = .null
         return .object(chunk([.object(choice)]))
     }
 
-    func closing(index: Int, reason: FinishReason) -> JSONValue {
-        var choice: JSONObject = ["index": .integer(index)]
+    func closing(_ answer: WholeAnswer) -> JSONValue {
+        var choice: JSONObject = ["index": .integer(answer.index)]
         switch kind {
         case .completion: choice["text"] = ""
         case .chat: choice["delta"] = [:]
         }
         choice["logprobs"] = .null
-        choice["finish_reason"] = .string(reason.rawValue)
+        choice["finish_reason"] = .string(answer.reason.rawValue)
         return .object(chunk([.object(choice)]))
     }
+
+    func told(_ error: APIError) -> JSONValue { error.body }
 
     /// The chunk without choices that counts tokens, for those who asked for it.
     func accounting(_ usage: AnswerUsage) -> JSONValue? {
@@ -120,17 +129,21 @@ extension AnswerUsage {
         ]
     }
 
-    /// llama.cpp's server's account of time.
+    /// llama.cpp's server's account of time. The first token comes with the prompt, so it counts as no step of the rest.
     var timingsJSON: JSONValue {
         let computed = promptTokens - cachedTokens
+        let steps = max(0, completionTokens - 1)
+        func each(_ time: Duration, _ count: Int) -> JSONValue { .number(count > 0 ? time.milliseconds / Double(count) : 0) }
         return [
             "cache_n": .integer(cachedTokens),
             "prompt_n": .integer(computed),
             "prompt_ms": .number(timings.prompt.milliseconds),
+            "prompt_per_token_ms": each(timings.prompt, computed),
             "prompt_per_second": .number(timings.prompt.rate(of: computed)),
             "predicted_n": .integer(completionTokens),
             "predicted_ms": .number(timings.generation.milliseconds),
-            "predicted_per_second": .number(timings.generation.rate(of: completionTokens)),
+            "predicted_per_token_ms": each(timings.generation, steps),
+            "predicted_per_second": .number(timings.generation.rate(of: steps)),
         ]
     }
 }

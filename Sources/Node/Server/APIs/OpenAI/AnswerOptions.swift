@@ -10,8 +10,15 @@ struct AnswerOptions: Hashable, Sendable {
     var streams: Bool
     /// End a stream with a chunk that counts tokens.
     var includesUsage: Bool
+    /// Answers to each prompt.
+    var answerCount: Int
     /// Probabilities of so many other tokens beside each chosen one; nil for none at all.
     var alternatives: Int?
+    /// Which probabilities those are.
+    var probabilities = GenerationRequest.Probabilities.ofModel
+
+    /// Answers to one prompt at most.
+    static let answerLimit = 64
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
         sampling = try fields.sampling(vocabularySize: vocabularySize)
@@ -27,16 +34,21 @@ struct AnswerOptions: Hashable, Sendable {
             }
             includesUsage = try RequestFields(options, prefix: "stream_options.").bool("include_usage") ?? false
         }
-        for name in ["n", "best_of"] {
-            let isOne: (JSONValue) -> Bool = { $0 == .integer(1) || $0 == .number(1) }
-            try fields.refuse(name, unless: isOne, because: "ask once for each answer; only 1 is possible")
-        }
+        answerCount = try fields.integer("n", in: 1...AnswerOptions.answerLimit) ?? 1
+        let count = answerCount
+        // As many as are answered anyway leave nothing to choose.
+        let isNoChoice: (JSONValue) -> Bool = { $0 == .integer(count) || $0 == .number(Double(count)) }
+        try fields.refuse("best_of", unless: isNoChoice, because: "answers are not chosen among; ask for 'n' of them")
         // Present in every request that some clients make, so its type is checked and any name accepted.
         _ = try fields.string("model")
     }
 
-    func request(_ prompt: Prompt) -> GenerationRequest {
-        GenerationRequest(
+    /// - Parameter number: which of the answers to the prompt it is for: each draws numbers of its own.
+    func request(_ prompt: Prompt, number: Int) -> GenerationRequest {
+        var request = GenerationRequest(
             prompt: prompt, sampling: sampling, maxTokens: maxTokens, ignoreEnd: ignoreEnd, alternatives: alternatives)
+        request.probabilities = probabilities
+        request.sampling.seed = sampling.seed.map { $0 &+ UInt32(truncatingIfNeeded: number) }
+        return request
     }
 }

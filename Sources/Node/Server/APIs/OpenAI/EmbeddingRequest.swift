@@ -18,8 +18,9 @@ struct EmbeddingRequest: Hashable, Sendable {
     /// Texts in one request at most.
     static let textLimit = 2048
 
-    init(_ fields: RequestFields, card: ModelCard) throws(APIError) {
-        texts = try CompletionRequest.prompts(fields, "input", vocabularySize: card.vocabularySize, limit: EmbeddingRequest.textLimit)
+    /// - Parameter member: that holds the texts.
+    init(_ fields: RequestFields, member: String = "input", card: ModelCard) throws(APIError) {
+        texts = try CompletionRequest.prompts(fields, member, vocabularySize: card.vocabularySize, limit: EmbeddingRequest.textLimit)
         let name = try fields.string("encoding_format") ?? Encoding.float.rawValue
         guard let encoding = Encoding(rawValue: name) else {
             throw .invalid("'encoding_format' must be 'float' or 'base64'.", parameter: "encoding_format", code: "invalid_value")
@@ -37,6 +38,11 @@ struct EmbeddingRequest: Hashable, Sendable {
             "object": "list", "data": .array(data), "model": .string(model),
             "usage": ["prompt_tokens": tokens, "total_tokens": tokens],
         ]
+    }
+
+    /// llama.cpp's server's own form, in which a text could have several vectors.
+    func nativeAnswer(_ vectors: [TextVector]) -> JSONValue {
+        .array(vectors.enumerated().map { index, vector in ["index": .integer(index), "embedding": .array([written(vector.values)])] })
     }
 
     private func written(_ values: [Float]) -> JSONValue {
