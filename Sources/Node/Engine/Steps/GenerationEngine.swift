@@ -105,7 +105,7 @@ package final class GenerationEngine: TextEngine {
 
     package func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
         try check(tokens)
-        return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
+        return tokenizer.pieces(of: tokens)
     }
 
     package func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText {
@@ -135,7 +135,8 @@ package final class GenerationEngine: TextEngine {
         let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
         let submission = GenerationWorker.Submission(
             id: id, prompt: prompt, limit: request.maxTokens ?? .max, sampling: SamplingParameters(request, tokenizer.vocabulary),
-            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, source: source)
+            ignoreEnd: request.ignoreEnd, stopTokens: request.stopTokens, reusesPrompt: request.reusesPrompt,
+            alternatives: request.alternatives, source: source)
         guard thread.send(.generate(submission)) else {
             counters.release()
             throw .stopped

@@ -54,7 +54,9 @@ struct AnswerRoutes: Sendable {
         _ context: ServerContext
     ) async throws -> Response {
         var streams: [GenerationStream] = []
+        var options = options
         do throws(EngineError) {
+            try await options.resolveTextBiases(lease.engine)
             for prompt in prompts { streams.append(try await lease.engine.generate(options.request(prompt))) }
         } catch {
             for stream in streams { stream.abandon() }
@@ -63,7 +65,7 @@ struct AnswerRoutes: Sendable {
         }
         let batch = AnswerBatch(
             lease: lease, streams: streams, options: options, format: format, echoes: echoes, timeLimit: limits.answerTime,
-            watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger)
+            pulseTime: limits.pulseTime, watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger)
         return options.streams ? try await batch.streamed() : try await batch.whole()
     }
 }

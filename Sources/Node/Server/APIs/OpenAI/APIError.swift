@@ -65,7 +65,7 @@ extension APIError {
     ///
     /// - Parameter parameter: the member of the body that holds the prompt.
     init(_ error: EngineError, parameter: String? = nil) {
-        let message = error.description.prefix(1).uppercased() + error.description.dropFirst() + "."
+        let message = APIError.sentence(error.description)
         switch error {
         case .promptTooLong:
             self = .invalid(message, parameter: parameter, code: "context_length_exceeded")
@@ -87,6 +87,12 @@ extension APIError {
             self = APIError(
                 .internalServerError, .server, "The model could not answer because of an internal error.", code: "internal_error")
         }
+    }
+
+    /// A reason as a sentence: with a capital letter, and a full stop unless it ends in one.
+    static func sentence(_ reason: String) -> String {
+        let isEnded = reason.last.map { ".!?".contains($0) } ?? false
+        return reason.prefix(1).uppercased() + reason.dropFirst() + (isEnded ? "" : ".")
     }
 
     static let stopping = APIError(

@@ -12,9 +12,26 @@ struct AnswerOptions: Hashable, Sendable {
     var includesUsage: Bool
     /// Probabilities of so many other tokens beside each chosen one; nil for none at all.
     var alternatives: Int?
+    /// Biases of texts, whose tokens only the model's vocabulary knows.
+    var textBiases: [TextBias] = []
+    var stopTokens: Set<Int32> = []
+    var reusesPrompt: Bool
+
+    /// What is added to the logits of a text's tokens.
+    struct TextBias: Hashable, Sendable {
+        var text: String
+        var bias: Float
+    }
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
         sampling = try fields.sampling(vocabularySize: vocabularySize)
+        let biases = try fields.logitBiases(vocabularySize: vocabularySize)
+        sampling.logitBias = biases.tokens
+        textBiases = biases.texts
+        if let ids = try fields.array("stop_token_ids") {
+            stopTokens = Set(try CompletionRequest.tokens(ids, named: "stop_token_ids", vocabularySize: vocabularySize))
+        }
+        reusesPrompt = try fields.bool("cache_prompt") ?? true
         maxTokens = try fields.maxTokens()
         ignoreEnd = try fields.bool("ignore_eos") ?? false
         stops = try fields.stops()
@@ -27,16 +44,24 @@ struct AnswerOptions: Hashable, Sendable {
             }
             includesUsage = try RequestFields(options, prefix: "stream_options.").bool("include_usage") ?? false
         }
-        for name in ["n", "best_of"] {
-            let isOne: (JSONValue) -> Bool = { $0 == .integer(1) || $0 == .number(1) }
-            try fields.refuse(name, unless: isOne, because: "ask once for each answer; only 1 is possible")
-        }
         // Present in every request that some clients make, so its type is checked and any name accepted.
         _ = try fields.string("model")
     }
 
+    /// Gives each token of the texts that have a bias that bias; a token that has one of its own keeps it.
+    mutating func resolveTextBiases(_ engine: any TextEngine) async throws(EngineError) {
+        for text in textBiases {
+            for token in try await engine.tokenize(Array(text.text.utf8), addSpecial: false, parseSpecial: true)
+            where sampling.logitBias[token] == nil {
+                sampling.logitBias[token] = text.bias
+            }
+        }
+        textBiases = []
+    }
+
     func request(_ prompt: Prompt) -> GenerationRequest {
         GenerationRequest(
-            prompt: prompt, sampling: sampling, maxTokens: maxTokens, ignoreEnd: ignoreEnd, alternatives: alternatives)
+            prompt: prompt, sampling: sampling, maxTokens: maxTokens, ignoreEnd: ignoreEnd, alternatives: alternatives,
+            stopTokens: stopTokens, reusesPrompt: reusesPrompt)
     }
 }
