@@ -57,6 +57,13 @@ struct Serve: AsyncParsableCommand {
     @Option(name: .customLong("api-key-file"), help: ArgumentHelp("A file with a key on each line.", valueName: "file"))
     var apiKeyFile: String?
 
+    @Option(
+        name: .customLong("cors-origin"),
+        help: ArgumentHelp(
+            "An origin (https://chat.example.org) whose pages may use the server from a browser; may be given more than once; * lets all.",
+            valueName: "origin"))
+    var corsOrigins: [String] = []
+
     @OptionGroup var chat: ChatOptions
 
     @Option(name: .customLong("max-queue"), help: ArgumentHelp("Requests that may wait; more are answered with 503.", valueName: "n"))
@@ -92,6 +99,9 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError("--log-level must be one of \(Serving.logLevels.joined(separator: ", ")).")
         }
         if LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format must be text or json.") }
+        if corsOrigins.contains(where: { $0 != "*" && $0.firstRange(of: "://") == nil }) {
+            throw ValidationError("--cors-origin must be an origin as browsers name it, such as https://chat.example.org, or *.")
+        }
         if apiKeys.contains(where: \.isEmpty) { throw ValidationError("--api-key must not be empty.") }
     }
 
@@ -128,7 +138,7 @@ struct Serve: AsyncParsableCommand {
         limits.answerTime = .seconds(timeout)
         limits.gracePeriod = .seconds(grace)
         limits.requests = parallel + queueLimit + 64
-        let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), limits: limits)
+        let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), corsOrigins: corsOrigins, limits: limits)
         let format = LogFormat(rawValue: logFormat) ?? .text
         // Lines that are not JSON would disturb whoever reads them.
         let isQuiet = served.noProgress || format == .json

@@ -10,7 +10,8 @@ import statistics
 import threading
 import time
 
-from interop import MODELS, SHORT, Server
+from interop import SHORT, Server
+from synthetic import synthetic
 
 REQUESTS = int(os.environ.get("SWIFTLET_REQUESTS") or (4_000 if SHORT else 100_000))
 CONNECTIONS = 1_000 if SHORT else 10_000
@@ -54,10 +55,7 @@ class Client:
 
 
 def requests(report):
-    model = MODELS / "tiny" / "llama.gguf"
-    if not model.exists():
-        model = next(iter(sorted((MODELS / "tiny").glob("*.gguf"))))
-    with Server(model, ctx=64, parallel=CLIENTS) as server:
+    with Server(synthetic(layers=1, width=256, inner=256), ctx=64, parallel=CLIENTS) as server:
         good, samples, lock = 0, [], threading.Lock()
         done = threading.Event()
 
@@ -94,8 +92,7 @@ def requests(report):
 
 
 def connections(report):
-    model = next(iter(sorted((MODELS / "tiny").glob("*.gguf"))))
-    with Server(model, ctx=64) as server:
+    with Server(synthetic(layers=1, width=256, inner=256), ctx=64) as server:
         server.post("/v1/completions", {"prompt": "a", "max_tokens": 1})
         time.sleep(0.5)
         before, memory = descriptors(server), server.private()

@@ -29,7 +29,7 @@ longest = {}
 
 def complaint(stream, expected, exact=True, refusals=False):
     """What is wrong with how a request was answered; None if nothing is."""
-    if refusals and stream.status == 503 and stream.retry_after:
+    if refusals and stream.is_refused:
         return None
     if stream.error:
         return f"status {stream.status}, {stream.pieces} pieces: {stream.error}"
@@ -230,7 +230,7 @@ def check_nothing_fits():
             cluster.mend()
         found = Round(server, bodies, disturb)
         judge("no room, then the worker is back", found, expected, refusals=True)
-        refused = [stream for stream in found.streams if stream.status == 503]
+        refused = [stream for stream in found.streams if stream.is_refused]
         report.check(not any(stream.pieces for stream in refused) and len(refused) <= len(found.streams) - found.under_way,
                      f"no room: {len(refused)} requests that had no answer yet were refused, the {found.under_way} under way waited")
         ready = wait_for(lambda: health_of(server) == (200, "ready"), RETURN)

@@ -41,13 +41,20 @@ class Stream(threading.Thread):
         super().__init__(daemon=True)
         self.port, self.body, self.leaves_after = server.port, body, leaves_after
         self.text, self.status, self.error, self.retry_after = "", None, None, None
-        self.times, self.ended, self.left = [], None, False
+        self.times, self.ended, self.left, self.error_type = [], None, False, None
         self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=180)
         self.socket = None
 
     @property
     def pieces(self):
         return len(self.times)
+
+    @property
+    def is_refused(self):
+        """Whether it was told that there is no room: by its status, or, where it had a slot and no answer yet, in the stream."""
+        if self.status == 503:
+            return bool(self.retry_after)
+        return not self.pieces and self.error_type == "unavailable_error"
 
     @property
     def pause(self):
@@ -80,7 +87,7 @@ class Stream(threading.Thread):
                 continue
             value = json.loads(line[6:])
             if "error" in value:
-                self.error = value["error"]["message"]
+                self.error, self.error_type = value["error"]["message"], value["error"].get("type")
                 return
             if not value["choices"] or not value["choices"][0].get("text"):
                 continue
@@ -127,6 +134,13 @@ class Round:
         for stream in self.streams:
             if stream.is_alive():
                 stream.error = "no end after 240 s"
+
+    @property
+    def is_refused(self):
+        """Whether it was told that there is no room: by its status, or, where it had a slot and no answer yet, in the stream."""
+        if self.status == 503:
+            return bool(self.retry_after)
+        return not self.pieces and self.error_type == "unavailable_error"
 
     @property
     def pause(self):

@@ -48,7 +48,7 @@ class Load:
         self.longest = max(self.longest, stream.pause)
         if stream.is_alive():
             self.failed.append("no end after 300 s")
-        elif stream.status == 503 and stream.retry_after:
+        elif stream.is_refused:
             self.refused += 1
         elif stream.error:
             self.failed.append(f"status {stream.status}: {stream.error}")

@@ -9,6 +9,8 @@ public struct ChatTemplate: Sendable {
     private let template: Template
     private let bosToken: String
     private let eosToken: String
+    /// In which form the template reads messages' content.
+    private var contentForms = ContentForms()
 
     /// The template's text.
     public var source: String { template.source }
@@ -24,7 +26,12 @@ public struct ChatTemplate: Sendable {
         self.bosToken = bosToken
         self.eosToken = eosToken
         template = try Template(source: source, limits: limits)
+        contentForms = ContentForms(of: self)
     }
+
+    /// A message whose content, text or parts (`[{"type": "text", "text": "…"}]`), is in the form that the template reads: as it came,
+    /// unless only the other is read.
+    public func adapted(_ message: ChatMessage) -> ChatMessage { contentForms.adapted(message) }
 
     /// The prompt for a conversation. It contains the special tokens' texts, so it is to be tokenized with these
     /// recognised in all but what came from the conversation (``Tokenizer/encode(_:addSpecial:plain:)``), and without

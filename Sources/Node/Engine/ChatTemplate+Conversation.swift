@@ -11,14 +11,29 @@ extension ChatTemplate {
     }
 
     func render(_ conversation: Conversation) throws(TemplateError) -> RenderedText {
-        let messages = conversation.messages.map { message in
-            var fields: TemplateObject = ["role": .string(message.role), "content": .string(message.content)]
-            if let name = message.name { fields["name"] = .string(name) }
-            return ChatMessage(fields: fields)
+        let last = conversation.continuesFinalMessage ? conversation.messages.last : nil
+        let turns = last == nil ? conversation.messages : conversation.messages.dropLast()
+        let messages = turns.map { message in
+            var fields = TemplateObject()
+            for member in message.fields.members { fields[member.name] = TemplateValue(member.value) }
+            return adapted(ChatMessage(fields: fields))
         }
-        return try render(
-            messages: messages, addGenerationPrompt: conversation.addGenerationPrompt,
+        var text = try render(
+            messages: messages, addGenerationPrompt: last != nil || conversation.addGenerationPrompt,
             extra: conversation.variables.mapValues(TemplateValue.init))
+        if let beginning = last?.content, !beginning.isEmpty { text.append(untrusted: beginning) }
+        return text
+    }
+}
+
+extension RenderedText {
+    /// Adds what is no part of the template.
+    fileprivate mutating func append(untrusted more: String) {
+        let start = text.utf8.count
+        text += more
+        // Ranges have something between them.
+        let first = untrusted.last?.upperBound == start ? untrusted.removeLast().lowerBound : start
+        untrusted.append(first..<text.utf8.count)
     }
 }
 

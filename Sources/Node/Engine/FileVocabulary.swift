@@ -21,7 +21,7 @@ package struct FileVocabulary: VocabularyReader {
         if let wrong = tokens.first(where: { $0 < 0 || Int($0) >= vocabularySize }) {
             throw .invalidToken(wrong, vocabularySize: vocabularySize)
         }
-        return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
+        return tokenizer.pieces(of: tokens)
     }
 }
 
@@ -37,4 +37,14 @@ struct MissingVocabulary: VocabularyReader {
     }
 
     func detokenize(_ tokens: [Int32]) throws(EngineError) -> [UInt8] { throw .unsupported(reason) }
+}
+
+extension Tokenizer {
+    /// What tokens add to a text, one behind the other, with the space that the first may begin with: so that the texts of parts make up
+    /// the text of the whole.
+    func pieces(of tokens: [Int32]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        for token in tokens { appendPiece(of: token, renderSpecial: true, to: &bytes) }
+        return bytes
+    }
 }

@@ -21,11 +21,17 @@ public struct GenerationRequest: Hashable, Sendable {
         /// Those with which the token was drawn: tokens that could not be are not reported.
         case ofChoice
     }
+    /// Tokens that end the answer as the model's own end does, also where that is ignored.
+    public var stopTokens: Set<Int32>
+    /// Go on from what an earlier request left of the same prompt. The answer is the same either way.
+    public var reusesPrompt: Bool
 
     public init(
         prompt: Prompt, sampling: SamplingSettings = .init(), maxTokens: Int? = nil, ignoreEnd: Bool = false,
-        alternatives: Int? = nil
+        alternatives: Int? = nil, stopTokens: Set<Int32> = [], reusesPrompt: Bool = true
     ) {
+        self.stopTokens = stopTokens
+        self.reusesPrompt = reusesPrompt
         self.prompt = prompt
         self.sampling = sampling
         self.maxTokens = maxTokens
@@ -90,25 +96,50 @@ public struct SamplingSettings: Hashable, Sendable {
 /// Messages to be put into a chat template.
 public struct Conversation: Hashable, Sendable {
     public struct Message: Hashable, Sendable {
-        /// `system`, `user`, `assistant`, `tool`, or what else the template knows.
-        public var role: String
-        public var content: String
-        public var name: String?
+        /// All members, as the template is to see them: `role`, `content` (a string, or parts), and whatever else there is.
+        public var fields: JSONObject
 
         public init(role: String, content: String, name: String? = nil) {
-            self.role = role
-            self.content = content
-            self.name = name
+            fields = ["role": .string(role), "content": .string(content)]
+            if let name { fields["name"] = .string(name) }
+        }
+
+        public init(fields: JSONObject) {
+            self.fields = fields
+        }
+
+        /// `system`, `user`, `assistant`, `tool`, or what else the template knows.
+        public var role: String {
+            if case .string(let role)? = fields["role"] { role } else { "" }
+        }
+
+        /// The text; of several parts, those that are text, line by line.
+        public var content: String {
+            switch fields["content"] {
+            case .string(let text)?: return text
+            case .array(let parts)?:
+                let texts = parts.compactMap { part -> String? in
+                    guard case .string(let text)? = part["text"] else { return nil }
+                    return text
+                }
+                return texts.joined(separator: "\n")
+            default: return ""
+            }
         }
     }
 
     public var messages: [Message]
     /// End with the opening of the assistant's turn.
     public var addGenerationPrompt: Bool
+    /// The last message is the beginning of the answer: its turn is opened as the assistant's, and not closed.
+    public var continuesFinalMessage: Bool
     /// Further variables for the template.
     public var variables: [String: JSONValue]
 
-    public init(messages: [Message], addGenerationPrompt: Bool = true, variables: [String: JSONValue] = [:]) {
+    public init(
+        messages: [Message], addGenerationPrompt: Bool = true, continuesFinalMessage: Bool = false, variables: [String: JSONValue] = [:]
+    ) {
+        self.continuesFinalMessage = continuesFinalMessage
         self.messages = messages
         self.addGenerationPrompt = addGenerationPrompt
         self.variables = variables

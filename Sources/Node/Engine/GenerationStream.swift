@@ -35,6 +35,9 @@ public struct GenerationStream: AsyncSequence, Sendable {
             return true
         }
 
+        /// The request has a slot: whoever waits for the beginning need wait no longer.
+        public func accept() { start.happen(nil) }
+
         /// Ends the stream with an error.
         public func fail(_ error: EngineError) {
             start.happen(error)
@@ -65,9 +68,9 @@ public struct GenerationStream: AsyncSequence, Sendable {
         source.continuation.finish()
     }
 
-    /// Returns when the first event is there, or the stream was abandoned.
+    /// Returns when the request has a slot, the first event is there, or the stream was abandoned.
     ///
-    /// - Throws: the error with which the stream ended before any event.
+    /// - Throws: the error with which the stream ended before that.
     public func begun() async throws(EngineError) {
         if let error = await source.start.outcome() { throw error }
     }

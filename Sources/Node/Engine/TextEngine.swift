@@ -23,7 +23,8 @@ public protocol TextEngine: Sendable {
     /// - Throws: ``EngineError/stopped`` and ``EngineError/failed(_:)``.
     func tokenize(_ text: [UInt8], addSpecial: Bool, parseSpecial: Bool) async throws(EngineError) -> [Int32]
 
-    /// The bytes that `tokens` stand for, control tokens included in their spelling. Need not be valid UTF-8.
+    /// The bytes that `tokens` add to a text, control tokens included in their spelling. Need not be valid UTF-8. A space that the first
+    /// token begins with is kept: the bytes of two lists make up those of both.
     ///
     /// - Throws: ``EngineError/invalidToken(_:vocabularySize:)`` for an id that the vocabulary lacks.
     func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8]

@@ -141,6 +141,7 @@ public struct HTTPServer: Service {
         ])
         let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: LogMiddleware(logger: logger))
+        router.add(middleware: CrossOriginMiddleware(options))
         router.add(middleware: ErrorMiddleware(routes: table))
         router.add(middleware: AccessMiddleware(options))
         router.add(middleware: AdmissionMiddleware(gate: gate))

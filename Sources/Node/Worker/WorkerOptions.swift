@@ -1,3 +1,4 @@
+internal import Base
 public import RPCProto
 
 /// How a worker listens, what it offers and how much of it.
@@ -78,7 +79,7 @@ public struct WorkerOptions: Sendable {
     }
 
     /// Whether only programs on this machine can reach the worker.
-    public var isLoopback: Bool { hosts.allSatisfy { $0 == "localhost" || $0 == "::1" || $0.hasPrefix("127.") } }
+    public var isLoopback: Bool { hosts.allSatisfy(HostName.isLoopback) }
 
     /// Whether a client at this address is served.
     func isAllowed(_ address: NetworkAddress?) -> Bool {

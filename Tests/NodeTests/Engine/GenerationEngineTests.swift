@@ -66,6 +66,28 @@ import Testing
         #expect(engine.status.queued == 0)
     }
 
+    @Test("a token of the request's own ends the answer, and a prompt is computed anew where the request asks for that")
+    func requestsOwnWay() async throws {
+        let model = try TinyModel()
+        let engine = try await engine(model)
+        let prompt = (0..<20).map { Int32(3 + $0 % 7) }
+        let whole = try await read(engine.generate(request(prompt, 8)))
+        #expect(whole.tokens.count == 8)
+        var again = request(prompt, 8)
+        #expect(try await read(engine.generate(again)).cached == 19)
+        again.reusesPrompt = false
+        let anew = try await read(engine.generate(again))
+        #expect(anew.cached == 0)
+        #expect(anew.tokens == whole.tokens)
+        // Also while the model's own end is ignored.
+        let last = try #require(whole.tokens.last)
+        again.stopTokens = [last]
+        let stopped = try await read(engine.generate(again))
+        #expect(stopped.tokens == Array(whole.tokens.prefix { $0 != last }))
+        #expect(stopped.reason == .stop)
+        await engine.shutdown()
+    }
+
     @Test("a context of one token leaves no room for any prompt, which is said and does not trap")
     func smallestContext() async throws {
         let model = try TinyModel()

@@ -27,21 +27,58 @@ import Testing
         #expect(chunks.last?["choices"]?[0]?["delta"] == [:])
     }
 
-    @Test("Parts of text are joined by lines, 'developer' is the system, template variables are passed on")
+    @Test("Every member of messages and parts reaches the template as it came; 'developer' is the system, null is nothing")
     func conversation() async throws {
         let server = TestServer()
+        let parts: JSONValue = [["type": "text", "text": "one", "source_lang_code": "cs"], ["type": "text", "text": "two"]]
         let messages: JSONValue = [
             ["role": "developer", "content": "Be brief."],
-            ["role": "user", "content": [["type": "text", "text": "one"], ["type": "text", "text": "two"]], "name": "Ann"],
+            ["role": "user", "content": parts, "name": "Ann"],
+            ["role": "assistant", "content": nil, "reasoning_content": "because", "refusal": nil],
+            ["role": "assistant", "tool_calls": [["id": "1", "function": ["name": "f", "arguments": "{\"a\":1}"]]]],
+            ["role": "tool", "tool_call_id": "1", "content": "5"],
+            ["role": "ipython", "content": "6"],
         ]
-        let body: JSONValue = ["messages": messages, "chat_template_kwargs": ["enable_thinking": false], "max_tokens": 1]
+        let body: JSONValue = [
+            "messages": messages, "chat_template_kwargs": ["enable_thinking": false], "reasoning_effort": "low", "max_tokens": 1,
+        ]
         #expect(try await server.post("/v1/chat/completions", body).status == 200)
         let conversation = try #require(server.engine.seen.conversations.first)
         #expect(
-            conversation.messages == [
-                .init(role: "system", content: "Be brief."), .init(role: "user", content: "one\ntwo", name: "Ann"),
+            conversation.messages.map(\.fields) == [
+                ["role": "system", "content": "Be brief."], ["role": "user", "content": parts, "name": "Ann"],
+                ["role": "assistant", "reasoning_content": "because", "content": ""],
+                ["role": "assistant", "tool_calls": [["id": "1", "function": ["name": "f", "arguments": ["a": 1]]]], "content": nil],
+                ["role": "tool", "tool_call_id": "1", "content": "5"], ["role": "ipython", "content": "6"],
             ])
-        #expect(conversation.variables == ["enable_thinking": false])
+        #expect(conversation.variables == ["enable_thinking": false, "reasoning_effort": "low"])
+        #expect(!conversation.continuesFinalMessage)
+    }
+
+    @Test("An assistant's message at the end is gone on with, unless the request says that a new turn is to be opened")
+    func prefill() async throws {
+        let server = TestServer()
+        let messages: JSONValue = [["role": "user", "content": "Hi"], ["role": "assistant", "content": "The answer"]]
+        let ends: [(JSONObject, String)] = [
+            ([:], "<user>Hi<assistant>The answer"), (["continue_final_message": true], "<user>Hi<assistant>The answer"),
+            (["continue_final_message": true, "add_generation_prompt": false], "<user>Hi<assistant>The answer"),
+            (["continue_final_message": false], "<user>Hi<assistant>The answer<assistant>"),
+            (["add_generation_prompt": true], "<user>Hi<assistant>The answer<assistant>"),
+        ]
+        for (members, expected) in ends {
+            var body = members
+            body["messages"] = messages
+            body["max_tokens"] = 1
+            #expect(try await server.post("/v1/chat/completions", .object(body)).status == 200)
+            guard case .rendered(let prompt)? = server.engine.seen.requests.last?.prompt else { return #expect(Bool(false), "no prompt") }
+            #expect(prompt.text == expected, "\(members)")
+        }
+    }
+
+    @Test("Tools that must not be called do not matter")
+    func toolsAside() async throws {
+        let body: JSONValue = ["messages": hello, "tools": [["type": "function"]], "tool_choice": "none", "max_tokens": 1]
+        #expect(try await TestServer().post("/v1/chat/completions", body).status == 200)
     }
 
     @Test("What the template refuses is the client's error, in the template's words")

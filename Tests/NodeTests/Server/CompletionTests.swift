@@ -109,6 +109,35 @@ import Testing
         #expect(request.alternatives == nil)
     }
 
+    @Test("What other engines take is taken: no limits, no stops, biases of texts, penalties as vLLM has them, limits as llama-server's")
+    func takenElsewhere() async throws {
+        let server = TestServer()
+        let bodies: [(JSONObject, (GenerationRequest) -> Bool)] = [
+            (["max_tokens": -1], { $0.maxTokens == nil }), (["max_completion_tokens": -1, "max_tokens": 3], { $0.maxTokens == nil }),
+            (["stop": ""], { _ in true }), (["stop": [""]], { _ in true }),
+            (["stop": .array((0..<64).map { .string("#\($0)") })], { _ in true }),
+            (["logprobs": false], { $0.alternatives == nil }), (["response_format": [:]], { _ in true }),
+            (["response_format": ["type": "text"]], { _ in true }), (["temperature": -1], { $0.sampling.temperature == 0 }),
+            (["temperature": 150], { $0.sampling.temperature == 150 }), (["top_k": -5], { $0.sampling.topK == 0 }),
+            (["frequency_penalty": 3, "presence_penalty": -3], { $0.sampling.frequencyPenalty == 3 && $0.sampling.presencePenalty == -3 }),
+            (["logit_bias": [["ab", -200], [97, 1]]], { $0.sampling.logitBias == [97: 1, 98: -.infinity] }),
+            (["logit_bias": ["c": 2]], { $0.sampling.logitBias == [99: 2] }),
+            (["repetition_penalty": 1.5], { $0.sampling.repeatPenalty == 1.5 && $0.sampling.penaltyWindow == -1 }),
+            (["repetition_penalty": 1.5, "repeat_last_n": 7], { $0.sampling.penaltyWindow == 7 }),
+            (["repetition_penalty": 1], { $0.sampling.penaltyWindow == 64 }),
+            (["stop_token_ids": [5, 6]], { $0.stopTokens == [5, 6] }), (["cache_prompt": false], { !$0.reusesPrompt }),
+        ]
+        for (members, isRight) in bodies {
+            var body = members
+            body["prompt"] = "x"
+            let answer = try await server.post("/v1/completions", .object(body))
+            #expect(answer.status == 200, "\(answer.text)")
+            let request = try #require(server.engine.seen.requests.last)
+            #expect(isRight(request), "\(members)")
+        }
+        #expect(try await server.ask(.post, "/v1/completions", "\u{feff}{\"prompt\":\"x\"}").status == 200)
+    }
+
     @Test("A negative seed asks for a random one; n_predict -1 for no limit")
     func neutralValues() async throws {
         let server = TestServer()

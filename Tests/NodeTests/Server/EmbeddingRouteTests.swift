@@ -4,10 +4,10 @@ import Node
 import Testing
 
 @Suite struct EmbeddingRouteTests {
-    private func serving(_ body: (TestServer) async throws -> Void) async throws {
+    private func serving(_ options: ServerOptions = ServerOptions(port: 0), _ body: (TestServer) async throws -> Void) async throws {
         let model = try TinyEncoder()
         let engine = try await Engines.text(EngineOptions(modelPath: model.path, threads: 1)) { _ in }
-        try await body(TestServer(models: SingleModel(engine)))
+        try await body(TestServer(models: SingleModel(engine), options))
         await engine.shutdown()
     }
 
@@ -80,6 +80,30 @@ import Testing
                 #expect(answer.status == 400, "\(body.text)")
                 #expect(try answer.json["error"]?["param"] == .string(parameter), "\(body.text)")
             }
+        }
+    }
+
+    @Test("Vectors that take longer than an answer may are given up; a wrong length is told with the right one")
+    func limits() async throws {
+        try await serving(ServerOptions(port: 0, limits: .init(answerTime: .zero))) { server in
+            let texts = JSONValue.array(Array(repeating: "w1 w2", count: 2000))
+            let answer = try await server.post("/v1/embeddings", ["input": texts])
+            #expect(answer.status == 504)
+            #expect(try answer.json["error"]?["code"] == "answer_timeout")
+        }
+        try await serving { server in
+            let wrong = try await server.post("/v1/embeddings", ["input": "w1", "dimensions": 8])
+            #expect(wrong.text.contains("'dimensions' can only be \(TinyEncoder.width) here"))
+            #expect(try await server.post("/v1/embeddings", ["input": "w1", "dimensions": .integer(TinyEncoder.width)]).status == 200)
+        }
+    }
+
+    @Test("Tokens' texts make up the text: the space that a word begins with is kept")
+    func pieces() async throws {
+        try await serving { server in
+            #expect(try await server.post("/detokenize", ["tokens": [6, 7]]).json == ["content": " w1 w2"])
+            let json = try await server.post("/tokenize", ["content": "w1 w2", "with_pieces": true]).json
+            #expect((0..<2).map { json["tokens"]?[$0]?["piece"]?.string } == [" w1", " w2"])
         }
     }
 

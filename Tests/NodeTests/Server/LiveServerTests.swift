@@ -51,6 +51,21 @@ import Testing
         }
     }
 
+    @Test("A stream shows that it lives before its first token: headers with its slot, then comments; what fails then is told in it")
+    func silence() async throws {
+        let engine = MockEngine(.init(prefill: .milliseconds(400), failure: (-1, .unavailable("gone"))))
+        try await serving(engine, .init(pulseTime: .milliseconds(50))) { port, _ in
+            try await blocking {
+                let connection = try RawConnection(port: port)
+                connection.send(self.post("{\"prompt\":\"x\",\"stream\":true}"))
+                let answer = connection.receive(until: "unavailable_error")
+                #expect(answer.contains("200 OK"))
+                #expect(answer.components(separatedBy: ": still here\n\n").count > 2)
+                #expect(answer.contains("data: {\"error\""))
+            }
+        }
+    }
+
     @Test("A client that goes away while nothing is being written to it stops costing")
     func goneWhileWaiting() async throws {
         let engine = MockEngine(.init(pause: .milliseconds(5), isEndless: true))
@@ -167,9 +182,22 @@ import Testing
                 let connection = try RawConnection(port: port)
                 connection.send("GET /v1/models HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
                 #expect(connection.receive(until: "wrong_host").contains("403"))
-                let local = try RawConnection(port: port)
-                local.send("GET /v1/models HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\n\r\n")
-                #expect(local.receive(until: "mock").contains("200 OK"))
+                // Read as addresses: a name that begins like one may lead anywhere.
+                let foreign = [
+                    "127.evil.com", "127.0.0.1.evil.com", "127.0.0.256", "127.0.0.1:x", "localhost.evil.com", "[::1].evil.com", "[::1",
+                    "127.0.0.1@evil.com", "10.0.0.1", "127.1",
+                ]
+                for host in foreign {
+                    let asking = try RawConnection(port: port)
+                    asking.send("GET /v1/models HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
+                    let answer = asking.receive()
+                    #expect(answer.contains("403") || answer.contains("400"), "\(host)")
+                }
+                for host in ["127.0.0.1:\(port)", "127.8.9.1", "[::1]:\(port)", "LOCALHOST", "localhost.", "a.localhost:1"] {
+                    let local = try RawConnection(port: port)
+                    local.send("GET /v1/models HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
+                    #expect(local.receive(until: "mock").contains("200 OK"), "\(host)")
+                }
             }
         }
     }

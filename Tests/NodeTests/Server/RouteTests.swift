@@ -27,7 +27,8 @@ import Testing
             NodeStatus(
                 address: "10.0.0.7:50052", version: "8.0.0",
                 devices: [
-                    NodeStatus.Device(name: "GPU \"0\"", memoryFree: 1 << 30, memoryTotal: 1 << 31, layers: 0..<9, weightBytes: 5, steps: 3),
+                    NodeStatus.Device(
+                        name: "GPU \"0\"", memoryFree: 1 << 30, memoryTotal: 1 << 31, layers: 0..<9, weightBytes: 5, steps: 3),
                     NodeStatus.Device(name: "CPU"),
                 ], roundTripNanoseconds: 250_000, sentBytes: 12, receivedBytes: 7),
             NodeStatus(address: "local", state: .failed, reason: "gone", devices: [NodeStatus.Device(name: "CPU", hasOutput: true)]),
@@ -72,6 +73,30 @@ import Testing
         #expect(model.text.contains("no/such one"))
     }
 
+    @Test("A path that is off by /v1 or a slash is told the one that there is; a reason that ends gets no second full stop")
+    func hints() async throws {
+        let server = TestServer()
+        for (path, right) in [("/chat/completion", nil), ("/v1/tokenize", "'/tokenize'"), ("/v1/completions/x", nil)] {
+            let answer = try await server.post(path, [:])
+            #expect(answer.status == 404)
+            #expect(answer.text.contains("Did you mean") == (right != nil), "\(path)")
+            if let right { #expect(answer.text.contains(right)) }
+        }
+        let refused = try await TestServer(MockEngine(.init(refusal: .unsupported("it is so. Really.")))).post(
+            "/v1/completions", ["prompt": "x"])
+        #expect(try refused.json["error"]?["message"] == "It is so. Really.")
+    }
+
+    @Test("A body that is packed is refused for that, and not for what its bytes look like")
+    func packedBody() async throws {
+        let server = TestServer()
+        let answer = try await server.ask(.post, "/v1/completions", "\u{1f}", headers: ["Content-Encoding": "gzip"])
+        #expect(answer.status == 415)
+        #expect(answer.text.contains("Content-Encoding gzip is not supported"))
+        let plain = try await server.ask(.post, "/v1/completions", "{\"prompt\":\"x\"}", headers: ["Content-Encoding": "identity"])
+        #expect(plain.status == 200)
+    }
+
     @Test("A body that is too long is refused, stated or not")
     func bodySize() async throws {
         let server = TestServer(MockEngine(), ServerOptions(limits: .init(bodySize: 1000)))
@@ -91,6 +116,12 @@ import Testing
         ] {
             let answer = try await server.ask(.get, "/v1/models", headers: header.map { ["Authorization": $0] } ?? [:])
             #expect(answer.status == status, "\(header ?? "none")")
+            if header == "bearer other" {
+                #expect(try await server.ask(.get, "/v1/models", headers: ["X-Api-Key": "other"]).status == 200)
+                #expect(try await server.ask(.get, "/v1/models", headers: ["X-Api-Key": "othe"]).status == 401)
+                let both = ["X-Api-Key": "other", "Authorization": "Basic x"]
+                #expect(try await server.ask(.get, "/v1/models", headers: both).status == 200)
+            }
             if status == 401 {
                 #expect(try answer.json["error"]?["type"] == "authentication_error")
                 #expect(answer.headers["www-authenticate"] == "Bearer")

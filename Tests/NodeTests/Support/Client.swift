@@ -16,10 +16,10 @@ struct TestServer {
         server = HTTPServer(engine: engine, options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    init(models: any ModelDirectory) {
+    init(models: any ModelDirectory, _ options: ServerOptions = ServerOptions(port: 0)) {
         engine = MockEngine()
         server = HTTPServer(
-            models: models, options: ServerOptions(port: 0), logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            models: models, options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
     }
 
     struct Answer: Sendable {

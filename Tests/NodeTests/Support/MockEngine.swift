@@ -8,11 +8,13 @@ final class MockEngine: TextEngine {
         var script = "The quick brown fox jumps over the lazy dog."
         /// Waited before each token.
         var pause: Duration = .zero
+        /// Waited before the prompt is computed, with a slot.
+        var prefill: Duration = .zero
         /// Say the script again and again.
         var isEndless = false
         /// Throw this when a request comes.
         var refusal: EngineError?
-        /// Throw this after as many tokens.
+        /// Throw this after as many tokens; below 0 before the prompt is computed.
         var failure: (after: Int, error: EngineError)?
         var contextSize = 4096
         var nodes: [NodeStatus] = []
@@ -70,7 +72,7 @@ final class MockEngine: TextEngine {
             rendered.text += message.content
             if !message.content.isEmpty { rendered.untrusted.append(start..<rendered.text.utf8.count) }
         }
-        if conversation.addGenerationPrompt { rendered.text += "<assistant>" }
+        if conversation.addGenerationPrompt, !conversation.continuesFinalMessage { rendered.text += "<assistant>" }
         return rendered
     }
 
@@ -100,6 +102,11 @@ final class MockEngine: TextEngine {
 
     private func speak(_ request: GenerationRequest, promptTokens: Int, to source: GenerationStream.Source, _ isAbandoned: Flag) async {
         defer { log.withLock { $0.live -= 1 } }
+        if behaviour.prefill > .zero {
+            source.accept()
+            try? await Task.sleep(for: behaviour.prefill)
+        }
+        if let failure = behaviour.failure, failure.after < 0 { return source.fail(failure.error) }
         source.send(.prompt(tokens: promptTokens, cached: promptTokens / 2))
         var decoder = PieceDecoder()
         let script = Array(behaviour.script.utf8)

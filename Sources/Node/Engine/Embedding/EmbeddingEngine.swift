@@ -11,6 +11,7 @@ package final class EmbeddingEngine: TextEngine {
     private let tokenizer: any Tokenizer
     /// Nil once it is shut down.
     private let encoder: Mutex<TextEncoder?>
+    private let turns = Turns()
     private let counters: EngineCounters
     private let queueLimit: Int
 
@@ -51,7 +52,7 @@ package final class EmbeddingEngine: TextEngine {
 
     package func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
         try check(tokens)
-        return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
+        return tokenizer.pieces(of: tokens)
     }
 
     package func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText { throw generatesNothing }
@@ -71,24 +72,27 @@ package final class EmbeddingEngine: TextEngine {
             guard tokens.count <= card.contextSize else { throw .promptTooLong(tokens: tokens.count, limit: card.contextSize) }
             all.append(tokens)
         }
-        let giving = GivingUp()
-        do {
-            return try await withTaskCancellationHandler {
-                try await BlockingWork.alone(name: "embed") { [self, all] in
-                    try all.map { tokens in
+        var vectors: [TextVector] = []
+        for tokens in all {
+            do {
+                // A turn for each text: requests of many let others in between.
+                vectors.append(
+                    try await turns.take {
                         // Nobody waits for it any more, or the program is to end.
-                        if giving.isAsked || counters.current.phase == .stopped { throw EngineError.stopped }
-                        return TextVector(values: try vector(of: tokens), tokenCount: tokens.count)
-                    }
-                }
-            } onCancel: {
-                giving.ask()
+                        if Task.isCancelled || counters.current.phase == .stopped { throw EngineError.stopped }
+                        return try await BlockingWork.alone(name: "embed") { [self] in
+                            TextVector(values: try vector(of: tokens), tokenCount: tokens.count)
+                        }
+                    })
+            } catch let error as EngineError {
+                throw error
+            } catch is CancellationError {
+                throw .stopped
+            } catch {
+                throw .failed("\(error)")
             }
-        } catch let error as EngineError {
-            throw error
-        } catch {
-            throw .failed("\(error)")
         }
+        return vectors
     }
 
     package func shutdown() async {
@@ -99,19 +103,11 @@ package final class EmbeddingEngine: TextEngine {
 
     // MARK: Inside
 
-    /// Whether a request is to be given up.
-    private final class GivingUp: Sendable {
-        private let asked = Atomic(false)
-
-        var isAsked: Bool { asked.load(ordering: .relaxed) }
-        func ask() { asked.store(true, ordering: .relaxed) }
-    }
-
     private var generatesNothing: EngineError {
         .unsupported("the model \(card.id) makes vectors of texts (embeddings) and cannot generate")
     }
 
-    /// Blocks while others' texts are read. Requests of many texts let others in between.
+    /// Blocks while the text is read.
     private func vector(of tokens: [Int32]) throws -> [Float] {
         try encoder.withLock { encoder in
             guard let encoder else { throw EngineError.stopped }

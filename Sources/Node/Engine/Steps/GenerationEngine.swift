@@ -132,7 +132,7 @@ package final class GenerationEngine: TextEngine {
 
     package func detokenize(_ tokens: [Int32]) async throws(EngineError) -> [UInt8] {
         try check(tokens)
-        return tokenizer.decode(tokens, removeSpecial: false, renderSpecial: true)
+        return tokenizer.pieces(of: tokens)
     }
 
     package func render(_ conversation: Conversation) async throws(EngineError) -> RenderedText {
@@ -166,8 +166,8 @@ package final class GenerationEngine: TextEngine {
         let (stream, source) = GenerationStream.make { [thread] in thread.send(.abandon(id)) }
         let submission = GenerationWorker.Submission(
             id: id, prompt: prompt, limit: request.maxTokens ?? .max, sampling: SamplingParameters(request, tokenizer.vocabulary),
-            ignoreEnd: request.ignoreEnd, alternatives: request.alternatives, probabilities: request.probabilities,
-            source: source)
+            ignoreEnd: request.ignoreEnd, stopTokens: request.stopTokens, reusesPrompt: request.reusesPrompt,
+            alternatives: request.alternatives, probabilities: request.probabilities, source: source)
         guard thread.send(.generate(submission)) else {
             counters.release()
             throw .stopped

@@ -26,6 +26,8 @@ struct GenerationWorker: EngineThreadHandler {
         var limit: Int
         var sampling: SamplingParameters
         var ignoreEnd: Bool
+        var stopTokens: Set<Int32> = []
+        var reusesPrompt = true
         var alternatives: Int?
         var probabilities: GenerationRequest.Probabilities
         var source: GenerationStream.Source
@@ -95,7 +97,7 @@ struct GenerationWorker: EngineThreadHandler {
             live[submission.id] = Live(
                 submission: submission, sampler: sampler, decoder: StreamingDecoder(tokenizer: tokenizer))
             scheduler.enqueue(
-                Scheduler.Request(id: submission.id, prompt: submission.prompt, limit: submission.limit))
+                Scheduler.Request(id: submission.id, prompt: submission.prompt, limit: submission.limit, reuses: submission.reusesPrompt))
             report(arrived: 1)
         case .abandon(let id):
             drop(id)
@@ -116,6 +118,7 @@ struct GenerationWorker: EngineThreadHandler {
         for (id, reused) in scheduler.admit() {
             live[id]?.reused = reused
             live[id]?.started = now
+            live[id]?.submission.source.accept()
         }
         if running.pipeline != nil, underWay.count >= scheduler.stepLimit {
             report()
@@ -284,7 +287,8 @@ struct GenerationWorker: EngineThreadHandler {
             request.promptDone = clock.now
             request.submission.source.send(.prompt(tokens: request.submission.prompt.count, cached: request.reused))
         }
-        let isEnd = tokenizer.vocabulary.isEndOfGeneration(token) && !request.submission.ignoreEnd
+        let isEnd =
+            tokenizer.vocabulary.isEndOfGeneration(token) && !request.submission.ignoreEnd || request.submission.stopTokens.contains(token)
         if isEnd || request.submission.limit == 0 {
             live[id] = request
             finish(id, isEnd ? .stop : .length)

@@ -12,8 +12,11 @@ package struct Scheduler {
         package var prompt: [Int32]
         /// Tokens to generate at most.
         package var limit: Int
+        /// Whether it goes on from what a slot has cached.
+        package var reuses: Bool
 
-        package init(id: Int, prompt: [Int32], limit: Int) {
+        package init(id: Int, prompt: [Int32], limit: Int, reuses: Bool = true) {
+            self.reuses = reuses
             self.id = id
             self.prompt = prompt
             self.limit = limit
@@ -109,11 +112,11 @@ package struct Scheduler {
     /// their prompt's tokens are in the cache already.
     package mutating func admit() -> [(id: Int, reused: Int)] {
         var admitted: [(id: Int, reused: Int)] = []
-        while let request = waiting.first, let slot = bestFreeSlot(for: request.prompt) {
+        while let request = waiting.first, let slot = bestFreeSlot(for: request.reuses ? request.prompt : []) {
             waiting.removeFirst()
             uses += 1
             // The last token is always computed, since its logits are what comes next.
-            let (reused, checkpoint) = usable(slots[slot], request.prompt.dropLast())
+            let (reused, checkpoint) = usable(slots[slot], request.reuses ? request.prompt.dropLast() : [])
             slots[slot].cached.removeSubrange(reused...)
             if reused == 0 { slots[slot].written = 0 }
             slots[slot].checkpoints = slots[slot].checkpoints.map { $0.map { $0 <= reused } == true ? $0 : nil }

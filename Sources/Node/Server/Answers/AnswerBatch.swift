@@ -19,6 +19,8 @@ struct AnswerBatch: Sendable {
     /// What stands before each answer; empty for nothing.
     let echoes: [String]
     let timeLimit: Duration
+    /// Between two signs of life of a stream before its first token.
+    let pulseTime: Duration
     let watch: ConnectionWatch?
     let record: RequestRecord
     let logger: Logger
@@ -87,11 +89,15 @@ struct AnswerBatch: Sendable {
 
     private enum Part: Sendable {
         case opening(Int)
+        /// Nothing yet; the client and what stands between are to know that it is worth waiting.
+        case pulse
         case piece(Int, AnswerPiece, AnswerUsage)
         case closing(WholeAnswer)
     }
 
-    /// - Throws: what comes to nothing before it has said anything, which can still be told with a status of its own.
+    /// Headers go as soon as the first answer has a slot; until one has said something, comments do.
+    ///
+    /// - Throws: what comes to nothing before that, which can still be told with a status of its own.
     func streamed() async throws -> Response {
         try await begun()
         let body = ResponseBody { writer in
@@ -116,7 +122,7 @@ struct AnswerBatch: Sendable {
         return Response(status: .ok, headers: headers, body: body)
     }
 
-    /// Waits until every answer has begun, the client is gone or the time is up.
+    /// Waits until the first answer has a slot, the client is gone or the time is up.
     private func begun() async throws {
         let streams = streams
         let verdict = Verdict()
@@ -134,7 +140,8 @@ struct AnswerBatch: Sendable {
             if let departure { watch?.forget(departure) }
         }
         do throws(EngineError) {
-            for stream in streams { try await stream.begun() }
+            // Requests get slots in their order.
+            try await streams.first?.begun()
         } catch {
             for stream in streams { stream.abandon() }
             if case .failed(let reason) = error { logger.error("the engine failed: \(reason)") }
@@ -162,11 +169,21 @@ struct AnswerBatch: Sendable {
                 source.finish(throwing: error)
             }
         }
-        defer { producer.cancel() }
+        let pulse = Task {
+            while !Task.isCancelled {
+                try await Task.sleep(for: pulseTime)
+                source.yield(.pulse)
+            }
+        }
+        defer {
+            producer.cancel()
+            pulse.cancel()
+        }
         var usage = AnswerUsage()
         var offsets = echoes.map(\.unicodeScalars.count) + Array(repeating: 0, count: streams.count)
         for try await part in parts {
             switch part {
+            case .pulse: try await writer.write(ServerSentEvent.pulse)
             case .opening(let index):
                 if let chunk = format.opening(index: index) { try await writer.write(ServerSentEvent.data(chunk)) }
                 if index < echoes.count, !echoes[index].isEmpty {
@@ -175,6 +192,7 @@ struct AnswerBatch: Sendable {
                     try await writer.write(ServerSentEvent.data(chunk))
                 }
             case .piece(let index, let piece, let usage):
+                pulse.cancel()
                 let chunk = format.piece(index: index, piece, offset: offsets[index], usage: usage)
                 offsets[index] += piece.text.unicodeScalars.count
                 try await writer.write(ServerSentEvent.data(chunk))

@@ -13,6 +13,9 @@ enum ServerSentEvent {
         return buffer
     }
 
+    /// A line that clients pass over: says that somebody is still there.
+    static let pulse = ByteBuffer(string: ": still here\n\n")
+
     /// What ends a stream that came to its end.
     static let done = ByteBuffer(string: "data: [DONE]\n\n")
 }

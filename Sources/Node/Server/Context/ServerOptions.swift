@@ -8,12 +8,17 @@ public struct ServerOptions: Hashable, Sendable {
     public var port: Int
     /// Requests must bring one of these as a bearer token; none lets everyone in.
     public var apiKeys: [String]
+    /// Origins (`https://chat.example.org`) whose pages may use the server from a browser; `*` lets all.
+    public var corsOrigins: [String]
     public var limits: Limits
 
-    public init(host: String = "127.0.0.1", port: Int = 8080, apiKeys: [String] = [], limits: Limits = Limits()) {
+    public init(
+        host: String = "127.0.0.1", port: Int = 8080, apiKeys: [String] = [], corsOrigins: [String] = [], limits: Limits = Limits()
+    ) {
         self.host = host
         self.port = port
         self.apiKeys = apiKeys
+        self.corsOrigins = corsOrigins
         self.limits = limits
     }
 
@@ -35,11 +40,14 @@ public struct ServerOptions: Hashable, Sendable {
         public var stalledTime: Duration
         /// Requests under way when the server is told to stop may take this long.
         public var gracePeriod: Duration
+        /// A stream that has nothing to say before its first token says a comment each time this has passed.
+        public var pulseTime: Duration
 
         public init(
             bodySize: Int = 8 << 20, json: JSONLimits = JSONLimits(), requests: Int = 256, connections: Int = 1024,
             idleTime: Duration = .seconds(75), bodyTime: Duration = .seconds(30), answerTime: Duration = .seconds(3600),
-            stalledTime: Duration = .seconds(60), gracePeriod: Duration = .seconds(30)
+            stalledTime: Duration = .seconds(60), gracePeriod: Duration = .seconds(30),
+            pulseTime: Duration = .seconds(5)
         ) {
             self.bodySize = bodySize
             self.json = json
@@ -50,11 +58,12 @@ public struct ServerOptions: Hashable, Sendable {
             self.answerTime = answerTime
             self.stalledTime = stalledTime
             self.gracePeriod = gracePeriod
+            self.pulseTime = pulseTime
         }
     }
 
     /// Whether only programs on this machine can reach the server.
     public var isLoopback: Bool {
-        host == "localhost" || host == "::1" || host.hasPrefix("127.")
+        HostName.isLoopback(host)
     }
 }

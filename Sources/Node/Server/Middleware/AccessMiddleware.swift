@@ -1,3 +1,4 @@
+internal import Base
 internal import HTTPTypes
 internal import Hummingbird
 
@@ -11,8 +12,10 @@ struct AccessMiddleware: RouterMiddleware {
     private let keys: [[UInt8]]
     private let isLoopback: Bool
     private let host: String
+    private let origins: AllowedOrigins
 
     init(_ options: ServerOptions) {
+        origins = AllowedOrigins(options)
         keys = options.apiKeys.map { Array($0.utf8) }
         isLoopback = options.isLoopback
         host = options.host.lowercased()
@@ -33,19 +36,24 @@ struct AccessMiddleware: RouterMiddleware {
 
     private func checkKey(_ request: Request) throws(APIError) {
         let challenge: HTTPFields = [.wwwAuthenticate: "Bearer"]
-        guard let field = request.headers[.authorization] else {
+        var offers: [[UInt8]] = []
+        if let field = request.headers[.authorization] {
+            let parts = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
+            offers.append(parts.count == 2 && parts[0].lowercased() == "bearer" ? Array(parts[1].utf8) : [])
+        }
+        if let field = request.headers[.apiKey] { offers.append(Array(field.utf8)) }
+        if offers.isEmpty {
             throw APIError(
-                .unauthorized, .authentication, "This server wants an API key: send it as 'Authorization: Bearer KEY'.",
-                code: "missing_api_key", headers: challenge)
+                .unauthorized, .authentication,
+                "This server wants an API key: send it as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'.", code: "missing_api_key",
+                headers: challenge)
         }
-        let parts = field.split(separator: " ", maxSplits: 1, omittingEmptySubsequences: true)
-        if parts.count == 2, parts[0].lowercased() == "bearer" {
-            let offered = Array(parts[1].utf8)
-            // Every key is looked at in full, so that the time taken tells nothing.
-            var matches: UInt8 = 0
+        // Every key is looked at in full, so that the time taken tells nothing.
+        var matches: UInt8 = 0
+        for offered in offers {
             for key in keys { matches |= AccessMiddleware.areEqual(offered, key) ? 1 : 0 }
-            if matches != 0 { return }
         }
+        if matches != 0 { return }
         throw APIError(.unauthorized, .authentication, "The API key is not right.", code: "invalid_api_key", headers: challenge)
     }
 
@@ -60,23 +68,43 @@ struct AccessMiddleware: RouterMiddleware {
     }
 
     private func checkOrigin(_ request: Request) throws(APIError) {
-        if let name = HTTPField.Name("Sec-Fetch-Site"), request.headers[name] == "cross-site" {
-            throw APIError(
-                .forbidden, .permission, "Pages of other sites cannot use this server. Set an API key to allow requests by key.",
-                code: "cross_site")
-        }
+        try checkPage(request)
         guard let authority = request.head.authority else { return }
-        let name = AccessMiddleware.hostName(authority.lowercased())
-        if name == host || name == "localhost" || name == "::1" || name.hasPrefix("127.") || name.hasSuffix(".localhost") { return }
+        let name = HostName.ofAuthority(authority.lowercased())
+        if let name, name == host || HostName.isLoopback(name) { return }
         throw APIError(
             .forbidden, .permission,
-            "This server answers to 'localhost', not to '\(name.prefix(100))'. Set an API key to let it answer to other names.",
+            "This server answers to 'localhost', not to '\(authority.prefix(100))'. With an API key (--api-key) it answers to any name.",
             code: "wrong_host")
     }
 
-    /// `[::1]:8080` → `::1`, `localhost:8080` → `localhost`.
-    private static func hostName(_ authority: String) -> String {
-        if authority.hasPrefix("[") { return String(authority.dropFirst().prefix { $0 != "]" }) }
-        return String(authority.prefix { $0 != ":" })
+    /// Refuses what a page of another site asks, unless its origin is one that may.
+    private func checkPage(_ request: Request) throws(APIError) {
+        let origin = request.headers[.origin]
+        if origins.allows(origin) { return }
+        var isForeign = request.headers[.secFetchSite] == "cross-site"
+        if let origin {
+            // "null" and what is no address of a page count as foreign.
+            let host = origin.firstRange(of: "://").flatMap { HostName.ofAuthority(origin[$0.upperBound...].lowercased()) }
+            isForeign = isForeign || !(host.map { $0 == self.host || HostName.isLoopback($0) } ?? false)
+        }
+        if isForeign { throw APIError.foreignOrigin(origin) }
     }
+}
+
+extension APIError {
+    /// What a page is told that may not use the server.
+    static func foreignOrigin(_ origin: String?) -> APIError {
+        let name = origin.map { "'\($0.prefix(200))'" } ?? "ORIGIN"
+        return APIError(
+            .forbidden, .permission,
+            "Pages of other sites cannot use this server, unless it is started with --cors-origin \(name).", code: "cross_site")
+    }
+}
+
+extension HTTPField.Name {
+    /// Spelled right, so it is a name; the other never stands in its place.
+    fileprivate static let secFetchSite = HTTPField.Name("Sec-Fetch-Site") ?? .connection
+    /// As Anthropic's clients send a key.
+    fileprivate static let apiKey = HTTPField.Name("X-Api-Key") ?? .connection
 }

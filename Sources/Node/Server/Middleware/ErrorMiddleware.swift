@@ -40,19 +40,28 @@ struct ErrorMiddleware: RouterMiddleware {
         return (isNative ? error.asStock : error).response(from: request, context: context)
     }
 
+    /// A path that there is, where only `/v1` is missing or too much, or a slash at the end.
+    private func neighbour(of path: String) -> String? {
+        let plain = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
+        let others = [plain, "/v1" + plain, plain.hasPrefix("/v1/") ? String(plain.dropFirst(3)) : plain]
+        return others.first { $0 != path && !routes.methods(of: $0).isEmpty }
+    }
+
     private func apiError(_ error: HTTPError, _ request: Request) -> APIError {
         let path = request.uri.path
         switch error.status {
         case .notFound:
             let allowed = routes.methods(of: path)
             if allowed.isEmpty {
-                return APIError(.notFound, .notFound, "There is nothing at '\(path.prefix(200))'.", code: "not_found")
+                let hint = neighbour(of: path).map { " Did you mean '\($0)'?" } ?? ""
+                return APIError(.notFound, .notFound, "There is nothing at '\(path.prefix(200))'.\(hint)", code: "not_found")
             }
             return APIError(
                 .methodNotAllowed, .invalidRequest, "'\(path.prefix(200))' cannot be asked with \(request.method.rawValue).",
                 code: "method_not_allowed", headers: [.allow: allowed.map(\.rawValue).joined(separator: ", ")])
         case let status where status.kind == .clientError:
-            return APIError(status, .invalidRequest, error.body ?? "The request is malformed: \(status.reasonPhrase).")
+            return APIError(
+                status, .invalidRequest, APIError.sentence(error.body ?? "the request is malformed: \(status.reasonPhrase)"))
         case let status:
             return APIError(status, .server, status.reasonPhrase, code: "internal_error")
         }

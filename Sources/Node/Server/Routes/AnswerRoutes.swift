@@ -57,7 +57,9 @@ struct AnswerRoutes: Sendable {
         parameter: String, _ context: ServerContext
     ) async throws -> Response {
         var streams: [GenerationStream] = []
+        var options = options
         do throws(EngineError) {
+            try await options.resolveTextBiases(lease.engine)
             for prompt in prompts {
                 for number in 0..<options.answerCount {
                     streams.append(try await lease.engine.generate(options.request(prompt, number: number)))
@@ -71,7 +73,8 @@ struct AnswerRoutes: Sendable {
         let batch = AnswerBatch(
             lease: lease, streams: streams, options: options, format: format,
             echoes: echoes.flatMap { Array(repeating: $0, count: options.answerCount) }, timeLimit: limits.answerTime,
-            watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger, totals: totals)
+            pulseTime: limits.pulseTime, watch: await ConnectionWatch.of(context.channel), record: context.record, logger: context.logger,
+            totals: totals)
         return options.streams ? try await batch.streamed() : try await batch.whole()
     }
 }

@@ -32,7 +32,15 @@ struct EmbeddingRoutes: Sendable {
         // Texts that nobody waits for are not read on.
         let watch = await ConnectionWatch.of(context.channel)
         let departure = watch?.onDeparture { work.cancel() }
-        defer { if let departure { watch?.forget(departure) } }
+        let start = ContinuousClock.now
+        let timer = Task {
+            try await Task.sleep(for: limits.answerTime)
+            work.cancel()
+        }
+        defer {
+            timer.cancel()
+            if let departure { watch?.forget(departure) }
+        }
         do {
             let vectors = try await withTaskCancellationHandler {
                 try await work.value
@@ -41,6 +49,7 @@ struct EmbeddingRoutes: Sendable {
             }
             return Response(json: told(body, vectors, engine.card.id))
         } catch let error as EngineError {
+            if work.isCancelled, start.duration(to: .now) >= limits.answerTime { throw APIError.answerTimeout }
             if work.isCancelled { throw APIError.clientGone }
             if case .failed(let reason) = error { context.logger.error("the engine failed: \(reason)") }
             throw APIError(error, parameter: member, contextSize: engine.card.contextSize)

@@ -15,7 +15,8 @@ struct HealthRoute: Sendable {
         }
         if status.phase == .failed {
             let reason = status.reason.map { ": \($0)" } ?? ""
-            return APIError(.serviceUnavailable, .unavailable, "The model does not work any more\(reason).", code: "failed")
+            let message = APIError.sentence("the model does not work any more\(reason)")
+            return APIError(.serviceUnavailable, .unavailable, message, code: "failed")
                 .response(from: request, context: context)
         }
         if status.phase == .unavailable {

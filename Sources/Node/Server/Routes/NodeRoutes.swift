@@ -50,7 +50,7 @@ struct NodeRoutes: Sendable {
                 if gate.isClosed { break }
                 switch part {
                 case .event(let event): try await writer.write(ServerSentEvent.data(event.json))
-                case .pulse: try await writer.write(ByteBuffer(string: ": still here\n\n"))
+                case .pulse: try await writer.write(ServerSentEvent.pulse)
                 }
             }
             try await writer.finish(nil)

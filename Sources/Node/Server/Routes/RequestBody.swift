@@ -7,12 +7,20 @@ internal import NIOHTTPTypes
 extension Request {
     /// The members of the JSON object that is the body.
     func fields(_ limits: ServerOptions.Limits) async throws -> RequestFields {
-        let buffer = try await wholeBody(limits)
+        if let encoding = headers[.contentEncoding], encoding.lowercased() != "identity", !encoding.isEmpty {
+            throw APIError(
+                .unsupportedMediaType, .invalidRequest,
+                "Content-Encoding \(encoding.prefix(40)) is not supported: send the body as it is.", code: "unsupported_content_encoding",
+                headers: [.connection: "close"])
+        }
+        var buffer = try await wholeBody(limits)
+        // The mark of byte order that some programs begin files of UTF-8 with.
+        if buffer.readableBytesView.starts(with: [0xef, 0xbb, 0xbf]) { buffer.moveReaderIndex(forwardBy: 3) }
         let value: JSONValue
         do throws(JSONError) {
             value = try JSONValue(parsing: buffer.readableBytesView, limits: limits.json)
         } catch {
-            throw APIError.invalid("The body is not valid JSON: \(error).", code: "invalid_json")
+            throw APIError.invalid(APIError.sentence("the body is not valid JSON: \(error)"), code: "invalid_json")
         }
         return try RequestFields(body: value)
     }

@@ -18,6 +18,7 @@ struct NativeCompletionRequest: Hashable, Sendable {
     var responseFields: [String]
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
+        try fields.refuseForeign(in: .native)
         options = try AnswerOptions(fields, vocabularySize: vocabularySize)
         if let count = try fields.integer("n_probs", in: 0...100), count > 0 { options.alternatives = count }
         if try fields.bool("post_sampling_probs") ?? false { options.probabilities = .ofChoice }

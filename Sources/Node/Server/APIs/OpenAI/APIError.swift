@@ -88,7 +88,7 @@ extension APIError {
     ///   - parameter: the member of the body that holds the prompt.
     ///   - contextSize: tokens that the model holds, for prompts that are too long.
     init(_ error: EngineError, parameter: String? = nil, contextSize: Int? = nil) {
-        let message = error.description.prefix(1).uppercased() + error.description.dropFirst() + "."
+        let message = APIError.sentence(error.description)
         switch error {
         case .promptTooLong(let tokens, let limit):
             let size = contextSize ?? limit
@@ -115,6 +115,12 @@ extension APIError {
             self = APIError(
                 .internalServerError, .server, "The model could not answer because of an internal error.", code: "internal_error")
         }
+    }
+
+    /// A reason as a sentence: with a capital letter, and a full stop unless it ends in one.
+    static func sentence(_ reason: String) -> String {
+        let isEnded = reason.last.map { ".!?".contains($0) } ?? false
+        return reason.prefix(1).uppercased() + reason.dropFirst() + (isEnded ? "" : ".")
     }
 
     static let stopping = APIError(

@@ -16,12 +16,29 @@ struct AnswerOptions: Hashable, Sendable {
     var alternatives: Int?
     /// Which probabilities those are.
     var probabilities = GenerationRequest.Probabilities.ofModel
+    /// Biases of texts, whose tokens only the model's vocabulary knows.
+    var textBiases: [TextBias] = []
+    var stopTokens: Set<Int32> = []
+    var reusesPrompt: Bool
+
+    /// What is added to the logits of a text's tokens.
+    struct TextBias: Hashable, Sendable {
+        var text: String
+        var bias: Float
+    }
 
     /// Answers to one prompt at most.
     static let answerLimit = 64
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
         sampling = try fields.sampling(vocabularySize: vocabularySize)
+        let biases = try fields.logitBiases(vocabularySize: vocabularySize)
+        sampling.logitBias = biases.tokens
+        textBiases = biases.texts
+        if let ids = try fields.array("stop_token_ids") {
+            stopTokens = Set(try CompletionRequest.tokens(ids, named: "stop_token_ids", vocabularySize: vocabularySize))
+        }
+        reusesPrompt = try fields.bool("cache_prompt") ?? true
         maxTokens = try fields.maxTokens()
         ignoreEnd = try fields.bool("ignore_eos") ?? false
         stops = try fields.stops()
@@ -43,10 +60,22 @@ struct AnswerOptions: Hashable, Sendable {
         _ = try fields.string("model")
     }
 
+    /// Gives each token of the texts that have a bias that bias; a token that has one of its own keeps it.
+    mutating func resolveTextBiases(_ engine: any TextEngine) async throws(EngineError) {
+        for text in textBiases {
+            for token in try await engine.tokenize(Array(text.text.utf8), addSpecial: false, parseSpecial: true)
+            where sampling.logitBias[token] == nil {
+                sampling.logitBias[token] = text.bias
+            }
+        }
+        textBiases = []
+    }
+
     /// - Parameter number: which of the answers to the prompt it is for: each draws numbers of its own.
     func request(_ prompt: Prompt, number: Int) -> GenerationRequest {
         var request = GenerationRequest(
-            prompt: prompt, sampling: sampling, maxTokens: maxTokens, ignoreEnd: ignoreEnd, alternatives: alternatives)
+            prompt: prompt, sampling: sampling, maxTokens: maxTokens, ignoreEnd: ignoreEnd, alternatives: alternatives,
+            stopTokens: stopTokens, reusesPrompt: reusesPrompt)
         request.probabilities = probabilities
         request.sampling.seed = sampling.seed.map { $0 &+ UInt32(truncatingIfNeeded: number) }
         return request

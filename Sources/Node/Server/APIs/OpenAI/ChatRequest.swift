@@ -10,13 +10,16 @@ struct ChatRequest: Hashable, Sendable {
     static let messageLimit = 10_000
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
+        // Tools that must not be called are as good as none.
+        let hasTools = fields["tool_choice"] != .string("none")
+        try fields.refuseForeign(in: .chat, except: hasTools ? [] : ["tools", "functions"])
         options = try AnswerOptions(fields, vocabularySize: vocabularySize)
-        try ChatRequest.refuseTools(fields)
         conversation = Conversation(messages: try ChatRequest.messages(fields))
-        conversation.addGenerationPrompt = try fields.bool("add_generation_prompt") ?? true
+        if let effort = try fields.string("reasoning_effort") { conversation.variables["reasoning_effort"] = .string(effort) }
         for member in try fields.object("chat_template_kwargs")?.members ?? [] {
             conversation.variables[member.name] = member.value
         }
+        try setEnd(fields)
         if try fields.bool("logprobs") ?? false {
             options.alternatives = try fields.integer("top_logprobs", in: 0...20) ?? 0
         } else if let count = try fields.integer("top_logprobs", in: 0...20), count > 0 {
@@ -24,17 +27,37 @@ struct ChatRequest: Hashable, Sendable {
         }
     }
 
-    private static func refuseTools(_ fields: RequestFields) throws(APIError) {
-        let reason = "tools cannot be called from here"
-        for name in ["tools", "functions"] {
-            try fields.refuse(name, unless: { $0 == .array([]) }, because: reason)
+    /// Whether the conversation ends with the opening of the assistant's turn, or in the middle of it.
+    ///
+    /// An assistant's message at the end is gone on with where the request does not say otherwise.
+    private mutating func setEnd(_ fields: RequestFields) throws(APIError) {
+        let name = "continue_final_message"
+        let continues = try fields.bool(name)
+        let opens = try fields.bool("add_generation_prompt")
+        if continues == true, opens == true {
+            throw .invalid("'\(name)' and 'add_generation_prompt' cannot both be true.", parameter: name, code: "invalid_value")
         }
-        for name in ["tool_choice", "function_call"] {
-            try fields.refuse(name, unless: { $0 == .string("none") || $0 == .string("auto") }, because: reason)
+        conversation.addGenerationPrompt = opens ?? true
+        let isAssistants = conversation.messages.last.map { $0.role == "assistant" } ?? false
+        if continues == true, !isAssistants {
+            throw .invalid("'\(name)' is true, but the last message is not the assistant's.", parameter: name, code: "invalid_value")
         }
-        let isText: (JSONValue) -> Bool = { $0 == .array([.string("text")]) }
-        try fields.refuse("modalities", unless: isText, because: "answers are text only")
-        try fields.refuse("audio", unless: { _ in false }, because: "answers are text only")
+        guard isAssistants, continues ?? (opens == nil), let last = conversation.messages.last else { return }
+        let path = "messages[\(conversation.messages.count - 1)]"
+        if conversation.messages.count > 1, conversation.messages[conversation.messages.count - 2].role == "assistant" {
+            throw .invalid(
+                "The conversation ends with two messages of the assistant's; only one can be gone on with.", parameter: path,
+                code: "invalid_value")
+        }
+        // What stands in other members than the text cannot be gone on with: they are written out by the template alone.
+        for member in ["reasoning_content", "tool_calls"] {
+            guard let value = last.fields[member], value != "", value != [] else { continue }
+            if continues == nil { return }
+            throw .invalid(
+                "'\(path).\(member)' cannot be gone on with; give the beginning of the answer as 'content' alone.",
+                parameter: "\(path).\(member)", code: "unsupported_value")
+        }
+        conversation.continuesFinalMessage = true
     }
 
     private static func messages(_ fields: RequestFields) throws(APIError) -> [Conversation.Message] {
@@ -51,41 +74,48 @@ struct ChatRequest: Hashable, Sendable {
                 throw .invalid(
                     "'messages[\(index)]' must be an object, not \(value.kind).", parameter: "messages[\(index)]", code: "invalid_type")
             }
-            messages.append(try message(RequestFields(object, prefix: "messages[\(index)].")))
+            messages.append(try message(object, RequestFields(object, prefix: "messages[\(index)].")))
         }
         return messages
     }
 
-    private static func message(_ fields: RequestFields) throws(APIError) -> Conversation.Message {
+    /// All members go to the template, which knows more of them than we do. Those that are null count as left out.
+    private static func message(_ object: JSONObject, _ fields: RequestFields) throws(APIError) -> Conversation.Message {
         guard let role = try fields.string("role") else { throw fields.missing("role") }
-        let known: String
-        switch role {
-        case "system", "user", "assistant": known = role
+        if role.isEmpty { throw .invalid("'\(fields.path("role"))' is empty.", parameter: fields.path("role"), code: "invalid_value") }
+        var members = JSONObject()
+        for member in object.members where member.value != .null { members[member.name] = member.value }
         // OpenAI's newer name for what templates know as the system's words.
-        case "developer": known = "system"
-        case "tool", "function":
-            throw .invalid(
-                "'\(fields.path("role"))' is '\(role)', but tools cannot be called from here.", parameter: fields.path("role"),
-                code: "unsupported_value")
-        default:
-            throw .invalid(
-                "'\(fields.path("role"))' must be 'system', 'developer', 'user' or 'assistant', not '\(role.prefix(40))'.",
-                parameter: fields.path("role"), code: "invalid_value")
+        if role == "developer" { members["role"] = "system" }
+        let calls = try fields.array("tool_calls") ?? []
+        if !calls.isEmpty { members["tool_calls"] = .array(calls.map(withReadArguments)) }
+        if fields["content"] == nil, role == "assistant" {
+            let content: JSONValue = calls.isEmpty ? "" : .null
+            members["content"] = content
+        } else {
+            try checkContent(fields)
         }
-        for name in ["tool_calls", "function_call"] {
-            try fields.refuse(name, unless: { $0 == .array([]) }, because: "tools cannot be called from here")
-        }
-        return Conversation.Message(role: known, content: try content(fields), name: try fields.string("name"))
+        return Conversation.Message(fields: members)
     }
 
-    /// A string, or parts of type `text`, which are put together line by line.
-    private static func content(_ fields: RequestFields) throws(APIError) -> String {
+    /// A call of a tool with the arguments that it was made with as a value: clients send them as a text of JSON, as OpenAI does, and
+    /// templates write out the value.
+    private static func withReadArguments(_ call: JSONValue) -> JSONValue {
+        guard case .object(var object) = call, case .object(var function)? = object["function"],
+            case .string(let text)? = function["arguments"], let value = try? JSONValue(parsing: text.utf8), case .object = value
+        else { return call }
+        function["arguments"] = value
+        object["function"] = .object(function)
+        return .object(object)
+    }
+
+    /// A string, or parts of type `text`.
+    private static func checkContent(_ fields: RequestFields) throws(APIError) {
         guard let value = fields["content"] else { throw fields.missing("content") }
         let name = fields.path("content")
         switch value {
-        case .string(let text): return text
+        case .string: break
         case .array(let parts):
-            var texts: [String] = []
             for (index, part) in parts.enumerated() {
                 guard case .object(let object) = part else {
                     throw .invalid(
@@ -98,10 +128,8 @@ struct ChatRequest: Hashable, Sendable {
                         "'\(name)[\(index)]' is of type '\(type.prefix(40))'; this model takes text only.",
                         parameter: "\(name)[\(index)].type", code: "unsupported_value")
                 }
-                guard let text = try partFields.string("text") else { throw partFields.missing("text") }
-                texts.append(text)
+                guard try partFields.string("text") != nil else { throw partFields.missing("text") }
             }
-            return texts.joined(separator: "\n")
         default:
             throw .invalid(
                 "'\(name)' must be a string or a list of parts, not \(value.kind).", parameter: name, code: "invalid_type")

@@ -11,18 +11,20 @@ struct CompletionRequest: Hashable, Sendable {
     /// Prompts in one request at most.
     static let promptLimit = 64
 
-    init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
+    /// - Parameter others: members that whoever asks sees to itself.
+    init(_ fields: RequestFields, vocabularySize: Int, allowing others: Set<String> = []) throws(APIError) {
+        try fields.refuseForeign(in: .completion, except: others)
         options = try AnswerOptions(fields, vocabularySize: vocabularySize)
         prompts = try CompletionRequest.prompts(
             fields, "prompt", vocabularySize: vocabularySize, limit: CompletionRequest.promptLimit)
         echoes = try fields.bool("echo") ?? false
-        options.alternatives = try fields.integer("logprobs", in: 0...20)
+        // A chat's way of asking for none.
+        if fields["logprobs"] != false { options.alternatives = try fields.integer("logprobs", in: 0...20) }
         if echoes, options.alternatives != nil {
             throw .invalid(
                 "'logprobs' together with 'echo' is not supported: the prompt's own probabilities are not computed.", parameter: "logprobs",
                 code: "unsupported_parameter")
         }
-        try fields.refuse("suffix", unless: { $0 == .string("") }, because: "text can only be continued at its end")
     }
 
     /// A string, a list of strings, a list of tokens, or a list of lists of tokens.

@@ -20,13 +20,18 @@ struct EmbeddingRequest: Hashable, Sendable {
 
     /// - Parameter member: that holds the texts.
     init(_ fields: RequestFields, member: String = "input", card: ModelCard) throws(APIError) {
+        try fields.refuseForeign(in: .embedding)
         texts = try CompletionRequest.prompts(fields, member, vocabularySize: card.vocabularySize, limit: EmbeddingRequest.textLimit)
         let name = try fields.string("encoding_format") ?? Encoding.float.rawValue
         guard let encoding = Encoding(rawValue: name) else {
             throw .invalid("'encoding_format' must be 'float' or 'base64'.", parameter: "encoding_format", code: "invalid_value")
         }
         self.encoding = encoding
-        try fields.refuse("dimensions", unless: { $0 == .integer(card.embeddingLength) }, because: "vectors have the model's own length")
+        if let length = try fields.integer("dimensions", in: 1...Int(Int32.max)), length != card.embeddingLength {
+            throw .invalid(
+                "'dimensions' can only be \(card.embeddingLength) here, the length of this model's vectors.", parameter: "dimensions",
+                code: "unsupported_parameter")
+        }
     }
 
     func answer(_ vectors: [TextVector], model: String) -> JSONValue {

@@ -98,9 +98,27 @@ struct RequestFields {
         return Float(number)
     }
 
-    /// Refuses a feature that we do not have, unless it is asked for in the way that asks for nothing.
+    /// Refuses what other engines do and we do not (``RequestMember``), unless it is asked for in the way that asks for nothing.
+    ///
+    /// - Parameter names: members that are let through.
+    func refuseForeign(in request: RequestMember.Request, except names: Set<String> = []) throws(APIError) {
+        for member in RequestMember.all where member.requests.contains(request) && !names.contains(member.name) {
+            guard case .refused(let neutral) = member.standing, let value = values[member.name] else { continue }
+            if neutral.contains(where: { RequestFields.isSame($0, value) }) { continue }
+            throw .invalid(
+                "'\(path(member.name))' is not supported: \(member.note).", parameter: path(member.name), code: "unsupported_parameter")
+        }
+    }
+
+    /// Refuses what cannot be done, unless it is asked for in the way that asks for nothing, for members that mean more than the list can say.
     func refuse(_ name: String, unless neutral: (JSONValue) -> Bool, because reason: String) throws(APIError) {
         guard let value = values[name], !neutral(value) else { return }
         throw .invalid("'\(path(name))' is not supported: \(reason).", parameter: path(name), code: "unsupported_parameter")
+    }
+
+    /// Equal, whichever way a number is written.
+    private static func isSame(_ left: JSONValue, _ right: JSONValue) -> Bool {
+        if case .integer(let integer) = left, case .number(let number) = right { return Double(integer) == number }
+        return left == right
     }
 }

@@ -4,84 +4,96 @@ internal import NodeEngine
 extension RequestFields {
     /// How tokens are to be chosen. The names are OpenAI's, and llama.cpp's server's where OpenAI has none.
     func sampling(vocabularySize: Int) throws(APIError) -> SamplingSettings {
-        try refuseForeignSamplers()
         var settings = SamplingSettings()
-        settings.temperature = try number("temperature", in: 0...100) ?? settings.temperature
-        settings.topK = try integer("top_k", in: -1...Int(Int32.max)) ?? settings.topK
-        if settings.topK < 0 { settings.topK = 0 }
+        // Below 0 is greedy as well.
+        settings.temperature = max(0, try number("temperature", in: -1_000_000...1_000_000) ?? settings.temperature)
+        settings.topK = max(0, try integer("top_k", in: Int(Int32.min)...Int(Int32.max)) ?? settings.topK)
         settings.topP = try number("top_p", in: 0...1) ?? settings.topP
         settings.minP = try number("min_p", in: 0...1) ?? settings.minP
-        settings.repeatPenalty = try number("repeat_penalty", in: 0.01...100) ?? settings.repeatPenalty
-        settings.frequencyPenalty = try number("frequency_penalty", in: -2...2) ?? settings.frequencyPenalty
-        settings.presencePenalty = try number("presence_penalty", in: -2...2) ?? settings.presencePenalty
+        settings.frequencyPenalty = try number("frequency_penalty", in: -1_000_000...1_000_000) ?? settings.frequencyPenalty
+        settings.presencePenalty = try number("presence_penalty", in: -1_000_000...1_000_000) ?? settings.presencePenalty
+        settings.repeatPenalty = try number("repeat_penalty", in: 0.0001...1_000_000) ?? settings.repeatPenalty
+        if let penalty = try number("repetition_penalty", in: 0.0001...1_000_000) {
+            if let other = try number("repeat_penalty", in: 0.0001...1_000_000), other != penalty {
+                throw .invalid(
+                    "'repetition_penalty' and 'repeat_penalty' mean the same and differ.", parameter: path("repetition_penalty"),
+                    code: "invalid_value")
+            }
+            settings.repeatPenalty = penalty
+            // vLLM's looks at the whole text, the prompt included.
+            if penalty != 1 { settings.penaltyWindow = -1 }
+        }
         settings.penaltyWindow = try integer("repeat_last_n", in: -1...Int(Int32.max)) ?? settings.penaltyWindow
         // A negative seed asks for a random one. Longer seeds than ours are cut to their low 32 bits.
         if let seed = try integer("seed", in: Int.min...Int.max), seed >= 0 {
             settings.seed = UInt32(truncatingIfNeeded: seed)
         }
-        settings.logitBias = try logitBias(vocabularySize: vocabularySize)
         return settings
     }
 
-    /// Ways of choosing that other servers have: to ignore them would give answers that were not asked for.
-    private func refuseForeignSamplers() throws(APIError) {
-        let reason = "this server cannot choose tokens that way"
-        let isZero: (JSONValue) -> Bool = { $0 == .integer(0) || $0 == .number(0) || $0 == .bool(false) }
-        let isOne: (JSONValue) -> Bool = { $0 == .integer(1) || $0 == .number(1) }
-        for name in ["mirostat", "dynatemp_range", "xtc_probability", "dry_multiplier"] {
-            try refuse(name, unless: isZero, because: reason)
-        }
-        try refuse("typical_p", unless: isOne, because: reason)
-        for name in ["grammar", "json_schema"] {
-            try refuse(name, unless: { $0 == .string("") }, because: "answers cannot be bound to a grammar")
-        }
-        try refuse(
-            "response_format", unless: { $0["type"] == .string("text") },
-            because: "answers cannot be bound to a format; use {\"type\": \"text\"}")
-    }
-
-    /// `{"1234": -100}`, or llama.cpp's `[[1234, -1.0], [5, false]]`.
-    private func logitBias(vocabularySize: Int) throws(APIError) -> [Int32: Float] {
-        guard let value = self["logit_bias"] else { return [:] }
+    /// `{"1234": -100, " the": 2}`, or llama.cpp's `[[1234, -1.0], [" the", false]]`.
+    func logitBiases(vocabularySize: Int) throws(APIError) -> (tokens: [Int32: Float], texts: [AnswerOptions.TextBias]) {
+        guard let value = self["logit_bias"] else { return ([:], []) }
         let name = path("logit_bias")
         var biases: [Int32: Float] = [:]
-        func add(_ id: Int?, _ bias: JSONValue) throws(APIError) {
-            guard let id, id >= 0, id < vocabularySize, let token = Int32(exactly: id) else {
+        var texts: [AnswerOptions.TextBias] = []
+        func amount(_ bias: JSONValue) throws(APIError) -> Float {
+            let number: Double
+            switch bias {
+            case .bool(false): return -.infinity
+            case .integer(let value): number = Double(value)
+            case .number(let value): number = value
+            default: throw .invalid("'\(name)' has a bias that is not a number.", parameter: name, code: "invalid_value")
+            }
+            // OpenAI's way of forbidding a token.
+            return number <= -100 ? -.infinity : Float(min(number, 1_000_000))
+        }
+        func addToken(_ id: Int, _ bias: JSONValue) throws(APIError) {
+            guard id >= 0, id < vocabularySize, let token = Int32(exactly: id) else {
                 throw .invalid(
                     "'\(name)' names a token that is not a whole number from 0 to \(vocabularySize - 1).", parameter: name,
                     code: "invalid_value")
             }
-            switch bias {
-            case .bool(false): biases[token] = -.infinity
-            case .integer(let value) where (-100...100).contains(value): biases[token] = value == -100 ? -.infinity : Float(value)
-            case .number(let value) where value >= -100 && value <= 100: biases[token] = value == -100 ? -.infinity : Float(value)
-            default:
-                throw .invalid("'\(name)' has a bias that is not a number from -100 to 100.", parameter: name, code: "invalid_value")
+            biases[token] = try amount(bias)
+        }
+        func addText(_ text: String, _ bias: JSONValue) throws(APIError) {
+            guard !text.isEmpty, text.utf8.count <= 1024 else {
+                throw .invalid("'\(name)' must name texts of 1 to 1024 bytes.", parameter: name, code: "invalid_value")
             }
+            texts.append(AnswerOptions.TextBias(text: text, bias: try amount(bias)))
         }
         switch value {
         case .object(let object):
             if object.members.count > 1024 { throw tooManyBiases(name) }
-            for member in object.members { try add(Int(member.name), member.value) }
+            for member in object.members {
+                if let id = Int(member.name) { try addToken(id, member.value) } else { try addText(member.name, member.value) }
+            }
         case .array(let pairs):
             if pairs.count > 1024 { throw tooManyBiases(name) }
             for pair in pairs {
-                guard case .array(let parts) = pair, parts.count == 2, case .integer(let id) = parts[0] else {
+                guard case .array(let parts) = pair, parts.count == 2 else {
                     throw .invalid("'\(name)' must hold pairs of a token and a number.", parameter: name, code: "invalid_type")
                 }
-                try add(id, parts[1])
+                switch parts[0] {
+                case .integer(let id): try addToken(id, parts[1])
+                case .string(let text): try addText(text, parts[1])
+                default:
+                    throw .invalid(
+                        "'\(name)' names a token by \(parts[0].kind) instead of its number or a text.", parameter: name,
+                        code: "invalid_type")
+                }
             }
         default:
-            throw .invalid("'\(name)' must be an object of token ids and biases, not \(value.kind).", parameter: name, code: "invalid_type")
+            throw .invalid("'\(name)' must be an object of tokens and biases, not \(value.kind).", parameter: name, code: "invalid_type")
         }
-        return biases
+        return (biases, texts)
     }
 
     private func tooManyBiases(_ name: String) -> APIError {
         .invalid("'\(name)' has more than 1024 entries.", parameter: name, code: "invalid_value")
     }
 
-    /// Strings at which the answer ends: a string, or a list of at most 16.
+    /// Strings at which the answer ends: a string, or a list of at most 64. An empty one stops nothing.
     func stops() throws(APIError) -> [String] {
         guard let value = self["stop"] else { return [] }
         let name = path("stop")
@@ -98,21 +110,21 @@ extension RequestFields {
         default:
             throw .invalid("'\(name)' must be a string or a list of strings, not \(value.kind).", parameter: name, code: "invalid_type")
         }
-        if stops.count > 16 {
-            throw .invalid("'\(name)' may hold at most 16 strings.", parameter: name, code: "invalid_value")
+        stops.removeAll(where: \.isEmpty)
+        if stops.count > 64 {
+            throw .invalid("'\(name)' may hold at most 64 strings.", parameter: name, code: "invalid_value")
         }
-        for stop in stops where stop.isEmpty || stop.utf8.count > 1024 {
-            throw .invalid("'\(name)' must hold strings of 1 to 1024 bytes.", parameter: name, code: "invalid_value")
+        for stop in stops where stop.utf8.count > 1024 {
+            throw .invalid("'\(name)' must hold strings of at most 1024 bytes.", parameter: name, code: "invalid_value")
         }
         return stops
     }
 
-    /// Tokens to answer with at most. The newer name wins; `n_predict` is llama.cpp's and takes -1 for no limit.
+    /// Tokens to answer with at most; nil, and -1 in a request, for no limit. The newest name wins; `n_predict` is llama.cpp's.
     func maxTokens() throws(APIError) -> Int? {
-        let limit = Int(Int32.max)
-        if let tokens = try integer("max_completion_tokens", in: 0...limit) { return tokens }
-        if let tokens = try integer("max_tokens", in: 0...limit) { return tokens }
-        if let tokens = try integer("n_predict", in: -1...limit), tokens >= 0 { return tokens }
+        for name in ["max_completion_tokens", "max_tokens", "n_predict"] {
+            if let tokens = try integer(name, in: -1...Int(Int32.max)) { return tokens < 0 ? nil : tokens }
+        }
         return nil
     }
 }

@@ -1,0 +1,63 @@
+internal import HTTPTypes
+internal import Hummingbird
+
+/// The origins whose pages may use the server.
+struct AllowedOrigins: Sendable {
+    private let names: Set<String>
+    private let includesAll: Bool
+
+    init(_ options: ServerOptions) {
+        names = Set(options.corsOrigins.map { AllowedOrigins.plain($0) })
+        includesAll = names.contains("*")
+    }
+
+    /// - Parameter origin: as a browser sends it; nil where it sent none, which only those pass that let all in.
+    func allows(_ origin: String?) -> Bool {
+        includesAll || origin.map { names.contains(AllowedOrigins.plain($0)) } ?? false
+    }
+
+    /// Origins have neither a path nor capital letters; people write both.
+    private static func plain(_ origin: String) -> String {
+        var origin = origin.lowercased()
+        if origin.hasSuffix("/") { origin.removeLast() }
+        return origin
+    }
+}
+
+/// Tells browsers which pages may read answers, whatever the answer is, and answers what they ask before a request: that carries no
+/// key, so it comes before keys are looked at.
+struct CrossOriginMiddleware: RouterMiddleware {
+    typealias Context = ServerContext
+
+    private let origins: AllowedOrigins
+
+    init(_ options: ServerOptions) {
+        origins = AllowedOrigins(options)
+    }
+
+    func handle(
+        _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
+    ) async throws -> Response {
+        guard let origin = request.headers[.origin] else { return try await next(request, context) }
+        let isAllowed = origins.allows(origin)
+        let isAsking = request.method == .options && request.headers[.accessControlRequestMethod] != nil
+        var response: Response
+        if !isAsking {
+            response = try await next(request, context)
+        } else if isAllowed {
+            response = Response(status: .ok, headers: [.contentLength: "0"])
+            response.headers[.accessControlAllowMethods] = "GET, POST"
+            // A star would leave out the header that the key comes in.
+            response.headers[.accessControlAllowHeaders] = request.headers[.accessControlRequestHeaders] ?? "*"
+            response.headers[.accessControlMaxAge] = "3600"
+        } else {
+            return APIError.foreignOrigin(origin).response(from: request, context: context)
+        }
+        guard isAllowed else { return response }
+        response.headers[.accessControlAllowOrigin] = origin
+        response.headers[.accessControlAllowCredentials] = "true"
+        response.headers[.accessControlExposeHeaders] = "Retry-After"
+        response.headers[.vary] = "Origin"
+        return response
+    }
+}
