@@ -29,9 +29,9 @@ public struct ChatTemplate: Sendable {
         contentForms = ContentForms(of: self)
     }
 
-    /// A message whose content, text or parts (`[{"type": "text", "text": "…"}]`), is in the form that the template reads: as it came,
-    /// unless only the other is read.
-    public func adapted(_ message: ChatMessage) -> ChatMessage { contentForms.adapted(message) }
+    /// Messages whose content, text or parts (`[{"type": "text", "text": "…"}]`), is in the form that the template reads: as it came,
+    /// unless only the other is read. What the system says opens the user's turn where the template refuses the system.
+    public func adapted(_ messages: [ChatMessage]) -> [ChatMessage] { contentForms.adapted(messages) }
 
     /// The prompt for a conversation. It contains the special tokens' texts, so it is to be tokenized with these
     /// recognised in all but what came from the conversation (``Tokenizer/encode(_:addSpecial:plain:)``), and without

@@ -11,11 +11,36 @@ struct ContentForms: Sendable {
 
     /// Roles that are not here are read as the user's.
     private var forms: [String: Form] = [:]
+    /// Whether the template refuses what the system says, as Gemma 2's does.
+    private var refusesSystem = false
 
     init() {}
 
     init(of template: ChatTemplate) {
         for role in ["user", "assistant", "system"] { forms[role] = ContentForms.form(of: role, template) }
+        refusesSystem = forms["user"] != nil && forms["system"] == nil && !ContentForms.takes("system", template)
+    }
+
+    /// Messages in the form that the template reads: what the system says first opens the user's turn where it has none of its own.
+    func adapted(_ messages: [ChatMessage]) -> [ChatMessage] {
+        var messages = messages
+        if refusesSystem, messages.count > 1, messages[0].role == "system", messages[1].role == "user" {
+            let system = messages.removeFirst()
+            messages[0].fields["content"] = ContentForms.joined(system.fields["content"], messages[0].fields["content"])
+        }
+        return messages.map { adapted($0) }
+    }
+
+    private static func joined(_ first: TemplateValue?, _ second: TemplateValue?) -> TemplateValue {
+        func list(_ content: TemplateValue?) -> [TemplateValue] {
+            switch content {
+            case .array(let parts)?: parts
+            case .string(let text)?: [["type": "text", "text": .string(text)]]
+            default: []
+            }
+        }
+        if case .string(let first)? = first, case .string(let second)? = second { return .string(first + "\n" + second) }
+        return .array(list(first) + list(second))
     }
 
     /// A message with its content in the form that the template reads.
@@ -54,6 +79,11 @@ struct ContentForms: Sendable {
         case (false, true): return .parts
         case (false, false): return nil
         }
+    }
+
+    /// Whether the template makes anything of a conversation with such a message, though it may not write it out.
+    private static func takes(_ role: String, _ template: ChatTemplate) -> Bool {
+        rendered(role, .string(mark), template) != nil || rendered(role, parts(mark), template) != nil
     }
 
     /// Whether the mark stands there by itself, and not as a part's member in a list that was written out.

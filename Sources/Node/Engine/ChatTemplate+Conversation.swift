@@ -16,10 +16,10 @@ extension ChatTemplate {
         let messages = turns.map { message in
             var fields = TemplateObject()
             for member in message.fields.members { fields[member.name] = TemplateValue(member.value) }
-            return adapted(ChatMessage(fields: fields))
+            return ChatMessage(fields: fields)
         }
         var text = try render(
-            messages: messages, addGenerationPrompt: last != nil || conversation.addGenerationPrompt,
+            messages: adapted(messages), addGenerationPrompt: last != nil || conversation.addGenerationPrompt,
             extra: conversation.variables.mapValues(TemplateValue.init))
         if let beginning = last?.content, !beginning.isEmpty { text.append(untrusted: beginning) }
         return text

@@ -27,7 +27,7 @@ import Testing
         let template = try ChatTemplate(source: source)
         var messages = [ChatMessage(fields: ["role": .string(role), "content": content])]
         if source == ContentFormsTests.strict { messages.insert(ChatMessage(role: "system", content: "s"), at: 0) }
-        return try template.render(messages: messages.map(template.adapted), addGenerationPrompt: false).text
+        return try template.render(messages: template.adapted(messages), addGenerationPrompt: false).text
     }
 
     @Test("Text stays text, and becomes a part where only parts are read; parts stay parts, and become lines where only text is read")
@@ -53,11 +53,25 @@ import Testing
         #expect(try rendered(ContentFormsTests.partsForUsers, parts, role: "system") == "<system>one\ntwo")
     }
 
+    @Test("What the system says opens the user's turn where a template refuses the system, and only there")
+    func system() throws {
+        let refusing = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}" + ContentFormsTests.textOnly
+        let messages = [ChatMessage(role: "system", content: "Be brief."), ChatMessage(fields: ["role": "user", "content": parts])]
+        for (source, expected) in [
+            (refusing, "<user>Be brief.\none\ntwo"), (ContentFormsTests.textOnly, "<system>Be brief.<user>one\ntwo"),
+        ] {
+            let template = try ChatTemplate(source: source)
+            #expect(try template.render(messages: template.adapted(messages), addGenerationPrompt: false).text == expected)
+        }
+        let template = try ChatTemplate(source: refusing)
+        #expect(template.adapted([messages[0]]) == [messages[0]])
+    }
+
     @Test("A template that takes no conversation at all gets what came, parts as lines")
     func nothing() throws {
         let template = try ChatTemplate(source: "{{ raise_exception('no') }}")
-        #expect(template.adapted(ChatMessage(role: "user", content: "x")) == ChatMessage(role: "user", content: "x"))
-        let adapted = template.adapted(ChatMessage(fields: ["role": "user", "content": parts]))
-        #expect(adapted == ChatMessage(role: "user", content: "one\ntwo"))
+        #expect(template.adapted([ChatMessage(role: "user", content: "x")]) == [ChatMessage(role: "user", content: "x")])
+        let adapted = template.adapted([ChatMessage(fields: ["role": "user", "content": parts])])
+        #expect(adapted == [ChatMessage(role: "user", content: "one\ntwo")])
     }
 }

@@ -62,6 +62,7 @@ import Testing
         let ends: [(JSONObject, String)] = [
             ([:], "<user>Hi<assistant>The answer"), (["continue_final_message": true], "<user>Hi<assistant>The answer"),
             (["continue_final_message": true, "add_generation_prompt": false], "<user>Hi<assistant>The answer"),
+            (["continue_final_message": "content"], "<user>Hi<assistant>The answer"),
             (["continue_final_message": false], "<user>Hi<assistant>The answer<assistant>"),
             (["add_generation_prompt": true], "<user>Hi<assistant>The answer<assistant>"),
         ]

@@ -32,7 +32,8 @@ struct ChatRequest: Hashable, Sendable {
     /// An assistant's message at the end is gone on with where the request does not say otherwise.
     private mutating func setEnd(_ fields: RequestFields) throws(APIError) {
         let name = "continue_final_message"
-        let continues = try fields.bool(name)
+        // llama-server's other way of saying so names the member that is gone on with.
+        let continues = fields[name] == "content" ? true : try fields.bool(name)
         let opens = try fields.bool("add_generation_prompt")
         if continues == true, opens == true {
             throw .invalid("'\(name)' and 'add_generation_prompt' cannot both be true.", parameter: name, code: "invalid_value")

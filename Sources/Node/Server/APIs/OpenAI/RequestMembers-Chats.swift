@@ -12,7 +12,7 @@ extension RequestMember {
             "continue_final_message", [.chat], [.llamaServer, .vLLM],
             "go on with the assistant's message at the end; the default where neither this nor add_generation_prompt is given"),
         refused("add_special_tokens", [.chat], [.vLLM], unless: [false], "the template writes the control tokens"),
-        refused("echo", [.chat], [.vLLM], unless: [false], "the answer is told without what it goes on with"),
+        refused("echo", [.chat], [.llamaServer, .vLLM], unless: [false], "the answer is told without what it goes on with"),
         refused("chat_template", [.chat], [.vLLM], unless: [], "the template is the server's"),
         refused("documents", [.chat], [.vLLM], unless: [[]], "give them as messages, or in chat_template_kwargs"),
         refused("tools", [.chat], everyone, unless: [[]], "tools cannot be called from here; tool_choice \"none\" lets them pass"),
@@ -32,6 +32,10 @@ extension RequestMember {
         refused(
             "thinking_budget_tokens", [.chat], [.llamaServer], unless: [-1],
             "what a model thinks is not told apart; max_tokens limits all of it"),
+        refused("reasoning_control", [.chat], [.llamaServer], unless: [false], "what a model thinks is not told apart"),
+        inert("reasoning_budget_start_tag", [.chat], [.llamaServer], "belongs to reasoning_budget_tokens"),
+        inert("reasoning_budget_end_tags", [.chat], [.llamaServer], "belongs to reasoning_budget_tokens"),
+        inert("reasoning_budget_message", [.chat], [.llamaServer], "belongs to reasoning_budget_tokens"),
         refused(
             "thinking_token_budget", [.chat], [.vLLM], unless: [-1], "what a model thinks is not told apart; max_tokens limits all of it"),
         refused("thinking_forced_open", [.chat], [.llamaServer], unless: [false], "what a model thinks is part of its answer"),
