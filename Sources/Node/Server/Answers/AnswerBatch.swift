@@ -102,7 +102,7 @@ struct AnswerBatch: Sendable {
             for stream in streams { stream.abandon() }
         }
         let timer = Task {
-            try await Task.sleep(for: timeLimit)
+            try await Deadlines.sleep(for: timeLimit)
             verdict.pass(.answerTimeout)
             for stream in streams { stream.abandon() }
         }
@@ -202,7 +202,7 @@ struct AnswerBatch: Sendable {
             for stream in streams { stream.abandon() }
         }
         let timer = Task {
-            try await Task.sleep(for: timeLimit)
+            try await Deadlines.sleep(for: timeLimit)
             verdict.pass(.answerTimeout)
             for stream in streams { stream.abandon() }
         }
