@@ -1,3 +1,4 @@
+public import Base
 public import RPCProto
 
 /// How a worker listens, what it offers and how much of it.
@@ -78,7 +79,7 @@ public struct WorkerOptions: Sendable {
     }
 
     /// Whether only programs on this machine can reach the worker.
-    public var isLoopback: Bool { hosts.allSatisfy { $0 == "localhost" || $0 == "::1" || $0.hasPrefix("127.") } }
+    public var isLoopback: Bool { hosts.allSatisfy { $0 == "localhost" || NetworkAddress($0)?.isLoopback == true } }
 
     /// Whether a client at this address is served.
     func isAllowed(_ address: NetworkAddress?) -> Bool {
@@ -109,9 +110,9 @@ public struct WorkerOptions: Sendable {
             """
     }
 
-    /// `$XDG_CACHE_HOME/swiftlet/tensors`, else the same in `~/.cache`.
-    public static func defaultCacheFolder(_ environment: [String: String]) -> String {
-        TensorCache.defaultFolder(environment: environment)
+    /// Where a cache is unless a folder is named.
+    public static func defaultCacheFolder(_ environment: [String: String]) throws(NoHomeError) -> String {
+        try TensorCache.defaultFolder(environment: environment)
     }
 
     package static func address(_ host: String, _ port: Int) -> String {
