@@ -165,7 +165,8 @@ let package = Package(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
-        .testTarget(name: "BaseTests", dependencies: ["Base", "TestSupport"], swiftSettings: house),
+        .testTarget(
+            name: "BaseTests", dependencies: ["Base", "TestSupport", .product(name: "Logging", package: "swift-log")], swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor", "RPCProto"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(

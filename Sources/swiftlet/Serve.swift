@@ -69,8 +69,8 @@ struct Serve: AsyncParsableCommand {
     @Option(name: .customLong("max-queue"), help: ArgumentHelp("Requests that may wait; more are answered with 503.", valueName: "n"))
     var queueLimit = 64
 
-    @Option(name: .customLong("max-body"), help: ArgumentHelp("Bytes that a request's body may have.", valueName: "bytes"))
-    var bodyLimit = 8 << 20
+    @Option(name: .customLong("max-body"), help: ArgumentHelp("How large a request's body may be, such as 32M.", valueName: "size"))
+    var bodyLimit = ByteSize(8 << 20)
 
     @Option(help: ArgumentHelp("Seconds that an answer may take.", valueName: "s"))
     var timeout = 3600
@@ -92,7 +92,8 @@ struct Serve: AsyncParsableCommand {
         try checkPositive(parallel, "--parallel", atMost: 1024)
         try checkPositive(batchSize, "--batch-size", atMost: 65536)
         try checkPositive(queueLimit, "--max-queue", atMost: 1_000_000)
-        try checkPositive(bodyLimit, "--max-body", atMost: 1 << 30)
+        try checkSize(bodyLimit, "--max-body", atLeast: 1 << 10)
+        try checkPositive(bodyLimit.count, "--max-body", atMost: 1 << 30)
         try checkPositive(timeout, "--timeout")
         if !(0...86400).contains(grace) { throw ValidationError("--grace must be from 0 to 86400.") }
         if !Serving.logLevels.contains(logLevel) {
@@ -134,7 +135,7 @@ struct Serve: AsyncParsableCommand {
             return options
         }
         var limits = ServerOptions.Limits()
-        limits.bodySize = bodyLimit
+        limits.bodySize = bodyLimit.count
         limits.answerTime = .seconds(timeout)
         limits.gracePeriod = .seconds(grace)
         limits.requests = parallel + queueLimit + 64

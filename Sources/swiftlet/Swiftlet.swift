@@ -17,13 +17,25 @@ struct Swiftlet: AsyncParsableCommand {
         version: "swiftlet \(Version.current)",
         subcommands: [
             Serve.self, WorkerCommand.self, Plan.self, Run.self, Embed.self, Tokenize.self, Inspect.self, Devices.self,
-            Bench.self, PerplexityCommand.self, Eval.self,
+            Bench.self, PerplexityCommand.self, Eval.self, DoctorCommand.self,
         ])
 
     static func main() async {
         StandardDescriptors.fill()
-        // Every command may map files.
+        // Every command may map files, and have its readers leave.
         MappedFiles.explainLosses()
-        await main(nil)
+        BrokenPipes.ignore()
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let error as OutputError where error.isUnread {
+            BrokenPipes.end()
+        } catch {
+            exit(withError: error)
+        }
     }
 }

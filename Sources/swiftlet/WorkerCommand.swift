@@ -62,7 +62,7 @@ struct WorkerCommand: AsyncParsableCommand {
     @Flag(
         name: [.customShort("c"), .customLong("cache")],
         help:
-            "Keep large tensors in a folder, so that heads need not send them again: $XDG_CACHE_HOME/swiftlet/tensors, or ~/.cache/swiftlet/tensors."
+            "Keep large tensors in a folder, so that heads need not send them again: swiftlet/tensors in $XDG_CACHE_HOME or ~/.cache, or tensors in $CACHE_DIRECTORY."
     )
     var usesCache = false
 
@@ -118,9 +118,7 @@ struct WorkerCommand: AsyncParsableCommand {
         }
         if LogFormat(rawValue: logFormat) == nil { throw ValidationError("--log-format must be text or json.") }
         if !(statusSeconds >= 0 && statusSeconds <= 1e8) { throw ValidationError("--status must be from 0 to 1e8.") }
-        for (size, name) in [(memory, "--memory"), (cacheSize, "--cache-size")] where size?.count == 0 {
-            throw ValidationError("\(name) must be more than 0.")
-        }
+        for (size, name) in [(memory, "--memory"), (cacheSize, "--cache-size")] { try checkSize(size, name, atLeast: 1 << 20) }
     }
 
     private func address() throws -> (hosts: [String], port: Int) {
@@ -199,7 +197,7 @@ struct WorkerCommand: AsyncParsableCommand {
         options.variant = variant
         options.devices = words(devices ?? "")
         if usesCache || cacheFolder != nil || cacheSize != nil {
-            options.cacheFolder = cacheFolder ?? WorkerOptions.defaultCacheFolder(ProcessInfo.processInfo.environment)
+            options.cacheFolder = try cacheFolder ?? WorkerOptions.defaultCacheFolder(ProcessInfo.processInfo.environment)
         }
         if let cacheSize { options.cacheByteCount = cacheSize.count }
         options.limits = limits.limits

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Base
 import Node
 
 /// How much clients of a worker may take.
@@ -51,6 +52,8 @@ struct WorkerLimitOptions: ParsableArguments {
         try checkPositive(connections, "--max-connections", atMost: 65536)
         try checkPositive(connectionsPerClient, "--max-per-client", atMost: 65536)
         try checkPositive(buffers, "--max-buffers", atMost: 1 << 20)
+        // The least that a step of a small model takes.
+        for (size, name) in [(graph, "--max-graph"), (keptGraphs, "--max-kept-graphs")] { try checkSize(size, name, atLeast: 64 << 10) }
         try checkPositive(graph.count, "--max-graph", atMost: 1 << 40)
         try checkPositive(keptGraphs.count, "--max-kept-graphs", atMost: 1 << 44)
         try checkPositive(keepAliveSeconds, "--keep-alive", atMost: 86400)

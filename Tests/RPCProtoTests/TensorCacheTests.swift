@@ -297,6 +297,20 @@ struct TensorCacheTests {
         #expect(scratch.files("blobs").count == 1)
     }
 
+    /// Only a metric told that a cache keeps nothing.
+    @Test func aDiskWithoutRoomIsAnObstacleThatIsNamed() throws {
+        let scratch = Scratch()
+        let free = Mutex(4 << 20)
+        let cache = try scratch.cache(disk: { (free.withLock { $0 }, 100 << 20) })
+        // A twentieth of 100 MiB stays free.
+        #expect(cache.obstacle == "the disk has 4.00 MiB free, and 5.00 MiB of it are left to others")
+        cache.keep(TensorCacheTests.content(1))
+        #expect(cache.obstacle == "\(scratch.path): the disk has 4.00 MiB free, and 5.00 MiB of it are left to others")
+        free.withLock { $0 = 50 << 20 }
+        cache.keep(TensorCacheTests.content(1))
+        #expect(cache.obstacle == nil)
+    }
+
     /// A file in a folder's place, which hinders also those whom no rights hinder.
     @Test func aFolderThatCannotBeWrittenInIsNoFailure() throws {
         let scratch = Scratch()

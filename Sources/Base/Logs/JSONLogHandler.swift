@@ -26,6 +26,6 @@ struct JSONLogHandler: LogHandler {
         guard var line = try? encoder.encode(fields) else { return }
         line.append(UInt8(ascii: "\n"))
         // One call a line, so that lines of several threads do not mix.
-        FileHandle.standardError.write(line)
+        StandardError.write(Array(line), to: 2)
     }
 }

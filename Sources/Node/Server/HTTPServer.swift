@@ -151,7 +151,7 @@ public struct HTTPServer: Service {
             additionalChannelHandlers: [ConnectionWatch(bodySizeLimit: limits.bodySize, stalledTime: limits.stalledTime)],
             idleTimeout: TimeAmount(limits.idleTime),
             httpDecoderConfiguration: .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100))
-        let (onRunning, mark, wantedPort) = (onRunning, mark, options.port)
+        let (onRunning, mark, wantedPort, log) = (onRunning, mark, options.port, logger)
         return Application(
             router: router,
             server: .http1(configuration: channel),
@@ -159,6 +159,7 @@ public struct HTTPServer: Service {
                 address: .hostname(options.host, port: options.port), serverName: "swiftlet",
                 availableConnectionsDelegate: .maximum(limits.connections, logger: logger)),
             onServerRunning: { channel in
+                await AcceptingPause.add(to: channel, log)
                 let port = channel.localAddress?.port ?? wantedPort
                 mark.set(port: port)
                 await onRunning(port)

@@ -18,6 +18,7 @@ public enum Serving {
         _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text,
         report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
     ) async throws {
+        Descriptors.raiseLimit()
         let log = logFormat.logger(level: logLevel)
         let events = EventFeed { log.log(level: $0.level, "\($0.line)") }
         if let warning = serverOptions.exposureWarning { log.warning("\(warning)") }

@@ -41,6 +41,7 @@ public final class Worker: Service {
     private let connections: WorkerConnections
     private let watch: WorkerWatch
     private let statusLine: WorkerStatusLine
+    private let cacheLine: CacheLine
     private let complaints: ComplaintLog
     private let logger: Logger
 
@@ -66,6 +67,7 @@ public final class Worker: Service {
         sessionOptions.bufferCount = options.limits.buffers
         sessionOptions.cache = cache
         sessionOptions.hasLifeLines = true
+        sessionOptions.workerNumber = .random(in: 1...UInt64.max)
         sessionOptions.collectives = options.collectives(port: port)
         let connections = WorkerConnections(options.limits)
         sessionOptions.isLeaving = { connections.isDraining }
@@ -73,6 +75,7 @@ public final class Worker: Service {
         self.connections = connections
         watch = WorkerWatch(connections, options.limits)
         statusLine = WorkerStatusLine(period: options.statusSeconds, logger: logger)
+        cacheLine = CacheLine(logger)
         complaints = ComplaintLog(logger)
         self.options = options
         self.logger = logger
@@ -134,7 +137,10 @@ public final class Worker: Service {
     public func run() async throws {
         do throws(ThreadError) {
             for entrance in entrances { try SystemThread.start(name: "accept", stackSize: 1 << 20) { [self] in accept(entrance) } }
-            try watch.start { [self] in statusLine.show(status) }
+            try watch.start { [self] in
+                statusLine.show(status)
+                if let cache { cacheLine.show(cache.obstacle, in: cache.folder) }
+            }
         } catch {
             await stop()
             throw error
@@ -177,14 +183,15 @@ public final class Worker: Service {
     }
 
     private func accept(_ entrance: Entrance) {
+        var rest = AcceptingRest()
         while true {
             do throws(StreamError) {
                 guard let stream = try entrance.door.accept() else { return }
                 serve(stream, entrance.dialect)
             } catch {
                 // Out of descriptors, most likely: sessions that end give some back.
-                complaints.note(.warning, "\(error)")
-                SystemThread.sleep(for: .milliseconds(100))
+                if rest.isNews() { complaints.note(.warning, "\(error); more connections wait until others end") }
+                SystemThread.sleep(for: AcceptingRest.time)
             }
         }
     }
@@ -251,6 +258,8 @@ public final class Worker: Service {
         switch end {
         case .closed: logger.debug("\(peer) closed after \(did)")
         case .refused(let error): complaints.note(.warning, "\(peer): connection closed: \(error)")
+        // Probes of load balancers and scanners that asked nothing: counted (`sessions_lost_total`), and no news.
+        case .lost(let error) where connection.activity.requestCount == 0: logger.debug("\(peer) lost before it asked anything: \(error)")
         case .lost(let error): complaints.note(.info, "\(peer) lost after \(did): \(error)")
         }
     }

@@ -1,4 +1,4 @@
-internal import Base
+public import Base
 public import RPCProto
 
 /// How a worker listens, what it offers and how much of it.
@@ -110,9 +110,9 @@ public struct WorkerOptions: Sendable {
             """
     }
 
-    /// `$XDG_CACHE_HOME/swiftlet/tensors`, else the same in `~/.cache`.
-    public static func defaultCacheFolder(_ environment: [String: String]) -> String {
-        TensorCache.defaultFolder(environment: environment)
+    /// Where a cache is unless a folder is named.
+    public static func defaultCacheFolder(_ environment: [String: String]) throws(NoHomeError) -> String {
+        try TensorCache.defaultFolder(environment: environment)
     }
 
     package static func address(_ host: String, _ port: Int) -> String {

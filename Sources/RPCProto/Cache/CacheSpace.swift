@@ -1,3 +1,4 @@
+internal import Base
 internal import Synchronization
 
 /// How much is kept: makes room before something is written, by removing what was not used for the longest time.
@@ -75,6 +76,16 @@ final class CacheSpace: Sendable {
         }
     }
 
+    /// Why the disk has no room for so many bytes, also with everything else removed; nil if it has.
+    func shortage(of byteCount: Int) -> String? {
+        guard let folder = try? folders.blobs(), let disk = disk?() ?? folder.disk else { return nil }
+        let now = told.withLock { $0 }
+        guard disk.free + now.current < byteCount + now.reserved + spared(of: disk.total) else { return nil }
+        return "the disk has \(disk.free.binarySize) free, and \(spared(of: disk.total).binarySize) of it are left to others"
+    }
+
+    private func spared(of total: Int) -> Int { min(limits.freeByteCount, total / 20) }
+
     private func tell(_ state: State) { told.withLock { $0 = state } }
 
     func release(_ byteCount: Int, isStored: Bool) {
@@ -105,8 +116,7 @@ final class CacheSpace: Sendable {
     /// Bytes that must go from the disk before this many more may come.
     private func diskShortage(_ folder: CacheDirectory, _ byteCount: Int, _ reserved: Int) -> Int {
         guard let disk = disk?() ?? folder.disk else { return 0 }
-        let spared = min(limits.freeByteCount, disk.total / 20)
-        return max(0, byteCount + reserved + spared - disk.free)
+        return max(0, byteCount + reserved + spared(of: disk.total) - disk.free)
     }
 
     private static func contents(_ folders: CacheFolders) throws(CacheError) -> [CacheEntry] {

@@ -1,4 +1,4 @@
-internal import Base
+public import Base
 internal import Synchronization
 internal import Tensor
 
@@ -29,6 +29,7 @@ public final class TensorCache: Sendable {
     private let writing: Writing
     private let naming: (@Sendable (UInt64) -> UInt64)?
     private let counts = Mutex(TensorCacheStatistics())
+    private let lastObstacle = Mutex<String?>(nil)
     private let lastTime = Mutex(0)
     private let namesSincePruning = Mutex(0)
 
@@ -65,12 +66,16 @@ public final class TensorCache: Sendable {
         try folders.clearParts()
         try CacheNames.prune(folders, keeping: limits.nameCount)
         space = try CacheSpace(folders, limits, disk: disk)
+        let shortage = space.shortage(of: limits.smallestByteCount)
+        lastObstacle.withLock { $0 = shortage }
     }
 
-    /// `$XDG_CACHE_HOME/swiftlet/tensors`, else the same in `~/.cache`.
-    public static func defaultFolder(environment: [String: String]) -> String {
-        if let folder = environment["XDG_CACHE_HOME"], !folder.isEmpty { return folder + "/swiftlet/tensors" }
-        return (environment["HOME"] ?? ".") + "/.cache/swiftlet/tensors"
+    /// Why nothing more is kept at present: what was wrong when it was last tried, or would be; nil if nothing is.
+    public var obstacle: String? { lastObstacle.withLock { $0 } }
+
+    /// Where contents are kept unless another folder is named: ``UserFolders/cache(_:)``.
+    public static func defaultFolder(environment: [String: String]) throws(NoHomeError) -> String {
+        try UserFolders(environment).cache("tensors")
     }
 
     public var statistics: TensorCacheStatistics {
@@ -162,8 +167,10 @@ public final class TensorCache: Sendable {
             try keep(bytes, identity.digest)
             let meaning = CacheNames.Meaning(digest: identity.digest, byteCount: bytes.count)
             try name(naming?(identity.name) ?? identity.name, meaning, scope)
+            lastObstacle.withLock { $0 = nil }
         } catch {
             counts.withLock { $0.failedCount += 1 }
+            lastObstacle.withLock { $0 = "\(error)" }
         }
     }
 
@@ -173,7 +180,9 @@ public final class TensorCache: Sendable {
         if let entry = blobs.entry(digest.digits), entry.isFile, entry.byteCount == bytes.count {
             return blobs.touch(digest.digits, now())
         }
-        guard try space.reserve(bytes.count) else { throw CacheError(folder, "no room for \(bytes.count) bytes") }
+        guard try space.reserve(bytes.count) else {
+            throw CacheError(folder, space.shortage(of: bytes.count) ?? "there is no room for \(bytes.count.binarySize)")
+        }
         var isStored = false
         defer { space.release(bytes.count, isStored: isStored) }
         let wasThere = try write(bytes, to: blobs, as: digest.digits)

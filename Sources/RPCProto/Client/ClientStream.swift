@@ -30,6 +30,8 @@ final class ClientStream: @unchecked Sendable {
     private let sent = Atomic<Int>(0)
     private let received = Atomic<Int>(0)
     private let isVouchedFor = Atomic<Bool>(false)
+    private let isInterrupted = Atomic<Bool>(false)
+    private let isOwed = Atomic<Bool>(false)
     private let buffer: UnsafeMutableRawBufferPointer
     private var start = 0
     private var end = 0
@@ -83,7 +85,32 @@ final class ClientStream: @unchecked Sendable {
     // MARK: For any thread
 
     /// Ends whatever is waited for; every later call fails.
-    func interrupt() { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+    ///
+    /// While the peer owes an answer the connection is reset: a stock server that writes its answer to a connection which was closed in
+    /// an orderly way is ended by SIGPIPE, and all its clients with it. One that finds a reset goes on with the next client.
+    func interrupt() {
+        if isInterrupted.exchange(true, ordering: .relaxed) { return }
+        guard isOwed.load(ordering: .acquiring) else {
+            _ = shutdown(descriptor, Int32(SHUT_RDWR))
+            return
+        }
+        // Wakes whoever reads, and tells the peer nothing.
+        _ = shutdown(descriptor, Int32(SHUT_RD))
+        // Another socket takes the descriptor's place, which closes the connection without anybody being able to use the number for
+        // something else meanwhile. Where there is none, that waits until the last reference goes.
+        let other = socket(AF_INET, Dialer.streamType, 0)
+        guard other >= 0 else { return }
+        _ = fcntl(other, F_SETFD, FD_CLOEXEC)
+        SocketOption.replace(descriptor, by: other)
+        close(other)
+    }
+
+    /// Whether the peer is to send something that nobody has taken yet. Kept by the system as well, for connections that close because
+    /// their process ends.
+    func setOwed(_ isOwed: Bool) {
+        guard self.isOwed.exchange(isOwed, ordering: .acquiringAndReleasing) != isOwed else { return }
+        SocketOption.setResetting(descriptor, isOwed)
+    }
 
     /// Whether the peer has closed or is known to be gone.
     var peerHasLeft: Bool { SocketOption.peerHasLeft(descriptor) }
@@ -153,6 +180,7 @@ final class ClientStream: @unchecked Sendable {
             if count < 0 {
                 let code = errno
                 if code == EINTR { continue }
+                if isInterrupted.load(ordering: .relaxed) { throw .closed }
                 guard code == EAGAIN || code == EWOULDBLOCK else {
                     throw code == EPIPE || code == ECONNRESET ? .closed : .failed(ClientStream.text(code))
                 }
@@ -221,6 +249,7 @@ final class ClientStream: @unchecked Sendable {
             if count == 0 { throw .closed }
             let code = errno
             if code == EINTR { continue }
+            if isInterrupted.load(ordering: .relaxed) { throw .closed }
             guard code == EAGAIN || code == EWOULDBLOCK else {
                 throw code == ECONNRESET ? .closed : .failed(ClientStream.text(code))
             }

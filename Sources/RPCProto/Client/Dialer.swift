@@ -14,6 +14,11 @@ enum Dialer {
         var message: String
     }
 
+    /// The addresses that an endpoint stands for.
+    static func addresses(of endpoint: Endpoint, until deadline: UInt64) throws(Failure) -> [SocketAddress] {
+        try NameLookup.addresses(of: endpoint, until: deadline)
+    }
+
     /// A connected, blocking socket. The caller owns it.
     static func connect(to endpoint: Endpoint, within seconds: Double) throws(Failure) -> Int32 {
         let deadline = MonotonicClock.moment(in: seconds)
@@ -32,7 +37,7 @@ enum Dialer {
         throw Failure(message: reasons.joined(separator: "; "))
     }
 
-    private static func connect(to address: SocketAddress, within seconds: Double) throws(Failure) -> Int32 {
+    static func connect(to address: SocketAddress, within seconds: Double) throws(Failure) -> Int32 {
         let descriptor = socket(address.family, streamType, 0)
         guard descriptor >= 0 else { throw Failure(message: text(errno)) }
         do throws(Failure) {
@@ -87,9 +92,9 @@ enum Dialer {
 }
 
 /// An address with a port, as the system has it.
-struct SocketAddress: Sendable {
+struct SocketAddress: Hashable, Sendable {
     let family: Int32
-    private let bytes: [UInt8]
+    let bytes: [UInt8]
 
     init(family: Int32, bytes: UnsafeRawBufferPointer) {
         self.family = family

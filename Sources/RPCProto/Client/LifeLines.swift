@@ -137,7 +137,9 @@ package final class LifeLines: Sendable {
                 if let time = decisions.roundTrip { connection?.noteLifeLine(roundTrip: time) }
             } else {
                 isGreeted = true
-                perform(decisions.greeted(isOurs: answer[8 + Greeting.markPosition] == Greeting.mark, now))
+                let isOurs = answer[8 + Greeting.markPosition] == Greeting.mark
+                SocketOption.setResetting(descriptor, !isOurs)
+                perform(decisions.greeted(isOurs: isOurs, now))
             }
         }
 
@@ -164,6 +166,8 @@ package final class LifeLines: Sendable {
             _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
             SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+            // What stands at the address by now may be a stock server that owes an answer: see ``ClientStream/interrupt()``.
+            SocketOption.setResetting(descriptor, true)
             #if canImport(Darwin)
                 SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
             #endif

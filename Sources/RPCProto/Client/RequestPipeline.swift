@@ -18,6 +18,8 @@ final class RequestPipeline: @unchecked Sendable {
     let limits: ClientLimits
     /// What is spoken; the newest until the greeting was answered.
     var dialect = Dialect.newest
+    /// The version that the server says it has; nil until it has said so.
+    var saidVersion: WireVersion?
     /// Counts the times at which the server forgot its graphs.
     var graphEpoch: UInt64 = 0
 
@@ -40,6 +42,7 @@ final class RequestPipeline: @unchecked Sendable {
     private var confirmedByteCount = 0
     /// What the greeting's answer has behind the version.
     private(set) var greetingMark: UInt8 = 0
+    private(set) var greetingCapabilities: ConnectionCapabilities?
     /// Whether the last failure was that nothing came.
     private(set) var wasSilent = false
 
@@ -86,6 +89,7 @@ final class RequestPipeline: @unchecked Sendable {
         guard nextAwaited == awaited.count else {
             throw failure(awaited[nextAwaited].command, "nobody took its answer")
         }
+        stream.setOwed(false)
     }
 
     // MARK: Requests
@@ -138,6 +142,8 @@ final class RequestPipeline: @unchecked Sendable {
     /// Sends all that was added.
     func flush() throws(BackendError) {
         if segments.isEmpty { return }
+        // Until all of them are taken: see ``finish()``.
+        if nextAwaited < awaited.count { stream.setOwed(true) }
         let outcome: Result<Void, StreamFailure> = own.withUnsafeBytes { bytes in
             pieces.removeAll(keepingCapacity: true)
             for segment in segments {
@@ -201,6 +207,7 @@ final class RequestPipeline: @unchecked Sendable {
         defer { content.deallocate() }
         try take(into: content, of: .hello)
         if count > Greeting.markPosition { greetingMark = content[Greeting.markPosition] }
+        if count == whole { greetingCapabilities = ConnectionCapabilities(bytes: Array(content[(Greeting.markPosition + 1)...])) }
         return WireVersion(content[0], content[1], content[2])
     }
 

@@ -12,7 +12,7 @@ public final class ServerConnection: Sendable {
     /// What is spoken.
     public let dialect: Dialect
     /// The version that the server says it has.
-    public var version: WireVersion { dialect.version }
+    public let version: WireVersion
 
     /// Devices that a server may count: more is a mistake.
     static let deviceLimit = 64
@@ -41,6 +41,7 @@ public final class ServerConnection: Sendable {
         endpoint = pipeline.endpoint
         limits = pipeline.limits
         dialect = pipeline.dialect
+        version = pipeline.saidVersion ?? pipeline.dialect.version
         deviceStates = devices
         hasLifeLines = pipeline.greetingMark == Greeting.mark && devices.allSatisfy(\.takesParts)
         backends = Mutex(devices.map { _ in WeakBackend() })
@@ -79,14 +80,14 @@ public final class ServerConnection: Sendable {
             let hint = "accepts connections but does not answer; a stock server serves one client at a time"
             throw pipeline.failure(.hello, "the server \(hint) (\(pipeline.limits.answer) s waited)")
         }
-        // The whole of it: operations are numbered anew in versions that differ in nothing else than the patch.
-        guard let spoken = Dialect.version(version) else {
+        guard let spoken = Dialect.speaking(to: version) else {
             let names = Dialect.all.map { "\($0.version)" }
             let list = names.dropLast().joined(separator: ", ") + " and " + (names.last ?? "")
             throw BackendError(.connection, "\(pipeline.endpoint) speaks protocol \(version); \(list) can be used")
         }
         try pipeline.finish()
         pipeline.dialect = spoken
+        pipeline.saidVersion = version
     }
 
     private static func devices(_ pipeline: RequestPipeline) throws(BackendError) -> [RemoteDevice] {

@@ -98,6 +98,23 @@ public struct ConnectionCapabilities: Hashable, Sendable {
     /// As an offer of another transport, which is what others use these bytes for, it is none.
     package static let lifeLine = ConnectionCapabilities(bytes: [0, 0, 0, 0] + Array("swiftlet's life line".utf8))
 
+    /// What a worker of ours answers on a life line: which worker it is, by a number that it drew when it began. On other connections
+    /// it offers nothing, as clients expect it.
+    package static func worker(_ number: UInt64) -> ConnectionCapabilities {
+        ConnectionCapabilities(
+            bytes: [0, 0, 0, 0] + workerMark + (0..<8).map { UInt8(truncatingIfNeeded: number >> ($0 * 8)) } + [0, 0, 0, 0])
+    }
+
+    private static let workerMark = Array("swiftlet".utf8)
+
+    /// The number of the worker that answered so on a life line; nil if there is none.
+    package var workerNumber: UInt64? {
+        guard bytes.count == ConnectionCapabilities.byteCount, bytes[..<4].allSatisfy({ $0 == 0 }),
+            Array(bytes[4..<12]) == ConnectionCapabilities.workerMark
+        else { return nil }
+        return bytes[12..<20].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     public static let none = ConnectionCapabilities(bytes: [UInt8](repeating: 0, count: byteCount))
 
     public init(bytes: [UInt8]) {

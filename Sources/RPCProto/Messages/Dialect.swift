@@ -18,6 +18,17 @@ public struct Dialect: Hashable, Sendable, CustomStringConvertible {
     /// The dialect of exactly this version; nil if there is none.
     public static func version(_ version: WireVersion) -> Dialect? { OperationTable.version(version).map(Dialect.init) }
 
+    /// What to speak with a server that says it has this version; nil if nothing that is known fits it.
+    ///
+    /// As stock clients decide: another patch of the same major and minor, or a lower minor of the same major than one that is known.
+    /// Operations are numbered anew by patches, too, so the whole version counts where it is known.
+    public static func speaking(to version: WireVersion) -> Dialect? {
+        if let exact = Dialect.version(version) { return exact }
+        let fitting = all.filter { $0.version.major == version.major && $0.version.minor >= version.minor }
+        // Of what is newer the nearest.
+        return fitting.min { $0.version < $1.version }
+    }
+
     /// The newest dialect whose version begins with what a person wrote: "8", "7.0", "5.1.0". Nil if there is none.
     public init?(_ text: String) {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }

@@ -1,9 +1,9 @@
 internal import Synchronization
 
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// Ends what the links of a session wait for, from any thread: a partner that does not come, bytes that do not.
@@ -94,6 +94,9 @@ final class CollectiveSocket {
     ) throws(CollectiveFailure) {
         var filled = 0
         let start = ContinuousClock.now
+        // What a stock partner still writes to a connection that was closed in an orderly way ends it by SIGPIPE. Where this fails, the
+        // option stays as it is, and closing resets.
+        SocketOption.setResetting(descriptor, true)
         while filled < target.count {
             let count = recv(descriptor, target.baseAddress.map { $0 + filled }, target.count - filled, 0)
             if count > 0 {
@@ -109,6 +112,7 @@ final class CollectiveSocket {
                 throw .system("receiving")
             }
         }
+        SocketOption.setResetting(descriptor, false)
     }
 
     /// Until the socket is ready for `events`.

@@ -100,6 +100,11 @@ public final class Session {
         size = UInt64(littleEndian: size)
         let headByteCount = dialect.headByteCount(of: command)
         let fixed = UInt64(headByteCount)
+        guard command != .hello || size == fixed else {
+            let version =
+                "a client of another version of the protocol: it greets with \(size) bytes, those of \(dialect.version) with \(fixed)"
+            throw SessionError(.malformed, command, "\(version) (a worker can speak others too: --protocol)")
+        }
         guard command.hasTail ? size >= fixed : size == fixed else {
             throw SessionError(.malformed, command, "a request of \(size) bytes instead of \(fixed)\(command.hasTail ? " and more" : "")")
         }
@@ -114,8 +119,10 @@ public final class Session {
     private func answer(_ request: Request, tail: UInt64, _ stream: any ByteStream) throws {
         switch request {
         case .hello(let capabilities):
-            if options.hasLifeLines, capabilities == .lifeLine { activity.becomeLifeLine() }
-            try stream.send(.hello(dialect.version, .none, mark: options.hasLifeLines ? Greeting.mark : 0))
+            let isLifeLine = options.hasLifeLines && capabilities == .lifeLine
+            if isLifeLine { activity.becomeLifeLine() }
+            let offer = isLifeLine ? options.workerNumber.map { ConnectionCapabilities.worker($0) } ?? .none : .none
+            try stream.send(.hello(dialect.version, offer, mark: options.hasLifeLines ? Greeting.mark : 0))
         case .deviceCount: try stream.send(.deviceCount(UInt32(truncatingIfNeeded: devices.count)))
         case .getAlignment(let number): try stream.send(.number(UInt64(try device(number).alignment)))
         case .getMaxSize(let number):

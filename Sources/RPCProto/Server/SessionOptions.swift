@@ -25,6 +25,8 @@ public struct SessionOptions: Sendable {
     /// Whether clients may have a second connection, served on a thread of its own whatever the first is busy with, to ask for
     /// signs of life. Their greetings are answered with a mark that says so (``Greeting``).
     public var hasLifeLines = false
+    /// By what heads know this worker from others, whatever address they came by: told on life lines.
+    package var workerNumber: UInt64?
 
     public init() {}
 }

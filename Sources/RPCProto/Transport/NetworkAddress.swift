@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// An IPv4 or IPv6 address, without a port.
@@ -59,6 +59,9 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         guard let found else { return nil }
         self.init(bytes: found)
     }
+
+    /// Whether only programs on the same machine can come to it.
+    public var isLoopback: Bool { bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1 }
 
     public var description: String {
         var text = [CChar](repeating: 0, count: 64)

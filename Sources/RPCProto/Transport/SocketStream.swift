@@ -195,6 +195,18 @@ enum SocketOption {
         return Int32(entry.revents) & (Int32(departure) | Int32(POLLHUP) | Int32(POLLERR)) != 0
     }
 
+    /// Whether closing the connection, also when the process ends, tells the peer by a reset at once instead of by an orderly end.
+    static func setResetting(_ descriptor: Int32, _ isResetting: Bool) {
+        var value = linger(l_onoff: isResetting ? 1 : 0, l_linger: 0)
+        _ = setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &value, socklen_t(MemoryLayout<linger>.size))
+    }
+
+    /// Closes what a descriptor stands for, and has it stand for what another does.
+    static func replace(_ descriptor: Int32, by other: Int32) {
+        while dup2(other, descriptor) < 0, errno == EINTR || errno == EBUSY {}
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+    }
+
     static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
         var value = value
         _ = setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))

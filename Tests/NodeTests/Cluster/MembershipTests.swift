@@ -51,6 +51,27 @@ import Testing
         #expect(membership[id]?.presence == .held(2))
     }
 
+    /// A worker that another head had filled when it was first seen was never used, however much that head gave back.
+    @Test("memory that another head gives back on a worker that nobody uses is news, once")
+    func memoryThatOthersGiveBack() throws {
+        var membership = membership()
+        let total = 1 << 30
+        func look(free: Int, at seconds: Int) throws -> [Membership.Effect] {
+            guard case .connect(_, let attempt)? = membership.nextDueLook(at: .seconds(seconds)) else { throw Unexpected() }
+            let memory = [DeviceMemory(free: free, total: total)]
+            return membership.connected(id, attempt: attempt, link: seconds, memory, at: .seconds(seconds)).filter { $0 != .close(seconds) }
+        }
+        #expect(try look(free: total / 2, at: 1) == [.tell(.joined, id, "is there"), .changed])
+        // It fills up: nothing becomes possible by that.
+        #expect(try look(free: total / 100, at: 20).isEmpty)
+        #expect(try look(free: total / 20, at: 40).isEmpty)
+        // Little by little counts as well.
+        #expect(try look(free: total / 8, at: 60) == [.changed])
+        #expect(try look(free: total / 8, at: 80).isEmpty)
+        #expect(try look(free: total, at: 100) == [.changed])
+        #expect(try look(free: total, at: 120).isEmpty)
+    }
+
     @Test("the connection is given up with the last user, whichever way that goes")
     func lastUser() throws {
         var membership = membership()

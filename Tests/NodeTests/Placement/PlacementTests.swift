@@ -124,6 +124,31 @@ import Testing
 
     // MARK: What does not fit
 
+    @Test("The longest context that would fit is named, and does fit")
+    func longestContext() throws {
+        func model(_ context: Int) -> ModelDemand {
+            var demand = Demands.model(Array(repeating: 10 << 20, count: 10), output: 10 << 20, cache: context << 12)
+            demand.contextSize = context
+            return demand
+        }
+        let devices = [Demands.worker(1, 512 << 20)]
+        let error = #expect(throws: PlacementError.self) { try Placement(model(131_072), on: devices) }
+        guard case .doesNotFit(var shortage) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        shortage.findLongestContext { (try? Placement(model($0), on: devices)) != nil }
+        let longest = try #require(shortage.longestContextSize)
+        #expect(longest > 0)
+        #expect(shortage.description.contains("or a context of at most \(longest) tokens (--ctx-size \(longest))"))
+        _ = try Placement(model(longest), on: devices)
+        #expect(throws: PlacementError.self) { try Placement(model(longest + Shortage.contextStep), on: devices) }
+        // Where the weights alone are too much, none is named.
+        shortage.findLongestContext { _ in false }
+        #expect(shortage.longestContextSize == 0)
+        #expect(!shortage.description.contains("at most 0"))
+    }
+
     @Test("What does not fit is refused with what is needed, there and missing, and what would help is true")
     func shortage() throws {
         let model = Demands.model(

@@ -30,12 +30,16 @@ import Testing
         body[name] = value
         if name == "max_completion_tokens" || name == "n_predict" { body["max_tokens"] = nil }
         let answer = try await server.post(kind.path, .object(body))
-        return (answer.status, try answer.json["error"]?["param"]?.string)
+        if answer.status == 200 { return (200, nil) }
+        let error = try answer.json["error"]
+        // llama-server's errors have the name in their text alone.
+        let named = error?["message"]?.string?.split(separator: "'", omittingEmptySubsequences: false).dropFirst().first.map(String.init)
+        return (answer.status, kind.request == .native ? named : error?["param"]?.string)
     }
 
     @Test("No member is listed twice for a request")
     func once() {
-        for request in [RequestMember.Request.completion, .chat, .embedding] {
+        for request in [RequestMember.Request.completion, .native, .chat, .embedding] {
             let names = RequestMember.all.filter { $0.requests.contains(request) }.map(\.name)
             #expect(Set(names).count == names.count, "\(Dictionary(grouping: names) { $0 }.filter { $1.count > 1 }.keys)")
         }
@@ -88,7 +92,9 @@ import Testing
         let root = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../..")
         let text = try String(contentsOf: root.appending(path: "docs/COMPATIBILITY.md"), encoding: .utf8)
         let sections = text.components(separatedBy: "\n## ")
-        for (request, title) in [(RequestMember.Request.completion, "Completions"), (.chat, "Chats"), (.embedding, "Embeddings")] {
+        for (request, title) in [
+            (RequestMember.Request.completion, "Completions"), (.native, "llama-server's"), (.chat, "Chats"), (.embedding, "Embeddings"),
+        ] {
             let section = try #require(sections.first { $0.hasPrefix(title) })
             for member in RequestMember.all where member.requests.contains(request) {
                 #expect(section.contains("\n| `\(member.name)` |"), "\(member.name) in \(title)")

@@ -151,7 +151,9 @@ import Testing
     // MARK: Greetings
 
     @Test func versionsThatNobodySpeaks() throws {
-        for version in [WireVersion(3, 6, 0), .init(4, 0, 0), .init(6, 0, 0), .init(8, 1, 0), .init(9, 0, 0), .init(5, 2, 0), .init(8, 0, 1), .init(5, 0, 0)] {
+        for version in [
+            WireVersion(3, 6, 0), .init(4, 0, 0), .init(6, 0, 0), .init(8, 1, 0), .init(9, 0, 0), .init(5, 2, 0), .init(7, 2, 0),
+        ] {
             let server = try ScriptedServer(Response.hello(version, .none).encoded, .isSilent)
             let error = try #require(ClientTalk.hold(with: server.endpoint, BrokenServerTests.limits).error)
             #expect(error.message == "\(server.endpoint) speaks protocol \(version); 8.0.0, 7.0.0 and 5.1.0 can be used")

@@ -1,9 +1,10 @@
-#if canImport(Glibc)
-internal import Glibc
-#elseif canImport(Darwin)
-internal import Darwin
-#endif
 public import Tensor
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
 
 /// This machine as a place to compute: what `swiftlet devices` prints.
 public struct DeviceDescription: Hashable, Sendable {
@@ -67,7 +68,15 @@ public struct DeviceDescription: Hashable, Sendable {
     }
 
     private static func findsOpenBLAS() -> Bool {
-        for name in ["libopenblas.so.0", "libopenblas.so", "libopenblas.dylib"] {
+        SystemLibrary.isThere(["libopenblas.so.0", "libopenblas.so", "libopenblas.dylib"])
+    }
+}
+
+/// Libraries that others may have installed.
+package enum SystemLibrary {
+    /// Whether one of the names can be loaded.
+    package static func isThere(_ names: [String]) -> Bool {
+        for name in names {
             // Asked for lazily and closed again at once: only whether it could be had is of interest here.
             if let handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL) {
                 dlclose(handle)
@@ -75,56 +84,5 @@ public struct DeviceDescription: Hashable, Sendable {
             }
         }
         return false
-    }
-}
-
-/// Memory of this machine.
-enum SystemMemory {
-    /// What could still be taken without swapping, and all there is, in bytes.
-    static func current() -> DeviceMemory {
-        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-        let total = Int(sysconf(Int32(_SC_PHYS_PAGES))) &* page
-        var free = total
-        if let text = SystemFile.text("/proc/meminfo") {
-            let line = text.split(separator: "\n").first { $0.hasPrefix("MemAvailable:") }
-            let figure = line.flatMap { Int($0.filter(\.isNumber)) }
-            if let figure { free = figure.multipliedReportingOverflow(by: 1024).partialValue }
-        }
-        if let group = controlGroup() { return DeviceMemory(free: min(free, group.free), total: min(total, group.total)) }
-        return DeviceMemory(free: min(free, total), total: total)
-    }
-
-    /// What the control group of the process may have and has left, where it has a limit (containers, services). Of its
-    /// parents' limits only the tightest that is set counts.
-    private static func controlGroup() -> DeviceMemory? {
-        guard let text = SystemFile.text("/proc/self/cgroup"),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("0::") })
-        else { return nil }
-        var path = String(line.dropFirst(3))
-        var found: DeviceMemory?
-        while true {
-            let folder = "/sys/fs/cgroup" + (path == "/" ? "" : path)
-            if let limit = number(folder + "/memory.max"), let used = number(folder + "/memory.current") {
-                let free = max(0, limit - used)
-                found = DeviceMemory(free: min(free, found?.free ?? free), total: min(limit, found?.total ?? limit))
-            }
-            guard path.count > 1, let slash = path.lastIndex(of: "/") else { return found }
-            path = slash == path.startIndex ? "/" : String(path[..<slash])
-        }
-    }
-
-    private static func number(_ path: String) -> Int? {
-        SystemFile.text(path).flatMap { Int($0.filter { !$0.isWhitespace }) }
-    }
-}
-
-/// Small files by which the kernel describes the machine.
-enum SystemFile {
-    static func text(_ path: String) -> String? {
-        guard let file = fopen(path, "r") else { return nil }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 16)
-        let count = fread(&bytes, 1, bytes.count, file)
-        return count > 0 ? String(decoding: bytes[..<count], as: UTF8.self) : nil
     }
 }

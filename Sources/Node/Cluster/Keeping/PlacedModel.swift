@@ -21,16 +21,18 @@ package struct PlacedModel {
         try self.init(
             outline, options, on: ConnectedServers.connect(options.head.workers, options.head),
             beside: OpenDevice.all(options).map { device throws(BackendError) in try LocalSupply(device) }, split: options.head.split,
-            slotCount: slotCount, contextSize: contextSize)
+            slotCount: slotCount, contextSize: contextSize, looksForContext: true)
     }
 
     /// Places the model by what the workers said.
     ///
-    /// - Parameter local: the devices of this machine, in the order of their numbers.
+    /// - Parameters:
+    ///   - local: the devices of this machine, in the order of their numbers.
+    ///   - looksForContext: if it does not fit, find the longest context that would, which takes a while.
     /// - Throws: ``HeadError``, `ModelError`.
     init(
         _ outline: ModelOutline, _ options: EngineOptions, on servers: ConnectedServers, beside local: [LocalSupply], split: [Double]?,
-        slotCount: Int, contextSize: Int
+        slotCount: Int, contextSize: Int, looksForContext: Bool = false
     ) throws {
         self.outline = outline
         self.servers = servers
@@ -57,11 +59,20 @@ package struct PlacedModel {
         self.sources = sources
         let alignments = servers.servers.flatMap { $0.connection.devices.map(\.alignment) } + local.map(\.alignment)
         let alignment = alignments.max() ?? 0
-        let demand = try PlacedModel.demand(
-            outline, options, slotCount: slotCount, contextSize: contextSize, alignment: max(128, alignment))
+        func demand(_ contextSize: Int) throws(ModelError) -> ModelDemand {
+            try PlacedModel.demand(outline, options, slotCount: slotCount, contextSize: contextSize, alignment: max(128, alignment))
+        }
+        let wanted = try demand(contextSize)
         do throws(PlacementError) {
-            placement = try Placement(demand, on: devices, split: split)
+            placement = try Placement(wanted, on: devices, split: split)
         } catch {
+            if looksForContext, case .doesNotFit(var shortage) = error {
+                try shortage.findLongestContext { contextSize in
+                    let less = try demand(contextSize)
+                    return (try? Placement(less, on: devices, split: split)) != nil
+                }
+                throw HeadError.noRoom("\(shortage)")
+            }
             if error.isShortage { throw HeadError.noRoom("\(error)") }
             throw HeadError.placement("\(error)")
         }
@@ -100,6 +111,9 @@ package struct PlacedModel {
         demand.largestOutputPieceByteCount = largestTensor([.output])
         return demand
     }
+
+    /// Sentences about workers that were named more than once.
+    package var remarks: [String] { servers.remarks }
 
     /// Closes the connections to the workers.
     package func close() { servers.close() }

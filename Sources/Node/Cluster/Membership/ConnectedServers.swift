@@ -21,13 +21,20 @@ struct ConnectedServers: Sendable {
 
     /// In the order in which they were named.
     var servers: [Server]
+    /// Sentences about those that were named more than once, by different names.
+    var remarks: [String] = []
 
     /// Connects to all at the same time.
     ///
     /// - Throws: ``HeadError`` that names every server that cannot be used, and why.
     static func connect(_ names: [String], _ options: HeadOptions) throws(HeadError) -> ConnectedServers {
-        let endpoints = try endpoints(names)
+        let named = try endpoints(names)
         let limits = options.clientLimits
+        // A stock server serves one connection: a second one to it would wait in vain, so names are compared by what they stand for.
+        let firsts = named.count > 1 ? Endpoint.firstAlike(of: named, within: limits.connect) : Array(named.indices)
+        var remarks: [String] = []
+        for (index, first) in firsts.enumerated() where first != index { remarks.append(remark(named[index], named[first])) }
+        let endpoints = named.indices.filter { firsts[$0] == $0 }.map { named[$0] }
         let outcomes = Parallel.map(endpoints) { endpoint in
             Result { () throws(BackendError) in try Server(.endpoint(endpoint), ServerConnection.connect(to: endpoint, limits: limits)) }
         }
@@ -40,7 +47,26 @@ struct ConnectedServers: Sendable {
             }
         }
         if !complaints.isEmpty { throw .workers(complaints) }
-        return ConnectedServers(servers: servers)
+        var connected = ConnectedServers(servers: servers, remarks: remarks)
+        connected.dropTwins()
+        return connected
+    }
+
+    private static func remark(_ endpoint: Endpoint, _ first: Endpoint) -> String {
+        "\(endpoint) is the same worker as \(first), and is used once"
+    }
+
+    /// Lets go of connections to servers that an earlier one leads to as well, by other addresses.
+    private mutating func dropTwins() {
+        if servers.count < 2 { return }
+        let identities = Parallel.map(servers) { $0.connection.identities() }
+        for index in servers.indices.reversed() {
+            guard let first = servers.indices.first(where: { !identities[$0].isDisjoint(with: identities[index]) }), first < index else {
+                continue
+            }
+            remarks.append(ConnectedServers.remark(servers[index].connection.endpoint, servers[first].connection.endpoint))
+            servers.remove(at: index).connection.close()
+        }
     }
 
     /// The endpoints of a list, none of them twice.

@@ -51,6 +51,7 @@ package struct Membership {
         /// Whether a model has been in its places on it since it came.
         fileprivate var isProven = false
         fileprivate var claims = MemoryClaims()
+        fileprivate var idleMemory = IdleMemory()
         /// Its place in the list.
         fileprivate let order: Int
 
@@ -249,6 +250,8 @@ package struct Membership {
         entry.isBeingAsked = false
         entry.note(memory)
         let isBelievedAgain = entry.claims.forgetDoubts(before: now - Membership.doubtTime)
+        // Another head may have left it.
+        let hasRoomAgain = entry.idleMemory.note(entry.memory, isFirst: !wasIdle)
         let isWanted = !entry.users.isEmpty
         entry.presence = isWanted ? .held(link) : .idle
         entry.nextLook = now + (isWanted || isLeaving ? Membership.period : Membership.idlePeriod)
@@ -256,7 +259,7 @@ package struct Membership {
         var effects: [Effect] = isWanted ? [] : [.close(link)]
         if !entry.isListed, !isWanted { return effects + forgetUnlisted(id) }
         if let message { effects += [.tell(isLeaving ? .leaving : .joined, id, message)] }
-        if message != nil || isBelievedAgain { effects += [.changed] }
+        if message != nil || isBelievedAgain || hasRoomAgain { effects += [.changed] }
         return effects
     }
 

@@ -42,8 +42,16 @@ public struct NodeEvent: Hashable, Sendable {
         self.message = message
     }
 
-    /// `10.0.0.7:50052: is there`.
-    public var line: String { [node ?? model, message].compactMap { $0 }.joined(separator: ": ") }
+    /// `10.0.0.7:50052: is there`. What a message begins with is not said twice.
+    public var line: String {
+        guard let subject = node ?? model else { return message }
+        var rest = message[...]
+        if rest.hasPrefix(subject) {
+            let behind = rest.dropFirst(subject.count)
+            if let separator = [": ", " "].first(where: { behind.hasPrefix($0) }) { rest = behind.dropFirst(separator.count) }
+        }
+        return "\(subject): \(rest)"
+    }
 
     /// How important it is in a log.
     package var level: Logger.Level {

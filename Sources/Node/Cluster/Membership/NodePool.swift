@@ -16,6 +16,8 @@ package final class NodePool: Sendable {
         /// Open connections by number.
         var links: [Membership.Link: ConnectedServers.Server] = [:]
         var linkCount = 0
+        /// By what each worker is known that is there, or just came: one that is listed by two names is used by the first.
+        var identities: [NodeID: Set<ServerIdentity>] = [:]
         /// What was learnt of each worker when it was last connected to, for listings.
         var facts: [NodeID: NodeFacts] = [:]
         var observers: [Membership.User: @Sendable () -> Void] = [:]
@@ -102,6 +104,7 @@ package final class NodePool: Sendable {
         monitor.change { state in
             state.peers = state.peers.filter { state.membership[$0.key] != nil }
             state.facts = state.facts.filter { state.membership[$0.key] != nil }
+            state.identities = state.identities.filter { state.membership[$0.key] != nil }
         }
     }
 
@@ -250,6 +253,9 @@ package final class NodePool: Sendable {
     /// Notes that a worker is lost, or could not do what was asked of it.
     func lose(_ server: ConnectedServers.Server, _ loss: Membership.Loss) {
         let now = now
+        monitor.change { state in
+            if state.membership[server.id]?.link == server.link { state.identities[server.id] = nil }
+        }
         apply { $0.lost(server.id, link: server.link, loss, at: now) }
     }
 
@@ -352,7 +358,12 @@ package final class NodePool: Sendable {
         let peer = monitor.read { $0.peers[id] }
         let outcome = Result { () throws(BackendError) -> ConnectedServers.Server in
             guard let peer else { throw BackendError(.connection, "\(id) is listed no more") }
-            return try ConnectedServers.Server(id, try dialer.connect(to: peer, limits))
+            let connection = try dialer.connect(to: peer, limits)
+            if let twin = twin(of: id, connection) {
+                connection.close()
+                throw BackendError(.connection, "\(id) is the same worker as \(twin), by which it is used")
+            }
+            return try ConnectedServers.Server(id, connection)
         }
         let now = now
         switch outcome {
@@ -369,7 +380,19 @@ package final class NodePool: Sendable {
             apply { $0.connected(id, attempt: attempt, link: link, memory, at: now) }
             // One that nobody uses is closed again by now.
             if server.connection.failure == nil { lifeLines.watch(server.connection) { [weak self] in self?.loseSilent(link) } }
-        case .failure(let error): apply { $0.failed(id, attempt: attempt, "\(error)", at: now) }
+        case .failure(let error):
+            monitor.change { $0.identities[id] = nil }
+            apply { $0.failed(id, attempt: attempt, "\(error)", at: now) }
+        }
+    }
+
+    /// Another worker of the list that a connection leads to as well. If there is none, the worker is known by this one from here on.
+    private func twin(of id: NodeID, _ connection: ServerConnection) -> NodeID? {
+        let identities = connection.identities(asks: monitor.read { $0.peers.count } > 1)
+        return monitor.change { state in
+            if let twin = state.identities.first(where: { $0.key != id && !$0.value.isDisjoint(with: identities) }) { return twin.key }
+            state.identities[id] = identities
+            return nil
         }
     }
 }

@@ -26,6 +26,9 @@ public struct Shortage: Hashable, Sendable, CustomStringConvertible {
     /// Free bytes that one more worker would have to have.
     public let furtherWorkerByteCount: Int
 
+    /// The longest context that would fit as things are; nil if that was not looked for, 0 if none would.
+    public internal(set) var longestContextSize: Int?
+
     public var neededByteCount: Int { weightByteCount + cacheByteCount + computeByteCount }
 
     /// - Parameter places: the devices that can take a part, those of this process last.
@@ -112,6 +115,23 @@ public struct Shortage: Hashable, Sendable, CustomStringConvertible {
         return begin
     }
 
+    /// Looks for the longest context that would fit.
+    ///
+    /// - Parameter fits: whether a context of that size does; where one does, all shorter ones do.
+    package mutating func findLongestContext(_ fits: (Int) throws -> Bool) rethrows {
+        // In steps that people would choose.
+        let step = Shortage.contextStep
+        var (least, most) = (0, (contextSize - 1) / step)
+        while least < most {
+            let middle = (least + most + 1) / 2
+            if try fits(middle * step) { least = middle } else { most = middle - 1 }
+        }
+        longestContextSize = least * step
+    }
+
+    /// Tokens by which contexts are told apart in ``longestContextSize``.
+    package static let contextStep = 256
+
     public var description: String {
         var text = "\(name) with a context of \(contextSize) and \(slotCount) \(slotCount == 1 ? "slot" : "slots") does not fit: it needs "
         text += "\(neededByteCount.binarySize) (weights \(weightByteCount.binarySize), cache \(cacheByteCount.binarySize), compute "
@@ -129,9 +149,11 @@ public struct Shortage: Hashable, Sendable, CustomStringConvertible {
         }
         text += ". What would help: another worker with \(furtherWorkerByteCount.binarySize) free"
         if let missingByteCount, let missingDevice { text += ", \(missingByteCount.binarySize) more on \(missingDevice)" }
-        if cacheByteCount > 0 {
+        if let longestContextSize, longestContextSize > 0 {
+            text += ", or a context of at most \(longestContextSize) tokens (--ctx-size \(longestContextSize))"
+        } else if cacheByteCount > 0 {
             text += ", or a smaller context or fewer slots (the cache takes \(cacheByteCount.binarySize)"
-            let isTooLittle = neededByteCount - usableByteCount >= cacheByteCount
+            let isTooLittle = longestContextSize == 0 || neededByteCount - usableByteCount >= cacheByteCount
             text += isTooLittle ? ", so that alone would not do)" : ")"
         }
         text += "."

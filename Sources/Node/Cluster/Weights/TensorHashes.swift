@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 internal import RPCProto
 internal import Synchronization
@@ -120,13 +121,11 @@ public final class TensorHashes: Sendable {
 
     private static func places(_ modelPaths: [String], _ environment: [String: String]) -> [String] {
         var places = [modelPaths[0] + ".hashes"]
-        var folder = environment["XDG_CACHE_HOME"] ?? ""
-        if folder.isEmpty, let home = environment["HOME"], !home.isEmpty { folder = home + "/.cache" }
-        if folder.hasPrefix("/") {
+        if let folder = try? UserFolders(environment).cache("hashes") {
             // A name that any path has to itself, nearly: where two share one, the stamps tell them apart.
             let path = URL(fileURLWithPath: modelPaths[0]).resolvingSymlinksInPath().path
             let hash = Array(path.utf8).withUnsafeBytes { FNVHash.of($0) }
-            places.append("\(folder)/swiftlet/hashes/\(HashFile.digits(hash)).hashes")
+            places.append("\(folder)/\(HashFile.digits(hash)).hashes")
         }
         return places
     }

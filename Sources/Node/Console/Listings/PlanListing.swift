@@ -18,7 +18,10 @@ public enum PlanListing {
             outline, options, slotCount: max(1, options.slotCount),
             contextSize: LoadedModel.contextSize(options, outline.hyperparameters))
         defer { placed.close() }
-        if !json { return PlacementTable(placed.placement, comparing: comparing).text }
+        if !json {
+            let remarks = placed.remarks.map { "\n" + $0 + "\n" }.joined()
+            return PlacementTable(placed.placement, comparing: comparing).text + remarks
+        }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(PlacementReport(placed.placement, comparing: comparing)), as: UTF8.self) + "\n"

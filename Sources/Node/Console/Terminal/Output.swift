@@ -9,6 +9,7 @@
 /// An open file that is written to at once, without a buffer: a stream of words must be seen as it comes.
 public struct Output: Sendable {
     public static let standard = Output(descriptor: 1)
+    /// What cannot be written there is lost.
     public static let error = Output(descriptor: 2)
 
     private let descriptor: Int32
@@ -57,7 +58,9 @@ public struct Output: Sendable {
             #endif
             if count < 0 {
                 if errno == EINTR { continue }
-                return OutputError(path: nil, reason: String(cString: strerror(errno)))
+                // Nothing ends because nobody can be told of it.
+                if descriptor == Output.error.descriptor { return nil }
+                return OutputError(path: nil, reason: String(cString: strerror(errno)), isUnread: errno == EPIPE)
             }
             rest = rest.dropFirst(count)
         }
@@ -81,6 +84,8 @@ public struct Output: Sendable {
 public struct OutputError: Error, Hashable, Sendable, CustomStringConvertible {
     public var path: String?
     public var reason: String
+    /// Whether it is a pipe or a connection whose reader has left, which is no failure of anybody's.
+    public var isUnread = false
 
     public var description: String { "cannot write\(path.map { " to '\($0)'" } ?? ""): \(reason)" }
 }

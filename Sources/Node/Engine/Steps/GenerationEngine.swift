@@ -179,7 +179,7 @@ package final class GenerationEngine: TextEngine {
         counters.set(phase: .stopped)
         // A worker that does not answer must not keep us from ending.
         let patience = Task { [keeper] in
-            try await Task.sleep(for: GenerationEngine.endingTime)
+            try await Deadlines.sleep(for: GenerationEngine.endingTime)
             keeper.breakOff()
         }
         keeper.letGo()

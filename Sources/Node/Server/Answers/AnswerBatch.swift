@@ -131,7 +131,7 @@ struct AnswerBatch: Sendable {
             for stream in streams { stream.abandon() }
         }
         let timer = Task {
-            try await Task.sleep(for: timeLimit)
+            try await Deadlines.sleep(for: timeLimit)
             verdict.pass(.answerTimeout)
             for stream in streams { stream.abandon() }
         }
@@ -234,7 +234,7 @@ struct AnswerBatch: Sendable {
             for stream in streams { stream.abandon() }
         }
         let timer = Task {
-            try await Task.sleep(for: timeLimit)
+            try await Deadlines.sleep(for: timeLimit)
             verdict.pass(.answerTimeout)
             for stream in streams { stream.abandon() }
         }

@@ -27,6 +27,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, @unc
     private let stalledTime: TimeAmount
     private let lingerTime = TimeAmount.seconds(2)
     private var stallTimer: Scheduled<Void>?
+    private var lingerTimer: Scheduled<Void>?
     private var closesAfterAnswer = false
 
     init(bodySizeLimit: Int, stalledTime: Duration) {
@@ -96,12 +97,14 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, @unc
 
     func channelInactive(context: ChannelHandlerContext) {
         stallTimer?.cancel()
+        lingerTimer?.cancel()
         clientHasGone()
         context.fireChannelInactive()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         stallTimer?.cancel()
+        lingerTimer?.cancel()
         clientHasGone()
     }
 
@@ -130,7 +133,7 @@ final class ConnectionWatch: ChannelDuplexHandler, RemovableChannelHandler, @unc
             context.writeAndFlush(data, promise: promise)
             context.close(mode: .output, promise: nil)
             let channel = context.channel
-            context.eventLoop.scheduleTask(in: lingerTime) { channel.close(promise: nil) }
+            lingerTimer = context.eventLoop.scheduleTask(in: lingerTime) { channel.close(promise: nil) }
         case .end:
             context.write(data, promise: promise)
         }

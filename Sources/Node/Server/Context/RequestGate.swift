@@ -1,3 +1,4 @@
+internal import Base
 internal import Synchronization
 
 /// Counts requests under way, turns away those that are too many, too early or too late, and tells when the last one is through.
@@ -100,7 +101,7 @@ package final class RequestGate: Sendable {
         }
         guard let number else { return true }
         let timer = Task {
-            try? await Task.sleep(for: time)
+            try? await Deadlines.sleep(for: time)
             RequestGate.letGo(self.state.withLock { $0.waiters.removeValue(forKey: number) })
         }
         await withCheckedContinuation { continuation in

@@ -73,7 +73,7 @@ private enum EventRoute {
         let (parts, source) = AsyncStream<Part>.makeStream(bufferingPolicy: .bufferingNewest(256))
         let pulse = Task {
             while !Task.isCancelled {
-                try? await Task.sleep(for: pulseTime)
+                try? await Deadlines.sleep(for: pulseTime)
                 source.yield(.pulse)
             }
         }

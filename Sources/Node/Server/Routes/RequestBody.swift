@@ -39,7 +39,7 @@ extension Request {
                 }
             }
             group.addTask {
-                try await Task.sleep(for: timeLimit)
+                try await Deadlines.sleep(for: timeLimit)
                 return nil
             }
             defer { group.cancelAll() }

@@ -29,6 +29,7 @@ struct WorkerMetrics: Service {
             router: router,
             configuration: ApplicationConfiguration(address: .hostname(address.host, port: address.port), serverName: "swiftlet"),
             onServerRunning: { channel in
+                await AcceptingPause.add(to: channel, log)
                 let port = channel.localAddress?.port ?? shown.port
                 mark.set(port: port)
                 log.notice("metrics on http://\(WorkerOptions.address(shown.host, port))/metrics")

@@ -1,5 +1,4 @@
 public import Base
-internal import Foundation
 internal import Logging
 public import NodeWorker
 internal import ServiceLifecycle
@@ -9,6 +8,7 @@ internal import UnixSignals
 public enum Working {
     /// - Throws: what ``Worker/init(_:logger:)`` throws, or why the metrics cannot be served.
     public static func run(_ options: WorkerOptions, logLevel: String, logFormat: LogFormat) async throws {
+        Descriptors.raiseLimit()
         let logger = logFormat.logger(level: logLevel)
         let worker = try Worker(options, logger: logger)
         switch logFormat {
@@ -16,7 +16,7 @@ public enum Working {
             var opening = worker.summary + "\n"
             if let warning = options.exposureWarning { opening += "warning: \(warning)\n" }
             for address in worker.addresses { opening += "listening on \(address)\n" }
-            FileHandle.standardError.write(Data(opening.utf8))
+            StandardError.write(opening)
         case .json:
             if let warning = options.exposureWarning { logger.warning("\(warning)") }
             for address in worker.addresses { logger.notice("listening on \(address)") }
