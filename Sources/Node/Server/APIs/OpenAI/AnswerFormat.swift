@@ -133,17 +133,18 @@ extension AnswerUsage {
     var timingsJSON: JSONValue {
         let computed = promptTokens - cachedTokens
         let steps = max(0, completionTokens - 1)
+        func rate(_ time: Duration, _ count: Int) -> JSONValue { .number(time > .zero ? Double(count) / (time / .seconds(1)) : 0) }
         func each(_ time: Duration, _ count: Int) -> JSONValue { .number(count > 0 ? time.milliseconds / Double(count) : 0) }
         return [
             "cache_n": .integer(cachedTokens),
             "prompt_n": .integer(computed),
             "prompt_ms": .number(timings.prompt.milliseconds),
             "prompt_per_token_ms": each(timings.prompt, computed),
-            "prompt_per_second": .number(timings.prompt.rate(of: computed)),
+            "prompt_per_second": rate(timings.prompt, computed),
             "predicted_n": .integer(completionTokens),
             "predicted_ms": .number(timings.generation.milliseconds),
             "predicted_per_token_ms": each(timings.generation, steps),
-            "predicted_per_second": .number(timings.generation.rate(of: steps)),
+            "predicted_per_second": rate(timings.generation, steps),
         ]
     }
 }
