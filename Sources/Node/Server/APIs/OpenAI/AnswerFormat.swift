@@ -133,7 +133,10 @@ extension AnswerUsage {
     var timingsJSON: JSONValue {
         let computed = promptTokens - cachedTokens
         let steps = max(0, completionTokens - 1)
-        func rate(_ time: Duration, _ count: Int) -> JSONValue { .number(time > .zero ? Double(count) / (time / .seconds(1)) : 0) }
+        // Of the milliseconds that are told, so that clients that count again find the same.
+        func rate(_ time: Duration, _ count: Int) -> JSONValue {
+            .number(time.milliseconds > 0 ? Double(count) * 1e3 / time.milliseconds : 0)
+        }
         func each(_ time: Duration, _ count: Int) -> JSONValue { .number(count > 0 ? time.milliseconds / Double(count) : 0) }
         return [
             "cache_n": .integer(cachedTokens),
