@@ -112,7 +112,7 @@ public struct HTTPServer: Service {
         let limits = options.limits
         let answers = AnswerRoutes(models: models, limits: limits, totals: totals)
         let listings = ModelRoutes(models: models)
-        let embeddings = EmbeddingRoutes(models: models, limits: limits)
+        let embeddings = EmbeddingRoutes(models: models, limits: limits, totals: totals)
         let tokens = TokenRoutes(models: models, limits: limits)
         let native = NativeRoutes(models: models, limits: limits, answers: answers)
         let nodes = NodeRoutes(models: models, gate: gate, totals: totals)

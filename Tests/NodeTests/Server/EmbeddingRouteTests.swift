@@ -63,6 +63,15 @@ import Testing
                 #expect(answer[1]?["index"] == 1)
                 #expect(numbers(answer[1]?["embedding"]?[0]) == one)
             }
+            // Parts that make up the text, tokens and texts in turn, objects.
+            let mixed: JSONValue = [
+                "w1 w2", ["content": [["type": "text", "text": "w1 "], ["type": "text", "text": "w2"]]], ["prompt_string": "w1 w2"],
+                [2, 6, 7, 3],
+                [2, "w1 w2", 3],
+            ]
+            let answer = try await server.post("/v1/embeddings", ["input": mixed]).json
+            for index in 0..<5 { #expect(numbers(answer["data"]?[index]?["embedding"]) == one, "\(index)") }
+            #expect(try await server.ask(.get, "/metrics").text.contains("llamacpp:prompt_tokens_total 38\n"))
             #expect(try await server.post("/embeddings", [:]).json["error"]?["code"] == 400)
         }
     }

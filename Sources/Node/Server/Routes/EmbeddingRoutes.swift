@@ -8,6 +8,7 @@ internal import NodeEngine
 struct EmbeddingRoutes: Sendable {
     let models: any ModelDirectory
     let limits: ServerOptions.Limits
+    let totals: TokenTotals
 
     func embed(_ request: Request, _ context: ServerContext) async throws -> Response {
         let fields = try await request.fields(limits)
@@ -28,7 +29,18 @@ struct EmbeddingRoutes: Sendable {
         defer { withExtendedLifetime(lease) {} }
         let engine = lease.engine
         let body = try EmbeddingRequest(fields, member: member, card: engine.card)
-        let work = Task { try await engine.embed(body.texts) }
+        let work = Task {
+            var texts: [Prompt] = []
+            for text in body.texts {
+                // Plain text is the engine's own to read, which holds for spellings of control tokens too.
+                if text.parts.count == 1, case .text(let plain) = text.parts[0] {
+                    texts.append(.text(plain))
+                } else {
+                    texts.append(.tokens(try await engine.tokens(of: text)))
+                }
+            }
+            return try await engine.embed(texts)
+        }
         // Texts that nobody waits for are not read on.
         let watch = await ConnectionWatch.of(context.channel)
         let departure = watch?.onDeparture { work.cancel() }
@@ -47,6 +59,7 @@ struct EmbeddingRoutes: Sendable {
             } onCancel: {
                 work.cancel()
             }
+            totals.add(AnswerUsage(promptTokens: vectors.reduce(0) { $0 + $1.tokenCount }))
             return Response(json: told(body, vectors, engine.card.id))
         } catch let error as EngineError {
             if work.isCancelled, start.duration(to: .now) >= limits.answerTime { throw APIError.answerTimeout }

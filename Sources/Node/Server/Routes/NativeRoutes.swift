@@ -18,25 +18,12 @@ struct NativeRoutes: Sendable {
         var prompts: [Prompt] = []
         var texts: [String] = []
         for parts in body.prompts {
-            let tokens = try await NativeRoutes.tokens(of: parts, engine)
+            let tokens = try await engine.tokens(of: parts)
             prompts.append(.tokens(tokens))
             texts.append(String(decoding: try await engine.detokenize(tokens), as: UTF8.self))
         }
         let format = NativeAnswerFormat(card: engine.card, request: body, promptTexts: texts)
         return try await answers.answer(lease, prompts, body.options, format, parameter: "prompt", context)
-    }
-
-    /// The marks of a text's beginning and end stand around one that begins with text; texts behind tokens get none.
-    private static func tokens(of parts: [NativeCompletionRequest.Part], _ engine: any TextEngine) async throws -> [Int32] {
-        var tokens: [Int32] = []
-        for (index, part) in parts.enumerated() {
-            switch part {
-            case .tokens(let ids): tokens += ids
-            case .text(let text):
-                tokens += try await engine.tokenize(Array(text.utf8), addSpecial: index == 0, parseSpecial: true)
-            }
-        }
-        return tokens
     }
 
     /// `{"messages": […]}` → `{"prompt": "…"}`: what a chat would be asked with.

@@ -133,17 +133,21 @@ extension AnswerUsage {
     var timingsJSON: JSONValue {
         let computed = promptTokens - cachedTokens
         let steps = max(0, completionTokens - 1)
+        // Of the milliseconds that are told, so that clients that count again find the same.
+        func rate(_ time: Duration, _ count: Int) -> JSONValue {
+            .number(time.milliseconds > 0 ? Double(count) * 1e3 / time.milliseconds : 0)
+        }
         func each(_ time: Duration, _ count: Int) -> JSONValue { .number(count > 0 ? time.milliseconds / Double(count) : 0) }
         return [
             "cache_n": .integer(cachedTokens),
             "prompt_n": .integer(computed),
             "prompt_ms": .number(timings.prompt.milliseconds),
             "prompt_per_token_ms": each(timings.prompt, computed),
-            "prompt_per_second": .number(timings.prompt.rate(of: computed)),
+            "prompt_per_second": rate(timings.prompt, computed),
             "predicted_n": .integer(completionTokens),
             "predicted_ms": .number(timings.generation.milliseconds),
             "predicted_per_token_ms": each(timings.generation, steps),
-            "predicted_per_second": .number(timings.generation.rate(of: steps)),
+            "predicted_per_second": rate(timings.generation, steps),
         ]
     }
 }

@@ -12,7 +12,7 @@ struct EmbeddingRequest: Hashable, Sendable {
         case base64
     }
 
-    var texts: [Prompt]
+    var texts: [PromptParts]
     var encoding: Encoding
 
     /// Texts in one request at most.
@@ -21,7 +21,7 @@ struct EmbeddingRequest: Hashable, Sendable {
     /// - Parameter member: that holds the texts.
     init(_ fields: RequestFields, member: String = "input", card: ModelCard) throws(APIError) {
         try fields.refuseForeign(in: .embedding)
-        texts = try CompletionRequest.prompts(fields, member, vocabularySize: card.vocabularySize, limit: EmbeddingRequest.textLimit)
+        texts = try PromptParts.all(fields, member, vocabularySize: card.vocabularySize, limit: EmbeddingRequest.textLimit)
         let name = try fields.string("encoding_format") ?? Encoding.float.rawValue
         guard let encoding = Encoding(rawValue: name) else {
             throw .invalid("'encoding_format' must be 'float' or 'base64'.", parameter: "encoding_format", code: "invalid_value")
