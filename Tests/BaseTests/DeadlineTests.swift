@@ -26,8 +26,8 @@ import Testing
             }
             group.cancelAll()
         }
-        // Others may sleep meanwhile, if for less than a day.
-        #expect(Deadlines.shared.counts.entries < 100)
+        // Others may sleep meanwhile.
+        #expect(Deadlines.shared.counts.entries < 5000)
     }
 
     @Test func eachIsDoneOnceAndInOrder() async throws {

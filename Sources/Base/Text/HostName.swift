@@ -1,6 +1,7 @@
 /// Names and addresses of machines as people and programs write them.
 public enum HostName {
-    /// Whether a name or address can only mean this machine: an address of 127.0.0.0/8, `::1`, `localhost` and names below it.
+    /// Whether a name or address can only mean this machine: an address of 127.0.0.0/8 (as one of IPv6 too, `::ffff:127.0.0.1`), `::1`,
+    /// `localhost` and names below it.
     ///
     /// Read as an address, not by how it begins: `127.example.org` is a name that may lead anywhere.
     public static func isLoopback(_ host: String) -> Bool {
@@ -8,7 +9,7 @@ public enum HostName {
         // The dot at the end of a full name.
         if name.hasSuffix(".") { name.removeLast() }
         if name == "localhost" || name.hasSuffix(".localhost") || name == "::1" { return true }
-        return fourBytes(name)?.first == 127
+        return fourBytes(name.hasPrefix("::ffff:") ? String(name.dropFirst(7)) : name)?.first == 127
     }
 
     /// The bytes of an address of IPv4 in four decimal numbers; nil for everything else.
