@@ -74,30 +74,43 @@ struct Run: AsyncParsableCommand {
         let request = GenerationRequest(
             prompt: .text(""), sampling: try sampling.settings(), maxTokens: count < 0 ? nil : count, ignoreEnd: ignoreEnd)
         let continuation = Continuation(engine: engine, request: request, stops: stop)
+        let text = try promptText()
+        let talk = Talk(continuation: continuation, text: text, system: system, isRaw: raw, isQuiet: model.noProgress)
+        let status: Int32?
         do {
-            try await converse(continuation)
+            status = try await Termination.orderly(endsAtInterrupt: text != nil) { try await talk.run() }
         } catch {
             await engine.shutdown()
             throw error
         }
         await engine.shutdown()
+        if let status { throw ExitCode(status) }
     }
 
-    private func converse(_ continuation: Continuation) async throws {
-        guard let text = try promptText() else {
-            return try await TerminalChat(continuation, system: system).runUntilInterrupted()
+    /// One answer, or a conversation.
+    private struct Talk: Sendable {
+        let continuation: Continuation
+        /// Nil for a conversation on the terminal.
+        let text: String?
+        let system: String?
+        let isRaw: Bool
+        let isQuiet: Bool
+
+        func run() async throws {
+            guard let text else { return try await TerminalChat(continuation, system: system).runUntilInterrupted() }
+            let account: Continuation.Account
+            if isRaw || !continuation.engine.card.hasChatTemplate {
+                account = try await continuation.write(.text(text))
+                if !isRaw || Output.standard.isTerminal { try Output.standard.write("\n") }
+            } else {
+                var messages = [Conversation.Message(role: "user", content: text)]
+                if let system { messages.insert(.init(role: "system", content: system), at: 0) }
+                let rendered = try await continuation.engine.render(Conversation(messages: messages))
+                account = try await continuation.write(.rendered(rendered))
+                try Output.standard.write("\n")
+            }
+            if !isQuiet { try? Output.error.write(account.summary + "\n") }
         }
-        let account: Continuation.Account
-        if raw || !continuation.engine.card.hasChatTemplate {
-            account = try await continuation.write(.text(text))
-            if !raw || Output.standard.isTerminal { try Output.standard.write("\n") }
-        } else {
-            var messages = [Conversation.Message(role: "user", content: text)]
-            if let system { messages.insert(.init(role: "system", content: system), at: 0) }
-            account = try await continuation.write(.rendered(try await continuation.engine.render(Conversation(messages: messages))))
-            try Output.standard.write("\n")
-        }
-        if !model.noProgress { try Output.error.write(account.summary + "\n") }
     }
 
     private func promptText() throws -> String? {

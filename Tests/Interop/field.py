@@ -9,12 +9,14 @@ import argparse
 
 import field_endurance
 import field_memory
+import field_models
 import field_pipes
 import field_reports
+import field_requests
 import field_stock
 from interop import Report
 
-PARTS = {"endurance": field_endurance, "memory": field_memory, "pipes": field_pipes, "reports": field_reports, "stock": field_stock}
+PARTS = {"endurance": field_endurance, "memory": field_memory, "models": field_models, "pipes": field_pipes, "reports": field_reports, "requests": field_requests, "stock": field_stock}
 
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("--only", default="")

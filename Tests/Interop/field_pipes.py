@@ -16,7 +16,6 @@ ONCE = {
     "tokenize": ["tokenize", "-m", SMOLLM, "-p", "The harbour"],
     "plan": ["plan", "-m", SMOLLM],
     "run": ["run", "-m", SMOLLM, "-p", "The harbour", "-n", "8", "--no-progress"],
-    "eval": ["eval", "-m", SMOLLM, "--tokens", "1,2,3", "--output", "/dev/stdout"],
     "help": ["--help"],
 }
 
