@@ -56,7 +56,7 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @Option(
         name: [.customShort("m"), .long],
-        help: ArgumentHelp("How much memory to lend in all, such as 6G or 512M. Default: what is free.", valueName: "size"))
+        help: ArgumentHelp("How much memory to lend in all, of each device, such as 6G or 512M. Default: what is free.", valueName: "size"))
     var memory: ByteSize?
 
     @Flag(

@@ -5,7 +5,7 @@ import Testing
     @Test(
         arguments: [
             ("4096", 4096), ("512M", 512 << 20), ("6G", 6 << 30), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("10kb", 10 << 10), ("7B", 7),
-            ("-1", nil), ("", nil), ("M", nil), ("1e400", nil), ("nan", nil), ("12Q", nil), ("999999999T", nil),
+            ("-1", nil), ("", nil), ("M", nil), ("1e400", nil), ("nan", nil), ("12Q", nil), ("0x10G", nil), ("1e3M", nil), ("999999999T", nil),
         ] as [(String, Int?)])
     func read(text: String, count: Int?) {
         #expect(ByteSize(text)?.count == count)

@@ -5,11 +5,15 @@ import Testing
 @Suite struct HostNameTests {
     @Test("Addresses and names of this machine, and such as look like them")
     func loopback() {
-        for name in ["127.0.0.1", "127.255.0.9", "::1", "localhost", "LocalHost", "localhost.", "a.localhost"] {
+        for name in [
+            "127.0.0.1", "127.255.0.9", "::1", "localhost", "LocalHost", "localhost.", "a.localhost",
+            "127.1", "0:0:0:0:0:0:0:1", "::ffff:127.0.0.1", "::ffff:7f00:1",
+        ] {
             #expect(HostName.isLoopback(name), "\(name)")
         }
         let others = [
-            "127.evil.com", "127.0.0.1.evil.com", "127.1", "127.0.0.256", "127.0.0.+1", "127.0.0.", "0.0.0.0", "128.0.0.1", "",
+            "127.evil.com", "127.0.0.1.evil.com", "127.1.evil", "::ffff:10.0.0.1", "127.0.0.256", "127.0.0.+1", "0.0.0.0",
+            "128.0.0.1", "",
             "evil-localhost", "localhost.evil.com", "::", "::2",
         ]
         for name in others { #expect(!HostName.isLoopback(name), "\(name)") }

@@ -25,7 +25,9 @@ public struct ByteSize: Hashable, Sendable, CustomStringConvertible {
             hasUnit = true
             digits = digits.dropLast()
         }
-        guard let value = Double(digits), value >= 0, let bytes = Int(exactly: (value * Double(1 << shift)).rounded()) else { return nil }
+        guard digits.allSatisfy({ "0123456789.".contains($0) }), let value = Double(digits), value >= 0,
+            let bytes = Int(exactly: (value * Double(1 << shift)).rounded())
+        else { return nil }
         count = bytes
         self.hasUnit = hasUnit
     }

@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// Names and addresses of machines as people and programs write them.
 public enum HostName {
     /// Whether a name or address can only mean this machine: an address of 127.0.0.0/8 (as one of IPv6 too, `::ffff:127.0.0.1`), `::1`,
@@ -8,16 +14,37 @@ public enum HostName {
         var name = host.lowercased()
         // The dot at the end of a full name.
         if name.hasSuffix(".") { name.removeLast() }
-        if name == "localhost" || name.hasSuffix(".localhost") || name == "::1" { return true }
-        return fourBytes(name.hasPrefix("::ffff:") ? String(name.dropFirst(7)) : name)?.first == 127
+        if name == "localhost" || name.hasSuffix(".localhost") { return true }
+        return address(name).map(isLoopback) ?? false
     }
 
-    /// The bytes of an address of IPv4 in four decimal numbers; nil for everything else.
-    private static func fourBytes(_ text: String) -> [UInt8]? {
-        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard parts.count == 4 else { return nil }
-        let bytes = parts.compactMap { part in part.utf8.allSatisfy { (0x30...0x39).contains($0) } ? UInt8(part) : nil }
-        return bytes.count == 4 ? bytes : nil
+    /// Whether an address of 4 or 16 bytes is this machine's own.
+    private static func isLoopback(_ address: [UInt8]) -> Bool {
+        if address.count == 4 { return address[0] == 127 }
+        let isMapped = address[..<10].allSatisfy { $0 == 0 } && address[10] == 0xff && address[11] == 0xff
+        return isMapped ? address[12] == 127 : address.dropLast().allSatisfy { $0 == 0 } && address.last == 1
+    }
+
+    /// The bytes of an address in any of the spellings that the system takes (`127.0.0.1`, `127.1`, `::1`, `0:0:0:0:0:0:0:1`), in the
+    /// network's order; nil for names, which are not looked up.
+    private static func address(_ text: String) -> [UInt8]? {
+        var hints = addrinfo()
+        hints.ai_flags = AI_NUMERICHOST
+        var list: UnsafeMutablePointer<addrinfo>?
+        guard getaddrinfo(text, nil, &hints, &list) == 0, let first = list else { return nil }
+        defer { freeaddrinfo(first) }
+        guard let address = first.pointee.ai_addr else { return nil }
+        switch first.pointee.ai_family {
+        case AF_INET:
+            return address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { pointer in
+                withUnsafeBytes(of: pointer.pointee.sin_addr) { Array($0) }
+            }
+        case AF_INET6:
+            return address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { pointer in
+                withUnsafeBytes(of: pointer.pointee.sin6_addr) { Array($0) }
+            }
+        default: return nil
+        }
     }
 
     /// The host of a URL's authority (`[::1]:8080`, `localhost:8080`), without brackets; nil where it is none.

@@ -11,9 +11,8 @@ public struct ListeningError: Error, CustomStringConvertible {
     }
 
     public var description: String {
-        """
-        cannot listen on \(host) port \(port): \(reason). Is another program using the port? --port takes another, \
-        --port 0 any that is free.
-        """
+        let advice = "Is another program using the port? --port takes another, --port 0 any that is free."
+        let isTaken = reason.lowercased().contains("in use")
+        return "cannot listen on \(host) port \(port): \(reason).\(isTaken ? " " + advice : "")"
     }
 }

@@ -48,8 +48,14 @@ package final class Deadlines: Sendable {
         do throws(ThreadError) {
             try SystemThread.start(name: "deadlines", stackSize: 1 << 20) { [self] in run() }
         } catch {
-            state.change { $0.hasThread = false }
             cancel(entry)
+            // Whoever came in between counts on the thread that there is not: too soon is better than never.
+            let others = state.change { state in
+                state.hasThread = false
+                defer { state.ticks = [:] }
+                return state.ticks.values.flatMap { Array($0.values) }
+            }
+            for action in others { action() }
             throw error
         }
         return entry

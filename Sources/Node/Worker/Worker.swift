@@ -11,9 +11,6 @@ internal import Tensor
 /// Every connection is a session on a thread of its own; sessions take turns on the devices and know nothing of each
 /// other's memory. What a client asks for wrongly ends its session, with a line in the log, and nothing else.
 public final class Worker: Service {
-    /// The devices that workers on this machine can offer.
-    public static let deviceNames = LocalDevices.all.map(\.name)
-
     /// The port that clients connect to, also where 0 asked for a free one.
     public let port: Int
     /// Where clients connect to, as `host:port`.

@@ -15,7 +15,7 @@ public struct WorkerOptions: Sendable {
     public var threads: Int?
     /// The kernels to use, by name; nil for the best that the processor has.
     public var variant: String?
-    /// Names of devices to offer, as ``Worker/deviceNames`` lists them; empty for all.
+    /// Names of devices to offer, as `swiftlet devices` lists them; empty for those that are used unless others are named.
     public var devices: [String] = []
     /// A folder for tensors that clients need not send again; nil for none.
     public var cacheFolder: String?

@@ -113,7 +113,7 @@ import Testing
     func takenElsewhere() async throws {
         let server = TestServer()
         let bodies: [(JSONObject, (GenerationRequest) -> Bool)] = [
-            (["max_tokens": -1], { $0.maxTokens == nil }), (["max_completion_tokens": -1, "max_tokens": 3], { $0.maxTokens == nil }),
+            (["max_tokens": -1], { $0.maxTokens == nil }), (["max_completion_tokens": -1, "max_tokens": 3], { $0.maxTokens == 3 }),
             (["stop": ""], { _ in true }), (["stop": [""]], { _ in true }),
             (["stop": .array((0..<64).map { .string("#\($0)") })], { _ in true }),
             (["logprobs": false], { $0.alternatives == nil }), (["response_format": [:]], { _ in true }),

@@ -29,6 +29,23 @@ import Testing
         #expect(without["tokens"] == [])
     }
 
+    @Test("The settings of an answer, sent back as they were told, ask for the same")
+    func settingsSentBack() async throws {
+        let server = TestServer()
+        let told = try await server.post("/completion", ["prompt": "ab", "n_predict": 4, "logit_bias": [[5, false], [6, 1.5]]]).json
+        guard case .object(var body)? = told["generation_settings"] else { throw TestFailure() }
+        (body["prompt"], body["max_tokens"]) = ("ab", -1)
+        let again = try await server.post("/completion", .object(body))
+        #expect(again.status == 200)
+        #expect(try again.json["tokens_predicted"] == 4)
+        let requests = server.engine.seen.requests
+        #expect(requests.count == 2 && requests[0].sampling.logitBias == requests[1].sampling.logitBias)
+        // A seed that was drawn is drawn again.
+        #expect(requests.allSatisfy { $0.sampling.seed == nil })
+    }
+
+    private struct TestFailure: Error {}
+
     @Test("How an answer ended is told apart: by the model, by a stop string, by the context")
     func ends() async throws {
         let server = TestServer()

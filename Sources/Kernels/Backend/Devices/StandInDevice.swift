@@ -12,12 +12,13 @@ package final class StandInDevice: Backend {
 
     private let processor: CPUBackend
 
-    /// It has half of the memory that is free.
+    /// It has half of the memory that is free, or less if the settings say so.
     ///
     /// - Throws: `unsupported` for kernels that cannot run here, `outOfMemory`.
     package init(_ settings: DeviceSettings) throws(BackendError) {
         var limits = CPUBackend.Limits()
-        limits.memory = SystemMemory.current().free / 2
+        limits.memory = min(settings.limits.memory ?? .max, SystemMemory.current().free / 2)
+        limits.refusesOvercommitment = settings.limits.refusesOvercommitment
         limits.graphSeconds = settings.limits.graphSeconds
         processor = try CPUBackend(variant: settings.variant, threads: settings.threads, limits: limits)
     }

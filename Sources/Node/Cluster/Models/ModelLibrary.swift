@@ -153,6 +153,8 @@ package final class ModelLibrary: ModelDirectory {
                 throw error
             } catch HeadError.noRoom(let reason) {
                 throw .unavailable(reason)
+            } catch  where ModelLibrary.liesInTheFile(error) {
+                throw .unsupported("\(error)")
             } catch {
                 throw .failed("\(error)")
             }
@@ -171,7 +173,7 @@ package final class ModelLibrary: ModelDirectory {
     private func refuse(_ index: Int) throws(EngineError) {
         let entry = state.withLock { $0.entries[index] }
         guard entry.isFailureFinal, let failure = entry.failure else { return }
-        if entry.stamp == FileStamp(path: entry.options.modelPath) { throw .failed(failure) }
+        if entry.stamp == FileStamp(path: entry.options.modelPath) { throw .unsupported(failure) }
     }
 
     /// A lease of a model that is loaded; nil if it is not.

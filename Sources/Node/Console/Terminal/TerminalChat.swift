@@ -115,7 +115,12 @@ public struct TerminalChat: Sendable {
             let task = Task { try await continuation.write(.rendered(prompt)) }
             interruption.set(task)
             defer { interruption.set(nil) }
-            let account = try await task.value
+            // Whoever ends the conversation ends the answer with it.
+            let account = try await withTaskCancellationHandler {
+                try await task.value
+            } onCancel: {
+                task.cancel()
+            }
             try continuation.output.write("\n")
             if Output.error.isTerminal { try Output.error.write("\u{1b}[2m\(account.summary)\u{1b}[0m\n") }
             return account.text

@@ -99,10 +99,12 @@ struct AnswerBatch: Sendable {
     ///
     /// - Throws: what comes to nothing before that, which can still be told with a status of its own.
     func streamed() async throws -> Response {
+        let start = ContinuousClock.now
         try await begun()
+        let left = max(.zero, timeLimit - start.duration(to: .now))
         let body = ResponseBody { writer in
             do {
-                try await guarded { verdict in try await write(to: &writer, verdict) }
+                try await guarded(within: left) { verdict in try await write(to: &writer, verdict) }
             } catch let error as APIError {
                 // Too late for a status: the error goes where the client is reading.
                 record.outcome = error.code ?? error.message
@@ -171,7 +173,7 @@ struct AnswerBatch: Sendable {
         }
         let pulse = Task {
             while !Task.isCancelled {
-                try await Task.sleep(for: pulseTime)
+                try await Deadlines.sleep(for: pulseTime)
                 source.yield(.pulse)
             }
         }
@@ -226,7 +228,9 @@ struct AnswerBatch: Sendable {
     }
 
     /// Runs `work`, abandoning all streams when the client goes, the time is up, or the work itself fails.
-    private func guarded<Result>(_ work: (Verdict) async throws -> Result) async throws -> Result {
+    ///
+    /// - Parameter limit: the time; all that an answer has if nil.
+    private func guarded<Result>(within limit: Duration? = nil, _ work: (Verdict) async throws -> Result) async throws -> Result {
         let verdict = Verdict()
         let streams = streams
         let departure = watch?.onDeparture {
@@ -234,7 +238,7 @@ struct AnswerBatch: Sendable {
             for stream in streams { stream.abandon() }
         }
         let timer = Task {
-            try await Deadlines.sleep(for: timeLimit)
+            try await Deadlines.sleep(for: limit ?? timeLimit)
             verdict.pass(.answerTimeout)
             for stream in streams { stream.abandon() }
         }

@@ -4,7 +4,9 @@ internal import Hummingbird
 /// The origins whose pages may use the server.
 struct AllowedOrigins: Sendable {
     private let names: Set<String>
-    private let includesAll: Bool
+    let includesAll: Bool
+    /// Whether answers differ by origin.
+    var isEmpty: Bool { names.isEmpty }
 
     init(_ options: ServerOptions) {
         names = Set(options.corsOrigins.map { AllowedOrigins.plain($0) })
@@ -38,7 +40,11 @@ struct CrossOriginMiddleware: RouterMiddleware {
     func handle(
         _ request: Request, context: ServerContext, next: (Request, ServerContext) async throws -> Response
     ) async throws -> Response {
-        guard let origin = request.headers[.origin] else { return try await next(request, context) }
+        guard let origin = request.headers[.origin] else {
+            var response = try await next(request, context)
+            if !origins.isEmpty { response.headers[.vary] = "Origin" }
+            return response
+        }
         let isAllowed = origins.allows(origin)
         let isAsking = request.method == .options && request.headers[.accessControlRequestMethod] != nil
         var response: Response
@@ -51,13 +57,14 @@ struct CrossOriginMiddleware: RouterMiddleware {
             response.headers[.accessControlAllowHeaders] = request.headers[.accessControlRequestHeaders] ?? "*"
             response.headers[.accessControlMaxAge] = "3600"
         } else {
-            return APIError.foreignOrigin(origin).response(from: request, context: context)
+            response = try APIError.foreignOrigin(origin).response(from: request, context: context)
         }
+        if !origins.isEmpty { response.headers[.vary] = "Origin" }
         guard isAllowed else { return response }
         response.headers[.accessControlAllowOrigin] = origin
-        response.headers[.accessControlAllowCredentials] = "true"
+        // Where everybody is let in, nobody's browser is to send what it keeps for the server; keys come in headers that pages set.
+        if !origins.includesAll { response.headers[.accessControlAllowCredentials] = "true" }
         response.headers[.accessControlExposeHeaders] = "Retry-After"
-        response.headers[.vary] = "Origin"
         return response
     }
 }

@@ -46,7 +46,7 @@ struct EmbeddingRoutes: Sendable {
         let departure = watch?.onDeparture { work.cancel() }
         let start = ContinuousClock.now
         let timer = Task {
-            try await Task.sleep(for: limits.answerTime)
+            try await Deadlines.sleep(for: limits.answerTime)
             work.cancel()
         }
         defer {

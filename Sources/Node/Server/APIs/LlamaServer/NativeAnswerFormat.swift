@@ -87,7 +87,7 @@ struct NativeAnswerFormat: AnswerShape {
 
     private func chosen(of object: JSONObject) -> JSONObject {
         var chosen = JSONObject()
-        for path in request.responseFields {
+        for path in request.responseFields where path.contains(where: { $0 != "/" }) {
             let value = path.split(separator: "/").reduce(JSONValue.object(object) as JSONValue?) { $0?[String($1)] }
             if let value { chosen[path] = value }
         }

@@ -13,6 +13,8 @@ struct NativeCompletionRequest: Hashable, Sendable {
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
         try fields.refuseForeign(in: .native)
         options = try AnswerOptions(fields, vocabularySize: vocabularySize)
+        // Its own name counts most where it is at home.
+        options.maxTokens = try fields.maxTokens(["n_predict", "max_completion_tokens", "max_tokens"])
         if let count = try fields.integer("n_probs", in: 0...100), count > 0 { options.alternatives = count }
         if try fields.bool("post_sampling_probs") ?? false { options.probabilities = .ofChoice }
         returnsTokens = try fields.bool("return_tokens") ?? false

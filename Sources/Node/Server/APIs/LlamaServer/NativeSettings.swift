@@ -10,7 +10,7 @@ enum NativeSettings {
         let seed = sampling.seed.map(Int.init) ?? Int(UInt32.max)
         let limit = JSONValue.integer(options.maxTokens ?? -1)
         let biases = sampling.logitBias.sorted { $0.key < $1.key }.map { token, bias -> JSONValue in
-            ["bias": bias.isFinite ? number(bias) : .null, "token": .integer(Int(token))]
+            ["bias": bias.isFinite ? number(bias) : false, "token": .integer(Int(token))]
         }
         return [
             "seed": .integer(seed),

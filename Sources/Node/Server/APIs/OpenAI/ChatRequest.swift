@@ -17,6 +17,10 @@ struct ChatRequest: Hashable, Sendable {
         conversation = Conversation(messages: try ChatRequest.messages(fields))
         if let effort = try fields.string("reasoning_effort") { conversation.variables["reasoning_effort"] = .string(effort) }
         for member in try fields.object("chat_template_kwargs")?.members ?? [] {
+            if ["messages", "add_generation_prompt"].contains(member.name) {
+                let name = fields.path("chat_template_kwargs.\(member.name)")
+                throw .invalid("'\(name)' is the server's to set.", parameter: name, code: "invalid_value")
+            }
             conversation.variables[member.name] = member.value
         }
         try setEnd(fields)

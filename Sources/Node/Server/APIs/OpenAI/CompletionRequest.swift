@@ -12,8 +12,8 @@ struct CompletionRequest: Hashable, Sendable {
     static let promptLimit = 64
 
     /// - Parameter others: members that whoever asks sees to itself.
-    init(_ fields: RequestFields, vocabularySize: Int, allowing others: Set<String> = []) throws(APIError) {
-        try fields.refuseForeign(in: .completion, except: others)
+    init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
+        try fields.refuseForeign(in: .completion)
         options = try AnswerOptions(fields, vocabularySize: vocabularySize)
         prompts = try CompletionRequest.prompts(
             fields, "prompt", vocabularySize: vocabularySize, limit: CompletionRequest.promptLimit)

@@ -7,7 +7,7 @@ extension RequestMember {
         done("top_k", texts, local, "0 and below choose among all; default 40"),
         done("top_p", texts, everyone, "from 0 to 1; default 0.95"),
         done("min_p", texts, local, "from 0 to 1; default 0.05"),
-        done("seed", texts, everyone, "a negative one draws a seed; the low 32 bits count"),
+        done("seed", texts, everyone, "a negative one draws a seed, and so does 4294967295; the low 32 bits count"),
         done(
             "logit_bias", texts, [.openAI, .llamaServer, .vLLM], "by token id, or by text: each of its tokens; false, -100 and below forbid"
         ),
@@ -65,9 +65,9 @@ extension RequestMember {
         done("prompt", [.native], [.llamaServer], "a text, a list of tokens and texts, an object with prompt_string, or a list of such"),
         done("stream", texts, everyone, "server-sent events; comments every few seconds until the first token"),
         done("stream_options", texts, [.openAI, .vLLM], "include_usage counts tokens in a last chunk"),
-        done("max_tokens", texts, [.openAI, .llamaServer, .vLLM], "-1 for no limit, which is the default"),
+        done("max_tokens", texts, [.openAI, .llamaServer, .vLLM], "-1 for no limit, which is the default, unless another name sets one"),
         done("max_completion_tokens", texts, [.openAI, .vLLM], "as max_tokens; wins over it"),
-        done("n_predict", texts, [.llamaServer], "as max_tokens, which wins over it"),
+        done("n_predict", texts, [.llamaServer], "as max_tokens, which wins over it; on /completion it is the other way round"),
         refused("num_predict", texts, [.ollama], unless: [-1], "its name is max_tokens here"),
         refused("num_ctx", every, [.ollama], unless: [], "the context has the size that the server was started with"),
         done("stop", texts, everyone, "a text or up to 64; empty ones stop nothing; not part of the answer"),

@@ -24,8 +24,9 @@ extension RequestFields {
             if penalty != 1 { settings.penaltyWindow = -1 }
         }
         settings.penaltyWindow = try integer("repeat_last_n", in: -1...Int(Int32.max)) ?? settings.penaltyWindow
-        // A negative seed asks for a random one. Longer seeds than ours are cut to their low 32 bits.
-        if let seed = try integer("seed", in: Int.min...Int.max), seed >= 0 {
+        // A negative seed asks for a random one, and so does the one that llama.cpp's server tells of drawn seeds. Longer seeds than ours
+        // are cut to their low 32 bits.
+        if let seed = try integer("seed", in: Int.min...Int.max), seed >= 0, seed != Int(UInt32.max) {
             settings.seed = UInt32(truncatingIfNeeded: seed)
         }
         return settings
@@ -40,7 +41,7 @@ extension RequestFields {
         func amount(_ bias: JSONValue) throws(APIError) -> Float {
             let number: Double
             switch bias {
-            case .bool(false): return -.infinity
+            case .bool(false), .null: return -.infinity
             case .integer(let value): number = Double(value)
             case .number(let value): number = value
             default: throw .invalid("'\(name)' has a bias that is not a number.", parameter: name, code: "invalid_value")
@@ -71,6 +72,11 @@ extension RequestFields {
         case .array(let pairs):
             if pairs.count > 1024 { throw tooManyBiases(name) }
             for pair in pairs {
+                // As this server tells them.
+                if case .object(let entry) = pair, case .integer(let id)? = entry["token"] {
+                    try addToken(id, entry["bias"] ?? .null)
+                    continue
+                }
                 guard case .array(let parts) = pair, parts.count == 2 else {
                     throw .invalid("'\(name)' must hold pairs of a token and a number.", parameter: name, code: "invalid_type")
                 }
@@ -120,11 +126,12 @@ extension RequestFields {
         return stops
     }
 
-    /// Tokens to answer with at most; nil, and -1 in a request, for no limit. The newest name wins; `n_predict` is llama.cpp's.
-    func maxTokens() throws(APIError) -> Int? {
-        for name in ["max_completion_tokens", "max_tokens", "n_predict"] {
-            if let tokens = try integer(name, in: -1...Int(Int32.max)) { return tokens < 0 ? nil : tokens }
+    /// Tokens to answer with at most; nil, and -1 in a request, for no limit. Of several names the first that sets a limit counts.
+    func maxTokens(_ names: [String] = ["max_completion_tokens", "max_tokens", "n_predict"]) throws(APIError) -> Int? {
+        var limit: Int?
+        for name in names {
+            if let tokens = try integer(name, in: -1...Int(Int32.max)), tokens >= 0 { limit = limit ?? tokens }
         }
-        return nil
+        return limit
     }
 }
