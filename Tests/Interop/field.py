@@ -14,9 +14,11 @@ import field_pipes
 import field_reports
 import field_requests
 import field_stock
+import field_workers
 from interop import Report
 
-PARTS = {"endurance": field_endurance, "memory": field_memory, "models": field_models, "pipes": field_pipes, "reports": field_reports, "requests": field_requests, "stock": field_stock}
+PARTS = {"endurance": field_endurance, "memory": field_memory, "models": field_models, "pipes": field_pipes, "reports": field_reports,
+         "requests": field_requests, "stock": field_stock, "workers": field_workers}
 
 arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 arguments.add_argument("--only", default="")
