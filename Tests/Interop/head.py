@@ -212,7 +212,7 @@ def check_metrics():
         status, _, body = server.get("/metrics")
         lines = [line for line in body.decode().splitlines() if line and not line.startswith("#")]
         bad = [line for line in lines
-               if not re.fullmatch(r'[a-z_]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [-+0-9.eEinfNa]+', line)]
+               if not re.fullmatch(r'[a-z_:]+(\{[a-z_]+="[^"]*"(,[a-z_]+="[^"]*")*\})? [-+0-9.eEinfNa]+', line)]
         report.check(status == 200 and lines and not bad, f"/metrics: {len(lines)} lines are figures" + (f"; not {bad[0][:120]!r}" if bad else ""))
         report.check(any(servers[0].endpoint in line for line in lines), "and some are about the worker")
 

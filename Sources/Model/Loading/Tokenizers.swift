@@ -2,6 +2,13 @@ public import GGUF
 
 /// The tokenizers there are, by what a file says of its vocabulary.
 public enum Tokenizers {
+    /// Whether there is one for a file, which is found without reading its vocabulary.
+    ///
+    /// - Throws: ``ModelError`` where there is none.
+    public static func check(_ file: GGUFFile) throws(ModelError) {
+        if try Vocabulary.Kind(file) == .bytePair { _ = try PreTokenizer(file) }
+    }
+
     /// - Throws: ``ModelError`` where the file has no tokenizer, a broken one, or one that is not here yet.
     public static func make(_ file: GGUFFile) throws(ModelError) -> any Tokenizer {
         let vocabulary = try Vocabulary(file)

@@ -15,11 +15,7 @@ extension Vocabulary {
             ModelError(.metadata, "\(file.path): \"\(key(name))\" is missing: the file has no tokenizer")
         }
 
-        guard let model = try ModelError.checked(file.stringIfPresent(key("model"))) else { throw missing("model") }
-        guard let kind = Kind(rawValue: model) else {
-            let known = Kind.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
-            throw ModelError(.unsupported, "\(file.path): tokenizer \"\(model)\" is not supported: \(known) are")
-        }
+        let kind = try Kind(file)
         guard let texts = try ModelError.checked(file.stringsIfPresent(key("tokens"))), let strings = texts.strings else {
             throw missing("tokens")
         }
@@ -45,6 +41,23 @@ extension Vocabulary {
         } catch {
             throw ModelError(.metadata, "\(file.path): the vocabulary is broken: \(error)")
         }
+    }
+}
+
+extension Vocabulary.Kind {
+    /// What a file says.
+    ///
+    /// - Throws: ``ModelError`` where it says nothing, or one that is not here yet.
+    init(_ file: GGUFFile) throws(ModelError) {
+        let key = "tokenizer.ggml.model"
+        guard let name = try ModelError.checked(file.stringIfPresent(key)) else {
+            throw ModelError(.metadata, "\(file.path): \"\(key)\" is missing: the file has no tokenizer")
+        }
+        guard let kind = Vocabulary.Kind(rawValue: name) else {
+            let known = Vocabulary.Kind.allCases.map { "\"\($0.rawValue)\"" }.joined(separator: ", ")
+            throw ModelError(.unsupported, "\(file.path): tokenizer \"\(name)\" is not supported: \(known) are")
+        }
+        self = kind
     }
 }
 

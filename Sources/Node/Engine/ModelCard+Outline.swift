@@ -22,10 +22,13 @@ extension ModelCard {
     package init(reading options: EngineOptions) throws {
         let file = try GGUFFile(path: options.modelPath)
         if let figures = try TextEncoder.figures(of: file) {
+            try Tokenizers.check(file)
             self.init(embeddingWith: options, file, figures)
         } else {
-            self.init(
-                options, try ModelOutline(file), hasChatTemplate: options.chatTemplate != nil || file.contains(GGUFFile.chatTemplateKey))
+            let outline = try ModelOutline(file)
+            // Known before anybody asks for an answer.
+            try Tokenizers.check(file)
+            self.init(options, outline, hasChatTemplate: options.chatTemplate != nil || file.contains(GGUFFile.chatTemplateKey))
         }
     }
 

@@ -24,6 +24,8 @@ import Testing
             try write(".hidden/other.gguf", content)
             let projector = try TinyModel { $0.set("general.architecture", .string("clip")) }
             try write("mmproj.gguf", try Data(contentsOf: URL(fileURLWithPath: projector.path)))
+            let foreign = try TinyModel { $0.set("tokenizer.ggml.model", .string("rwkv")) }
+            try write("words.gguf", try Data(contentsOf: URL(fileURLWithPath: foreign.path)))
         }
 
         deinit { try? FileManager.default.removeItem(at: url) }
@@ -43,9 +45,11 @@ import Testing
         let library = try ModelLibrary(try folder.options(), events: EventFeed())
         let listings = library.models
         #expect(listings.filter { $0.state != .failed }.map(\.id) == ["good", "nested", "sub/good"])
-        #expect(listings.filter { $0.state == .failed }.map(\.id) == ["half", "mmproj"])
+        #expect(listings.filter { $0.state == .failed }.map(\.id) == ["half", "mmproj", "words"])
         #expect(listings.first { $0.id == "half" }?.reason?.contains("half.gguf") == true)
         #expect(listings.first { $0.id == "mmproj" }?.reason?.contains("clip") == true)
+
+        #expect(listings.first { $0.id == "words" }?.reason?.contains("rwkv") == true)
 
         let server = TestServer(models: library)
         let list = try await server.ask(.get, "/v1/models").json
@@ -67,9 +71,9 @@ import Testing
         events.close()
         var told: [NodeEvent] = []
         for await event in events.events where event.kind == .warned { told.append(event) }
-        #expect(told.count == 2)
+        #expect(told.count == 3)
         #expect(told.first?.line.contains("half.gguf") == true)
-        #expect(told.last?.line.contains("mmproj.gguf") == true)
+        #expect(told.contains { $0.line.contains("mmproj.gguf") } && told.contains { $0.line.contains("words.gguf") })
         await library.shutdown()
     }
 

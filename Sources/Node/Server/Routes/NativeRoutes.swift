@@ -74,7 +74,9 @@ struct NativeRoutes: Sendable {
         if request.uri.queryParameters["fail_on_no_slot"] != nil, status.slotsBusy >= status.slotCount {
             throw APIError(.serviceUnavailable, .unavailable, "No slot is free.", code: "overloaded")
         }
-        let contextSize = models.models.lazy.compactMap(\.card).first?.contextSize ?? 0
+        // Of several models those that are loaded have slots.
+        let loaded = models.models.filter { $0.state == .loaded }
+        let contextSize = (loaded.isEmpty ? models.models : loaded).lazy.compactMap(\.card).first?.contextSize ?? 0
         return Response(
             json: .array(
                 (0..<status.slotCount).map { index in
