@@ -1,3 +1,4 @@
+internal import Base
 internal import Tensor
 
 #if canImport(Glibc)
@@ -40,20 +41,9 @@ extension GGUFWriter {
 
     private func write(to descriptor: Int32, path: String) throws(GGUFError) {
         func put(_ bytes: UnsafeRawBufferPointer) throws(GGUFError) {
-            var rest = bytes[...]
-            while !rest.isEmpty {
-                let chunk = UnsafeRawBufferPointer(rebasing: rest)
-                #if canImport(Darwin)
-                    let written = Darwin.write(descriptor, chunk.baseAddress, chunk.count)
-                #elseif canImport(Musl)
-                    let written = Musl.write(descriptor, chunk.baseAddress, chunk.count)
-                #else
-                    let written = Glibc.write(descriptor, chunk.baseAddress, chunk.count)
-                #endif
-                if written < 0, errno == EINTR { continue }
-                guard written >= 0 else { throw .system("cannot be written", file: path) }
-                rest = rest.dropFirst(written)
-            }
+            guard let code = WholeWrite.write(bytes, to: descriptor) else { return }
+            errno = code
+            throw .system("cannot be written", file: path)
         }
         try Content.bytes(try head()).withUnsafeBytes(put)
         for tensor in tensors {

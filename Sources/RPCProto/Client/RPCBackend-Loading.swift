@@ -80,12 +80,8 @@ extension RPCBackend {
     ) throws(BackendError) -> [(buffer: RPCBuffer, byteOffset: Int)] {
         let sizes = try allocationSizes(records, tensors)
         // Sizes are those of memory that exists, or checked where the server says them.
-        guard let packing = BufferPacking(sizes, alignment: alignment, largest: state.largestBuffer, apart: apart) else {
-            let index = BufferPacking.tooLarge(sizes, largest: state.largestBuffer) ?? 0
-            throw BackendError(
-                .outOfMemory, tensor: tensors[index].name,
-                "\(name) has buffers of at most \(state.largestBuffer) bytes, not \(sizes[index])")
-        }
+        let packing = try BufferPacking(
+            tensors, sizes: sizes, on: name, alignment: alignment, largest: state.largestBuffer, apart: apart)
         var buffers: [RPCBuffer] = []
         for count in packing.byteCounts { buffers.append(try buffer(of: count)) }
         return packing.places.map { (buffers[$0.buffer], $0.byteOffset) }

@@ -60,9 +60,6 @@ public struct NetworkAddress: Hashable, Sendable, CustomStringConvertible {
         self.init(bytes: found)
     }
 
-    /// Whether only programs on the same machine can come to it.
-    public var isLoopback: Bool { bytes.count == 4 ? bytes[0] == 127 : bytes.dropLast().allSatisfy { $0 == 0 } && bytes.last == 1 }
-
     public var description: String {
         var text = [CChar](repeating: 0, count: 64)
         let family = bytes.count == 4 ? AF_INET : AF_INET6

@@ -6,13 +6,20 @@ public struct BufferPacking: Sendable {
     public private(set) var byteCounts: [Int] = []
 
     /// - Parameters:
-    ///   - sizes: bytes of each tensor, those of memory that exists.
+    ///   - tensors: whose names errors tell.
+    ///   - sizes: bytes to set aside for each, those of memory that exists.
+    ///   - device: whose buffers they are, for errors.
     ///   - alignment: of where a tensor may begin.
     ///   - apart: at which of the tensors another buffer begins, so that what is before can be freed without what is behind.
-    /// - Returns: nil where a tensor alone is too large; see ``tooLarge(_:largest:)``.
-    public init?(_ sizes: [Int], alignment: Int, largest: Int, apart: Set<Int> = []) {
+    /// - Throws: `outOfMemory` where a tensor alone is too large.
+    public init(
+        _ tensors: [TensorUpload], sizes: [Int], on device: String, alignment: Int, largest: Int, apart: Set<Int> = []
+    ) throws(BackendError) {
         for (index, size) in sizes.enumerated() {
-            if size > largest { return nil }
+            guard size <= largest else {
+                throw BackendError(
+                    .outOfMemory, tensor: tensors[index].name, "\(device) has buffers of at most \(largest) bytes, not \(size)")
+            }
             let start = ((byteCounts.last ?? 0) + alignment - 1) / alignment * alignment
             if byteCounts.isEmpty || apart.contains(index) || size > largest - min(start, largest) {
                 places.append((byteCounts.count, 0))
@@ -23,9 +30,6 @@ public struct BufferPacking: Sendable {
             }
         }
     }
-
-    /// The first size that no buffer has room for.
-    public static func tooLarge(_ sizes: [Int], largest: Int) -> Int? { sizes.firstIndex { $0 > largest } }
 }
 
 extension Backend {
@@ -35,11 +39,7 @@ extension Backend {
     ) throws(BackendError) -> [LoadedTensor] {
         for tensor in tensors { try tensor.checkSize() }
         let sizes = tensors.map(\.content.bytes.count)
-        guard let packing = BufferPacking(sizes, alignment: alignment, largest: largestBuffer) else {
-            let index = BufferPacking.tooLarge(sizes, largest: largestBuffer) ?? 0
-            throw BackendError(
-                .outOfMemory, tensor: tensors[index].name, "\(name) has buffers of at most \(largestBuffer) bytes, not \(sizes[index])")
-        }
+        let packing = try BufferPacking(tensors, sizes: sizes, on: name, alignment: alignment, largest: largestBuffer)
         let buffers = try packing.byteCounts.map { count throws(BackendError) in try allocate(byteCount: count) }
         let loaded = packing.places.map { LoadedTensor(buffer: buffers[$0.buffer], byteOffset: $0.byteOffset) }
         var report = TransferProgress(done: 0, total: sizes.reduce(0, +), sent: 0)

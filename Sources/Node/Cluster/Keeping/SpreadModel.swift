@@ -327,11 +327,7 @@ final class SpreadModel {
             case .local(let number):
                 let device = try localDevices()[number]
                 try load(extent.parts, on: device, number, isInVain)
-                seat = LoadedModel.Seat(extent: extent, backend: device.backend) { [head = options.head] options in
-                    var options = options
-                    options.head = head
-                    return try OpenDevice.all(options)[number].backend
-                }
+                seat = LoadedModel.Seat(extent: extent, backend: device.backend) { try OpenDevice.all($0)[number].backend }
             case .remote:
                 guard let backend = kept[place]?.backend else {
                     throw BackendError(.connection, "\(placed.sources[stage.device]): what was sent is not there any more")

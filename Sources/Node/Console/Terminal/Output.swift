@@ -1,3 +1,5 @@
+internal import Base
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -46,25 +48,10 @@ public struct Output: Sendable {
     }
 
     private func write(all bytes: UnsafeRawBufferPointer) -> OutputError? {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let chunk = UnsafeRawBufferPointer(rebasing: rest)
-            #if canImport(Glibc)
-                let count = Glibc.write(descriptor, chunk.baseAddress, chunk.count)
-            #elseif canImport(Musl)
-                let count = Musl.write(descriptor, chunk.baseAddress, chunk.count)
-            #else
-                let count = Darwin.write(descriptor, chunk.baseAddress, chunk.count)
-            #endif
-            if count < 0 {
-                if errno == EINTR { continue }
-                // Nothing ends because nobody can be told of it.
-                if descriptor == Output.error.descriptor { return nil }
-                return OutputError(path: nil, reason: String(cString: strerror(errno)), isUnread: errno == EPIPE)
-            }
-            rest = rest.dropFirst(count)
-        }
-        return nil
+        guard let code = WholeWrite.write(bytes, to: descriptor) else { return nil }
+        // Nothing ends because nobody can be told of it.
+        if descriptor == Output.error.descriptor { return nil }
+        return OutputError(path: nil, reason: String(cString: strerror(code)), isUnread: code == EPIPE)
     }
 
     /// Closes a file made by ``init(path:)``.

@@ -126,21 +126,9 @@ struct AnswerBatch: Sendable {
 
     /// Waits until the first answer has a slot, the client is gone or the time is up.
     private func begun() async throws {
-        let streams = streams
         let verdict = Verdict()
-        let departure = watch?.onDeparture {
-            verdict.pass(.clientGone)
-            for stream in streams { stream.abandon() }
-        }
-        let timer = Task {
-            try await Deadlines.sleep(for: timeLimit)
-            verdict.pass(.answerTimeout)
-            for stream in streams { stream.abandon() }
-        }
-        defer {
-            timer.cancel()
-            if let departure { watch?.forget(departure) }
-        }
+        let end = watched(within: timeLimit, verdict)
+        defer { end() }
         do throws(EngineError) {
             // Requests get slots in their order.
             try await streams.first?.begun()
@@ -227,24 +215,34 @@ struct AnswerBatch: Sendable {
         var error: any Error { passed ?? CancellationError() }
     }
 
-    /// Runs `work`, abandoning all streams when the client goes, the time is up, or the work itself fails.
+    /// Abandons all streams, with a verdict, when the client goes or the time is up.
     ///
-    /// - Parameter limit: the time; all that an answer has if nil.
-    private func guarded<Result>(within limit: Duration? = nil, _ work: (Verdict) async throws -> Result) async throws -> Result {
-        let verdict = Verdict()
+    /// - Returns: ends the watch.
+    private func watched(within limit: Duration, _ verdict: Verdict) -> () -> Void {
         let streams = streams
         let departure = watch?.onDeparture {
             verdict.pass(.clientGone)
             for stream in streams { stream.abandon() }
         }
         let timer = Task {
-            try await Deadlines.sleep(for: limit ?? timeLimit)
+            try await Deadlines.sleep(for: limit)
             verdict.pass(.answerTimeout)
             for stream in streams { stream.abandon() }
         }
-        defer {
+        return { [watch] in
             timer.cancel()
             if let departure { watch?.forget(departure) }
+        }
+    }
+
+    /// Runs `work`, abandoning all streams when the client goes, the time is up, or the work itself fails.
+    ///
+    /// - Parameter limit: the time; all that an answer has if nil.
+    private func guarded<Result>(within limit: Duration? = nil, _ work: (Verdict) async throws -> Result) async throws -> Result {
+        let verdict = Verdict()
+        let end = watched(within: limit ?? timeLimit, verdict)
+        defer {
+            end()
             for stream in streams { stream.abandon() }
         }
         do {

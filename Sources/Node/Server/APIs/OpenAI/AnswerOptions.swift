@@ -31,7 +31,7 @@ struct AnswerOptions: Hashable, Sendable {
     static let answerLimit = 64
 
     init(_ fields: RequestFields, vocabularySize: Int) throws(APIError) {
-        sampling = try fields.sampling(vocabularySize: vocabularySize)
+        sampling = try fields.sampling()
         let biases = try fields.logitBiases(vocabularySize: vocabularySize)
         sampling.logitBias = biases.tokens
         textBiases = biases.texts

@@ -3,7 +3,7 @@ internal import NodeEngine
 
 extension RequestFields {
     /// How tokens are to be chosen. The names are OpenAI's, and llama.cpp's server's where OpenAI has none.
-    func sampling(vocabularySize: Int) throws(APIError) -> SamplingSettings {
+    func sampling() throws(APIError) -> SamplingSettings {
         var settings = SamplingSettings()
         // Below 0 is greedy as well.
         settings.temperature = max(0, try number("temperature", in: -1_000_000...1_000_000) ?? settings.temperature)
