@@ -55,7 +55,7 @@ let package = Package(
             name: "Swiftlet",
             targets: [
                 "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model",
-                "NodeWorker", "NodeEngine", "NodeCluster", "NodeServer", "NodeConsole", "Node",
+                "NodeWorker", "NodeEngine", "NodeCluster", "NodePeers", "NodeServer", "NodeConsole", "Node",
             ]),
     ],
     dependencies: [
@@ -68,6 +68,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.0"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     ],
     targets: variants + [
         .target(
@@ -118,6 +122,21 @@ let package = Package(
             ],
             path: "Sources/Node/Cluster", swiftSettings: house),
         .target(
+            name: "NodePeers",
+            dependencies: [
+                "Base", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "Yams", package: "Yams"),
+            ],
+            path: "Sources/Node/Peers", swiftSettings: house),
+        .target(
             name: "NodeServer",
             dependencies: [
                 "Base", "NodeWorker", "NodeEngine", "NodeCluster",
@@ -139,7 +158,8 @@ let package = Package(
             ],
             path: "Sources/Node/Console", swiftSettings: house),
         .target(
-            name: "Node", dependencies: ["Base", "NodeWorker", "NodeEngine", "NodeCluster", "NodeServer", "NodeConsole"],
+            name: "Node",
+            dependencies: ["Base", "NodeWorker", "NodeEngine", "NodeCluster", "NodePeers", "NodeServer", "NodeConsole"],
             path: "Sources/Node/Exports", swiftSettings: house),
         .executableTarget(
             name: "swiftlet",
@@ -179,7 +199,8 @@ let package = Package(
         .testTarget(
             name: "NodeTests",
             dependencies: [
-                "Base", "Node", "NodeWorker", "Jinja", "Kernels", "Model", "RPCProto", "Tensor", "GGUF", "TestSupport",
+                "Base", "Node", "NodeWorker", "NodePeers", "Jinja", "Kernels", "Model", "RPCProto", "Tensor", "GGUF", "TestSupport",
+                .product(name: "Yams", package: "Yams"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
