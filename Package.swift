@@ -139,7 +139,7 @@ let package = Package(
         .target(
             name: "NodeServer",
             dependencies: [
-                "Base", "NodeWorker", "NodeEngine", "NodeCluster",
+                "Base", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),

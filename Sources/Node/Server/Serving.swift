@@ -1,6 +1,6 @@
 public import Base
 internal import Logging
-internal import NodeCluster
+package import NodeCluster
 public import NodeEngine
 
 /// `swiftlet serve`: loads a model and serves it until told to stop.
@@ -8,14 +8,24 @@ public enum Serving {
     /// What log lines there can be, from the most to the fewest.
     public static let logLevels = Logger.Level.allCases.map(\.rawValue)
 
+    /// As below, over the workers that the options name.
+    public static func run(
+        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text,
+        report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
+    ) async throws {
+        try await run(models, serverOptions, network: nil, logLevel: logLevel, logFormat: logFormat, report: report)
+    }
+
     /// Listens, and then loads.
     ///
     /// - Parameters:
     ///   - models: one is loaded at once; several are when they are asked for.
+    ///   - network: where workers are learnt of beside those that the options name.
     ///   - report: makes what tells how far the loading of a file's one model has come.
     /// - Throws: ``ListeningError``, and what loading the model throws.
-    public static func run(
-        _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text,
+    package static func run(
+        _ models: [EngineOptions], _ serverOptions: ServerOptions, network: (any WorkerNetwork)?, logLevel: String,
+        logFormat: LogFormat = .text,
         report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
     ) async throws {
         Descriptors.raiseLimit()
@@ -25,9 +35,9 @@ public enum Serving {
         let server = HTTPServer(
             loading: {
                 if models.count == 1 {
-                    return try await single(models[0], events, log, logFormat, report(models[0].modelPath))
+                    return try await single(models[0], network, events, log, logFormat, report(models[0].modelPath))
                 }
-                let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, events: events) }
+                let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, network: network, events: events) }
                 let names = library.models.filter { $0.card != nil }.map(\.id)
                 log.notice("\(names.count) models, loaded as they are asked for: \(names.joined(separator: ", "))")
                 return library
@@ -40,15 +50,16 @@ public enum Serving {
     }
 
     private static func single(
-        _ options: EngineOptions, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat, _ report: any LoadingReport
+        _ options: EngineOptions, _ network: (any WorkerNetwork)?, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat,
+        _ report: any LoadingReport
     ) async throws -> SingleModel {
         let engine: any TextEngine
         var pool: NodePool?
         do {
-            if options.head.workers.isEmpty {
+            if options.head.workers.isEmpty, network == nil {
                 engine = try await Engines.text(options) { report.show($0) }
             } else {
-                let workers = try NodePool(options.head, events: events)
+                let workers = try NodePool(options.head, network: network, events: events)
                 engine = try await Engines.text(options, over: workers) { report.show($0) }
                 pool = workers
             }

@@ -1,7 +1,7 @@
 internal import Base
 internal import Kernels
 public import Logging
-internal import RPCProto
+package import RPCProto
 public import ServiceLifecycle
 internal import Synchronization
 internal import Tensor
@@ -16,7 +16,7 @@ public final class Worker: Service {
     /// Where clients connect to, as `host:port`.
     public var addresses: [String] {
         var seen = Set<String>()
-        return entrances.map { WorkerOptions.address($0.host, $0.door.port) }.filter { seen.insert($0).inserted }
+        return entrances.filter { !$0.isProven }.map { WorkerOptions.address($0.host, $0.door.port) }.filter { seen.insert($0).inserted }
     }
     /// What the worker does at this moment.
     public var status: WorkerStatus { WorkerStatus(connections, devices, cache) }
@@ -26,6 +26,9 @@ public final class Worker: Service {
         let host: String
         let door: any Door
         let dialect: Dialect
+
+        /// Whether whoever comes in has proven who it is.
+        var isProven: Bool { !(door is SocketListener) }
     }
 
     private let options: WorkerOptions
@@ -45,7 +48,13 @@ public final class Worker: Service {
     /// Listens, so that clients can connect; ``run()`` serves them.
     ///
     /// - Throws: if an address cannot be listened on, the kernels cannot run here or the cache cannot be made.
-    public init(_ options: WorkerOptions, logger: Logger) throws {
+    public convenience init(_ options: WorkerOptions, logger: Logger) throws {
+        try self.init(options, doors: [], logger: logger)
+    }
+
+    /// - Parameter doors: where clients come in beside the addresses that the options name, which may be none then. Whoever has come in
+    ///   by one has proven who it is, so no list of addresses holds there.
+    package init(_ options: WorkerOptions, doors: [any Door], logger: Logger) throws {
         guard options.isLoopback || !options.allowed.isEmpty || !options.allowsCollectives else {
             throw WorkerError("collectives have clients tell this worker where to connect: name the machines that may take part (--allow)")
         }
@@ -55,7 +64,7 @@ public final class Worker: Service {
         threadCount = options.threads ?? DeviceDescription.availableCoreCount()
         devices = try Worker.devices(options, threads: threadCount)
         cache = try Worker.cache(options)
-        entrances = try Worker.listen(options)
+        entrances = try Worker.listen(options) + doors.map { Entrance(host: "tunnels", door: $0, dialect: .newest) }
         port = entrances.first?.door.port ?? options.port
         var sessionOptions = SessionOptions()
         sessionOptions.graphByteCount = options.limits.graphByteCount
@@ -194,7 +203,7 @@ public final class Worker: Service {
     }
 
     private func serve(_ stream: SocketStream, _ dialect: Dialect) {
-        guard options.isAllowed(stream.address) else { return turnAway(stream, "it is not among those allowed") }
+        guard stream.identity != nil || options.isAllowed(stream.address) else { return turnAway(stream, "it is not among those allowed") }
         guard let lanes = try? devices.map({ try $0.backend.makeLane() }) else {
             return turnAway(stream, "there is no memory for another session")
         }

@@ -27,6 +27,7 @@ final class ClientStream: @unchecked Sendable {
     // atomic or uses the descriptor only. That is constant and is closed with the last reference.
 
     private let descriptor: Int32
+    private let seal: (any StreamSeal)?
     private let sent = Atomic<Int>(0)
     private let received = Atomic<Int>(0)
     private let isVouchedFor = Atomic<Bool>(false)
@@ -54,9 +55,18 @@ final class ClientStream: @unchecked Sendable {
     /// Pieces of one call to the system at most: Linux's and macOS's `IOV_MAX`.
     private static let pieceCount = 1024
 
+    /// Bytes that are wrapped before they are sent.
+    private static let wrappedByteCount = 256 << 10
+
     /// Takes over a connected, blocking socket.
-    init(descriptor: Int32) {
+    convenience init(_ stream: OpenedStream) { self.init(descriptor: stream.descriptor, seal: stream.seal) }
+
+    /// Takes over a connected, blocking socket.
+    ///
+    /// - Parameter seal: what its bytes are wrapped in; nil for nothing.
+    init(descriptor: Int32, seal: (any StreamSeal)? = nil) {
         self.descriptor = descriptor
+        self.seal = seal
         buffer = .allocate(byteCount: 64 << 10, alignment: 64)
         SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
         // A machine that vanished without a word is noticed within half a minute. What it has not acknowledged has no limit
@@ -98,7 +108,7 @@ final class ClientStream: @unchecked Sendable {
         _ = shutdown(descriptor, Int32(SHUT_RD))
         // Another socket takes the descriptor's place, which closes the connection without anybody being able to use the number for
         // something else meanwhile. Where there is none, that waits until the last reference goes.
-        let other = socket(AF_INET, Dialer.streamType, 0)
+        let other = socket(AF_INET, SocketDialer.streamType, 0)
         guard other >= 0 else { return }
         _ = fcntl(other, F_SETFD, FD_CLOEXEC)
         SocketOption.replace(descriptor, by: other)
@@ -172,6 +182,40 @@ final class ClientStream: @unchecked Sendable {
 
     /// All of the pieces, in one call to the system where it takes them. They are used up.
     func send(_ pieces: inout [iovec]) throws(StreamFailure) {
+        guard let seal else { return try sendRaw(&pieces) }
+        for piece in pieces {
+            let bytes = UnsafeRawBufferPointer(start: piece.iov_base, count: Int(piece.iov_len))
+            var done = 0
+            while done < bytes.count {
+                let count = min(ClientStream.wrappedByteCount, bytes.count - done)
+                do throws(StreamError) {
+                    try seal.wrap(UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]))
+                } catch {
+                    throw .failed(error.message)
+                }
+                done += count
+                if seal.withWrapped({ $0.count }) >= ClientStream.wrappedByteCount { try sendWrapped(seal) }
+            }
+        }
+        try sendWrapped(seal)
+    }
+
+    private func sendWrapped(_ seal: any StreamSeal) throws(StreamFailure) {
+        var failure: StreamFailure?
+        let count = seal.withWrapped { wire in
+            var pieces = [iovec(iov_base: UnsafeMutableRawPointer(mutating: wire.baseAddress), iov_len: numericCast(wire.count))]
+            do throws(StreamFailure) {
+                try sendRaw(&pieces)
+            } catch {
+                failure = error
+            }
+            return wire.count
+        }
+        if let failure { throw failure }
+        seal.dropWrapped(count)
+    }
+
+    private func sendRaw(_ pieces: inout [iovec]) throws(StreamFailure) {
         var first = 0
         while true {
             while first < pieces.count, pieces[first].iov_len == 0 { first += 1 }
@@ -240,6 +284,31 @@ final class ClientStream: @unchecked Sendable {
     }
 
     private func receiveSome(_ target: UnsafeMutableRawBufferPointer) throws(StreamFailure) -> Int {
+        guard let seal else { return try receiveRaw(target) }
+        while true {
+            let ready = seal.takePlain(into: target)
+            if ready > 0 { return ready }
+            var failure: StreamFailure?
+            var count = 0
+            do throws(StreamError) {
+                count = try seal.unwrap { wire in
+                    do throws(StreamFailure) {
+                        return try receiveRaw(wire)
+                    } catch {
+                        failure = error
+                        return -1
+                    }
+                }
+            } catch {
+                throw .failed(error.message)
+            }
+            if let failure { throw failure }
+            // Less than can be unwrapped may trickle.
+            try checkTime(moved: count)
+        }
+    }
+
+    private func receiveRaw(_ target: UnsafeMutableRawBufferPointer) throws(StreamFailure) -> Int {
         while true {
             let count = recv(descriptor, target.baseAddress, target.count, 0)
             if count > 0 {

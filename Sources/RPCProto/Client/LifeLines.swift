@@ -24,6 +24,8 @@ package final class LifeLines: Sendable {
 
     /// Milliseconds after which it is looked for connections that came or went meanwhile.
     private static let tick: UInt64 = 250
+    /// The same while a stream is being made.
+    private static let openingTick: UInt64 = 20
 
     package init() {}
 
@@ -63,7 +65,8 @@ package final class LifeLines: Sendable {
             if isOver { return }
             let now = MonotonicClock.nanoseconds()
             let next = lines.compactMap(\.nextTime).min() ?? .max
-            let pause = next <= now ? 0 : min(LifeLines.tick, (next - now) / 1_000_000 + 1)
+            let tick = lines.contains(where: \.isOpening) ? LifeLines.openingTick : LifeLines.tick
+            let pause = next <= now ? 0 : min(tick, (next - now) / 1_000_000 + 1)
             var entries = lines.map(\.entry)
             let count = poll(&entries, numericCast(entries.count), Int32(pause))
             if count < 0 {
@@ -84,6 +87,10 @@ package final class LifeLines: Sendable {
         private weak var connection: ServerConnection?
         private let onSilence: @Sendable () -> Void
         private let address: SocketAddress?
+        /// How its stream is made, where that is not by connecting to the address; and what it is wrapped in.
+        private let opener: (any StreamOpener)?
+        private var opening: StreamOpening?
+        private var seal: (any StreamSeal)?
         private let greeting: [UInt8]
         private let question: [UInt8]
         private var decisions = LifeLine(at: MonotonicClock.nanoseconds())
@@ -96,6 +103,7 @@ package final class LifeLines: Sendable {
             self.connection = connection
             self.onSilence = onSilence
             address = connection.peerAddress
+            opener = connection.opener
             greeting = Request.hello(.lifeLine).encoded(connection.dialect)
             question = Request.getAlignment(device: 0).encoded(connection.dialect)
         }
@@ -109,7 +117,25 @@ package final class LifeLines: Sendable {
         /// Descriptors below zero are left out.
         var entry: pollfd { pollfd(fd: descriptor, events: Int16(isConnected ? POLLIN : POLLOUT), revents: 0) }
 
-        func pass(_ now: UInt64) { perform(decisions.pass(now)) }
+        /// Whether a stream is being made, of which no descriptor tells when it is there.
+        var isOpening: Bool { opening != nil }
+
+        func pass(_ now: UInt64) {
+            if let opening, let outcome = opening.outcome {
+                self.opening = nil
+                take(outcome)
+            }
+            perform(decisions.pass(now))
+        }
+
+        private func take(_ outcome: StreamOpening.Outcome) {
+            guard case .opened(let stream) = outcome else { return perform(decisions.broken(MonotonicClock.nanoseconds())) }
+            descriptor = stream.descriptor
+            seal = stream.seal
+            isConnected = true
+            prepare()
+            perform(decisions.connected())
+        }
 
         func look(_ events: Int16) {
             if !isConnected {
@@ -120,12 +146,8 @@ package final class LifeLines: Sendable {
                 isConnected = true
                 return perform(decisions.connected())
             }
-            var buffer = [UInt8](repeating: 0, count: 64)
-            let count = recv(descriptor, &buffer, buffer.count, 0)
-            if count < 0, errno == EAGAIN || errno == EINTR { return }
             let now = MonotonicClock.nanoseconds()
-            guard count > 0 else { return perform(decisions.broken(now)) }
-            received += buffer[..<count]
+            guard takeBytes() else { return perform(decisions.broken(now)) }
             let whole = 8 + (Response.byteCount(answering: isGreeted ? .getAlignment : .hello) ?? 0)
             if received.count < whole { return }
             // There is one question at a time, and so one answer.
@@ -140,6 +162,32 @@ package final class LifeLines: Sendable {
                 let isOurs = answer[8 + Greeting.markPosition] == Greeting.mark
                 SocketOption.setResetting(descriptor, !isOurs)
                 perform(decisions.greeted(isOurs: isOurs, now))
+            }
+        }
+
+        /// Takes what has arrived, if anything has.
+        ///
+        /// - Returns: false if nothing comes any more.
+        private func takeBytes() -> Bool {
+            var buffer = [UInt8](repeating: 0, count: 64)
+            guard let seal else {
+                let count = recv(descriptor, &buffer, buffer.count, 0)
+                if count < 0 { return errno == EAGAIN || errno == EINTR }
+                received += buffer[..<max(0, count)]
+                return count > 0
+            }
+            var code: Int32 = 0
+            let count = try? seal.unwrap { wire in
+                let count = recv(descriptor, wire.baseAddress, wire.count, 0)
+                code = errno
+                return count
+            }
+            guard let count, count != 0 else { return false }
+            if count < 0 { return code == EAGAIN || code == EINTR }
+            while true {
+                let plain = buffer.withUnsafeMutableBytes { seal.takePlain(into: $0) }
+                if plain == 0 { return true }
+                received += buffer[..<plain]
             }
         }
 
@@ -161,16 +209,13 @@ package final class LifeLines: Sendable {
 
         private func connect() {
             guard let address else { return }
-            descriptor = socket(address.family, Dialer.streamType, 0)
+            if let opener {
+                opening = StreamOpening(opener, within: Double(LifeLine.patience) / 1e9)
+                return
+            }
+            descriptor = socket(address.family, SocketDialer.streamType, 0)
             guard descriptor >= 0 else { return perform(decisions.broken(MonotonicClock.nanoseconds())) }
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
-            // What stands at the address by now may be a stock server that owes an answer: see ``ClientStream/interrupt()``.
-            SocketOption.setResetting(descriptor, true)
-            #if canImport(Darwin)
-                SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
-            #endif
+            prepare()
             let status = address.withPointer { address, length in
                 #if canImport(Glibc)
                     Glibc.connect(descriptor, address, length)
@@ -181,20 +226,42 @@ package final class LifeLines: Sendable {
             if status != 0, errno != EINPROGRESS { perform(decisions.broken(MonotonicClock.nanoseconds())) }
         }
 
-        private func send(_ bytes: [UInt8]) {
-            #if canImport(Glibc)
-                let flags = Int32(MSG_NOSIGNAL)
-                let count = Glibc.send(descriptor, bytes, bytes.count, flags)
-            #else
-                let count = Darwin.send(descriptor, bytes, bytes.count, 0)
+        private func prepare() {
+            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+            // What stands at the address by now may be a stock server that owes an answer: see ``ClientStream/interrupt()``.
+            SocketOption.setResetting(descriptor, true)
+            #if canImport(Darwin)
+                SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
             #endif
+        }
+
+        private func send(_ bytes: [UInt8]) {
             // A few bytes, of which nothing is unacknowledged but the last question: they fit, or something is wrong.
-            if count != bytes.count { perform(decisions.broken(MonotonicClock.nanoseconds())) }
+            let isSent = bytes.withUnsafeBytes { plain in
+                guard let seal else { return sendRaw(plain) == plain.count }
+                guard (try? seal.wrap(plain)) != nil else { return false }
+                let (count, whole) = seal.withWrapped { (sendRaw($0), $0.count) }
+                seal.dropWrapped(whole)
+                return count == whole
+            }
+            if !isSent { perform(decisions.broken(MonotonicClock.nanoseconds())) }
+        }
+
+        private func sendRaw(_ bytes: UnsafeRawBufferPointer) -> Int {
+            #if canImport(Glibc)
+                Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
+            #else
+                Darwin.send(descriptor, bytes.baseAddress, bytes.count, 0)
+            #endif
         }
 
         private func closeSocket() {
             if descriptor >= 0 { close(descriptor) }
             descriptor = -1
+            opening = nil
+            seal = nil
             isConnected = false
             isGreeted = false
             received.removeAll()

@@ -9,6 +9,8 @@ public import Tensor
 public final class ServerConnection: Sendable {
     public let endpoint: Endpoint
     public let limits: ClientLimits
+    /// How more streams to the server are made; nil for connecting to where this one leads.
+    let opener: (any StreamOpener)?
     /// What is spoken.
     public let dialect: Dialect
     /// The version that the server says it has.
@@ -36,8 +38,9 @@ public final class ServerConnection: Sendable {
         weak var backend: RPCBackend?
     }
 
-    private init(_ pipeline: RequestPipeline, _ devices: [RemoteDevice]) {
+    private init(_ pipeline: RequestPipeline, _ devices: [RemoteDevice], _ opener: (any StreamOpener)?) {
         self.pipeline = pipeline
+        self.opener = opener
         endpoint = pipeline.endpoint
         limits = pipeline.limits
         dialect = pipeline.dialect
@@ -58,14 +61,34 @@ public final class ServerConnection: Sendable {
         to endpoint: Endpoint, limits: ClientLimits = ClientLimits()
     ) throws(BackendError) -> ServerConnection {
         let descriptor: Int32
-        do throws(Dialer.Failure) {
-            descriptor = try Dialer.connect(to: endpoint, within: limits.connect)
+        do throws(SocketDialer.Failure) {
+            descriptor = try SocketDialer.connect(to: endpoint, within: limits.connect)
         } catch {
             throw BackendError(.connection, "\(endpoint): cannot connect: \(error.message)")
         }
-        let pipeline = RequestPipeline(ClientStream(descriptor: descriptor), endpoint, limits)
+        return try greet(RequestPipeline(ClientStream(descriptor: descriptor), endpoint, limits), nil)
+    }
+
+    /// The same over a stream that is made in another way than by connecting to an address.
+    ///
+    /// - Parameter endpoint: where it leads, for people.
+    package static func connect(
+        to endpoint: Endpoint, through opener: any StreamOpener, limits: ClientLimits = ClientLimits()
+    ) throws(BackendError) -> ServerConnection {
+        let stream: OpenedStream
+        do throws(StreamError) {
+            stream = try opener.open(within: limits.connect)
+        } catch {
+            throw BackendError(.connection, "\(endpoint): cannot connect: \(error.message)")
+        }
+        return try greet(RequestPipeline(ClientStream(stream), endpoint, limits), opener)
+    }
+
+    private static func greet(
+        _ pipeline: RequestPipeline, _ opener: (any StreamOpener)?
+    ) throws(BackendError) -> ServerConnection {
         try greet(pipeline)
-        return ServerConnection(pipeline, try devices(pipeline))
+        return ServerConnection(pipeline, try devices(pipeline), opener)
     }
 
     private static func greet(_ pipeline: RequestPipeline) throws(BackendError) {

@@ -22,8 +22,15 @@ extension ServerConnection {
 
     /// Nil where it does not say: one of an older version, or one that takes no second connection.
     private func askNumber(at address: SocketAddress) -> UInt64? {
-        guard let descriptor = try? Dialer.connect(to: address, within: limits.connect) else { return nil }
-        let pipeline = RequestPipeline(ClientStream(descriptor: descriptor), endpoint, limits)
+        let stream: OpenedStream
+        if let opener {
+            guard let opened = try? opener.open(within: limits.connect) else { return nil }
+            stream = opened
+        } else {
+            guard let descriptor = try? SocketDialer.connect(to: address, within: limits.connect) else { return nil }
+            stream = OpenedStream(descriptor: descriptor, seal: nil)
+        }
+        let pipeline = RequestPipeline(ClientStream(stream), endpoint, limits)
         pipeline.dialect = dialect
         pipeline.begin(within: limits.answer)
         pipeline.ask(.hello(.lifeLine))
@@ -42,7 +49,7 @@ extension Endpoint {
     /// For each endpoint the first of them that stands for one of its addresses, which may be itself. Names are looked up.
     package static func firstAlike(of endpoints: [Endpoint], within seconds: Double) -> [Int] {
         let deadline = MonotonicClock.moment(in: seconds)
-        let addresses = Parallel.map(endpoints) { endpoint in Set((try? Dialer.addresses(of: endpoint, until: deadline)) ?? []) }
+        let addresses = Parallel.map(endpoints) { endpoint in Set((try? SocketDialer.addresses(of: endpoint, until: deadline)) ?? []) }
         return endpoints.indices.map { index in
             endpoints.indices.first { $0 == index || !addresses[$0].isDisjoint(with: addresses[index]) } ?? index
         }

@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// A TCP port that takes connections.
@@ -11,9 +11,9 @@ public final class SocketListener: Sendable {
     private let descriptor: Int32
 
     #if canImport(Glibc)
-    private static let stream = Int32(SOCK_STREAM.rawValue)
+        private static let stream = Int32(SOCK_STREAM.rawValue)
     #else
-    private static let stream = SOCK_STREAM
+        private static let stream = SOCK_STREAM
     #endif
 
     /// Listens on every address that a name stands for.
@@ -89,6 +89,21 @@ public final class SocketListener: Sendable {
 
     /// Waits for a connection; nil once ``stop()`` was called.
     public func accept() throws(StreamError) -> SocketStream? {
+        guard let stranger = try acceptStranger() else { return nil }
+        return SocketStream(descriptor: stranger.descriptor, peer: stranger.peer, address: stranger.address)
+    }
+
+    /// A connection that was accepted.
+    package struct Stranger: Sendable {
+        /// Whoever takes it closes it.
+        package let descriptor: Int32
+        /// For people: `10.0.0.7:41234`.
+        package let peer: String
+        package let address: NetworkAddress?
+    }
+
+    /// Waits for a connection, which is only accepted; nil once ``stop()`` was called.
+    package func acceptStranger() throws(StreamError) -> Stranger? {
         while true {
             var address = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -97,7 +112,7 @@ public final class SocketListener: Sendable {
             }
             if socket >= 0 {
                 _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
-                return SocketStream(
+                return Stranger(
                     descriptor: socket, peer: SocketListener.name(of: address, length), address: NetworkAddress(address))
             }
             switch errno {
@@ -115,9 +130,9 @@ public final class SocketListener: Sendable {
 
     private func acceptOne(_ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t) -> Int32 {
         #if canImport(Glibc)
-        Glibc.accept(descriptor, address, &length)
+            Glibc.accept(descriptor, address, &length)
         #else
-        Darwin.accept(descriptor, address, &length)
+            Darwin.accept(descriptor, address, &length)
         #endif
     }
 

@@ -20,6 +20,7 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     public let address: NetworkAddress?
     /// Who the other end has proven to be, as the digest of a key; nil where nobody was asked.
     package let identity: String?
+    private let seal: (any StreamSeal)?
     private let receivedCount = Atomic<Int>(0)
     private let sentCount = Atomic<Int>(0)
     private let isBlocked = Atomic<Bool>(false)
@@ -31,8 +32,16 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     /// Reads of at least this many bytes do without the buffer.
     private static let direct = 16 << 10
 
+    /// Bytes that are wrapped before they are sent.
+    private static let wrappedByteCount = 256 << 10
+
     /// Takes over a connected socket.
-    package init(descriptor: Int32, peer: String, address: NetworkAddress? = nil, identity: String? = nil) {
+    ///
+    /// - Parameter seal: what its bytes are wrapped in; nil for nothing.
+    package init(
+        descriptor: Int32, peer: String, address: NetworkAddress? = nil, identity: String? = nil, seal: (any StreamSeal)? = nil
+    ) {
+        self.seal = seal
         self.descriptor = descriptor
         self.peer = peer
         self.address = address
@@ -127,6 +136,25 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     }
 
     private func receiveSome(_ target: UnsafeMutableRawBufferPointer) throws(StreamError) -> Int {
+        guard let seal else { return try receiveRaw(target) }
+        while true {
+            let ready = seal.takePlain(into: target)
+            if ready > 0 { return ready }
+            var failure: StreamError?
+            let count = try seal.unwrap { wire in
+                do throws(StreamError) {
+                    return try receiveRaw(wire)
+                } catch {
+                    failure = error
+                    return -1
+                }
+            }
+            if let failure { throw failure }
+            if count == 0 { return 0 }
+        }
+    }
+
+    private func receiveRaw(_ target: UnsafeMutableRawBufferPointer) throws(StreamError) -> Int {
         isBlocked.store(true, ordering: .relaxed)
         defer { isBlocked.store(false, ordering: .relaxed) }
         while true {
@@ -141,6 +169,34 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     }
 
     public func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(StreamError) {
+        guard let seal else { return try sendRaw(first, second) }
+        for piece in [first, second] {
+            var done = 0
+            while done < piece.count {
+                let count = min(SocketStream.wrappedByteCount, piece.count - done)
+                try seal.wrap(UnsafeRawBufferPointer(rebasing: piece[done..<(done + count)]))
+                done += count
+                if seal.withWrapped({ $0.count }) >= SocketStream.wrappedByteCount { try sendWrapped(seal) }
+            }
+        }
+        try sendWrapped(seal)
+    }
+
+    private func sendWrapped(_ seal: any StreamSeal) throws(StreamError) {
+        var failure: StreamError?
+        let count = seal.withWrapped { wire in
+            do throws(StreamError) {
+                try sendRaw(wire, UnsafeRawBufferPointer(start: nil, count: 0))
+            } catch {
+                failure = error
+            }
+            return wire.count
+        }
+        if let failure { throw failure }
+        seal.dropWrapped(count)
+    }
+
+    private func sendRaw(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(StreamError) {
         var sent = 0
         let total = first.count + second.count
         isBlocked.store(true, ordering: .relaxed)

@@ -113,7 +113,7 @@ final class SpreadModel {
     private func split(for servers: ConnectedServers, localCount: Int) throws(HeadError) -> [Double]? {
         guard let shares = options.head.split else { return nil }
         let names = options.head.workers.map { (try? Endpoint(parsing: $0)).map { "\($0)" } ?? $0 }
-        if servers.servers.count == names.count { return shares }
+        if servers.servers.count == names.count, servers.servers.allSatisfy({ names.contains("\($0.id)") }) { return shares }
         // Which shares belong to one that is not there can only be told where each has one device.
         guard shares.count == names.count + localCount else { return nil }
         let present = servers.servers.compactMap { server in names.firstIndex(of: "\(server.id)") }

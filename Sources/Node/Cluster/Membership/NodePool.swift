@@ -45,11 +45,18 @@ package final class NodePool: Sendable {
     /// Without anything to wait for, a thread looks after this time whether the pool is still there.
     private static let idleTime = Duration.seconds(20)
 
-    /// The workers that the options name.
+    /// The workers that the options name, and those of a network.
     ///
     /// - Throws: ``HeadError`` for names that are none, or stand twice.
-    package convenience init(_ options: HeadOptions, events: EventFeed) throws(HeadError) {
-        self.init(try StaticList(options.workers), TCPDialer(), options, events: events)
+    package convenience init(
+        _ options: HeadOptions, network: (any WorkerNetwork)? = nil, events: EventFeed
+    ) throws(HeadError) {
+        let list = try StaticList(options.workers)
+        if let network {
+            self.init(JoinedDiscovery([list, network]), JoinedDialer(network), options, events: events)
+        } else {
+            self.init(list, TCPDialer(), options, events: events)
+        }
     }
 
     package init(_ discovery: any Discovery, _ dialer: any Dialer, _ options: HeadOptions, events: EventFeed) {

@@ -38,9 +38,10 @@ package final class ModelLibrary: ModelDirectory {
     /// Reads what the files say of their models, so that those which cannot be used are known at once. Those that are optional are told
     /// of and listed.
     ///
+    /// - Parameter network: where workers are learnt of beside those that the options name.
     /// - Throws: `GGUFError`, `ModelError`; ``EngineError/unsupported(_:)`` for two models of one name, and where no model is left;
     ///   ``HeadError``.
-    package init(_ models: [EngineOptions], events: EventFeed) throws {
+    package init(_ models: [EngineOptions], network: (any WorkerNetwork)? = nil, events: EventFeed) throws {
         var entries: [Entry] = []
         var unusable: [ModelListing] = []
         for options in models {
@@ -57,7 +58,7 @@ package final class ModelLibrary: ModelDirectory {
         }
         guard !entries.isEmpty else { throw EngineError.unsupported("none of the \(models.count) files holds a model that can be used") }
         self.unusable = unusable
-        pool = try NodePool(models.first?.head ?? HeadOptions(), events: events)
+        pool = try NodePool(models.first?.head ?? HeadOptions(), network: network, events: events)
         self.events = events
         state = Mutex(State(entries: entries))
     }

@@ -11,6 +11,8 @@ package struct NetworkKeys: Hashable, Sendable {
     package enum Purpose: String, CaseIterable, Sendable {
         /// The key that signs the certificates of the network's nodes.
         case authority
+        /// What a node says first to a door, in the clear: who does not know it is turned away before anything is computed.
+        case knock
         /// The name by which nodes recognise each other's announcements; it is sent in the clear.
         case tag
     }

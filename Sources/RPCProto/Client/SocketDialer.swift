@@ -8,10 +8,10 @@ internal import Tensor
 #endif
 
 /// Makes connections: looks a name up, tries every address it stands for, all within one limit.
-enum Dialer {
+package enum SocketDialer {
     /// Why there is no connection.
-    struct Failure: Error {
-        var message: String
+    package struct Failure: Error {
+        package var message: String
     }
 
     /// The addresses that an endpoint stands for.
@@ -20,7 +20,7 @@ enum Dialer {
     }
 
     /// A connected, blocking socket. The caller owns it.
-    static func connect(to endpoint: Endpoint, within seconds: Double) throws(Failure) -> Int32 {
+    package static func connect(to endpoint: Endpoint, within seconds: Double) throws(Failure) -> Int32 {
         let deadline = MonotonicClock.moment(in: seconds)
         let addresses = try NameLookup.addresses(of: endpoint, until: deadline)
         var reasons: [String] = []
@@ -35,6 +35,15 @@ enum Dialer {
             }
         }
         throw Failure(message: reasons.joined(separator: "; "))
+    }
+
+    /// Closes a socket that nobody uses any more.
+    package static func close(_ descriptor: Int32) {
+        #if canImport(Glibc)
+            _ = Glibc.close(descriptor)
+        #else
+            _ = Darwin.close(descriptor)
+        #endif
     }
 
     static func connect(to address: SocketAddress, within seconds: Double) throws(Failure) -> Int32 {
@@ -113,30 +122,32 @@ struct SocketAddress: Hashable, Sendable {
 /// Questions to the system's resolver, each on a thread of its own: it can take longer than anybody wants to wait, and knows
 /// no limit.
 private enum NameLookup {
-    static func addresses(of endpoint: Endpoint, until deadline: UInt64) throws(Dialer.Failure) -> [SocketAddress] {
+    static func addresses(of endpoint: Endpoint, until deadline: UInt64) throws(SocketDialer.Failure) -> [SocketAddress] {
         // Addresses need no resolver, so no thread.
         if case .success(let addresses) = ask(endpoint, AI_NUMERICHOST) { return addresses }
-        let answer = Monitor<Result<[SocketAddress], Dialer.Failure>?>(nil)
+        let answer = Monitor<Result<[SocketAddress], SocketDialer.Failure>?>(nil)
         do throws(ThreadError) {
             try SystemThread.start(name: "resolver") {
                 let found = ask(endpoint, 0)
                 answer.change { $0 = found }
             }
         } catch {
-            throw Dialer.Failure(message: "the name cannot be resolved: \(error)")
+            throw SocketDialer.Failure(message: "the name cannot be resolved: \(error)")
         }
-        guard let found = answer.wait(until: deadline, { $0 }) else { throw Dialer.Failure(message: "the name is not resolved in time") }
+        guard let found = answer.wait(until: deadline, { $0 }) else {
+            throw SocketDialer.Failure(message: "the name is not resolved in time")
+        }
         return try found.get()
     }
 
-    private static func ask(_ endpoint: Endpoint, _ flags: Int32) -> Result<[SocketAddress], Dialer.Failure> {
+    private static func ask(_ endpoint: Endpoint, _ flags: Int32) -> Result<[SocketAddress], SocketDialer.Failure> {
         var hints = addrinfo()
         hints.ai_flags = flags
-        hints.ai_socktype = Dialer.streamType
+        hints.ai_socktype = SocketDialer.streamType
         var found: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(endpoint.host, String(endpoint.port), &hints, &found)
         guard code == 0 else {
-            return .failure(Dialer.Failure(message: String(cString: gai_strerror(code)).lowercased()))
+            return .failure(SocketDialer.Failure(message: String(cString: gai_strerror(code)).lowercased()))
         }
         defer { freeaddrinfo(found) }
         var addresses: [SocketAddress] = []
@@ -147,7 +158,7 @@ private enum NameLookup {
             let bytes = UnsafeRawBufferPointer(start: address, count: Int(entry.pointee.ai_addrlen))
             addresses.append(SocketAddress(family: entry.pointee.ai_family, bytes: bytes))
         }
-        if addresses.isEmpty { return .failure(Dialer.Failure(message: "the name has no address")) }
+        if addresses.isEmpty { return .failure(SocketDialer.Failure(message: "the name has no address")) }
         return .success(addresses)
     }
 }

@@ -1,0 +1,259 @@
+package import RPCProto
+
+/// The nodes of a network as one of them knows them: where each is said to be, and which were really there lately. A value without
+/// clocks, threads or sockets: what happens goes in by methods with its time, ``probes(at:)`` says what is to be looked for, and
+/// ``listed(at:)`` who counts.
+///
+/// What records say are hints. A node counts once a tunnel to it has shown who it is, and for as long as one is open or was not long ago.
+package struct PeerTable: Sendable {
+    /// Since some moment in the past.
+    package typealias Time = Duration
+
+    /// Where a hint came from: a record's name, or what a user wrote.
+    package enum Source: Hashable, Sendable {
+        case record(String)
+        case named
+    }
+
+    /// A look for a node that is to be taken now.
+    package struct Probe: Hashable, Sendable {
+        package var route: Endpoint
+        /// Who is said to be there; nil where nobody said so.
+        package var id: String?
+    }
+
+    /// A node that counts.
+    package struct Listed: Hashable, Sendable {
+        package var card: NodeCard
+        /// Those that led there, the latest first, then others that were hinted at.
+        package var routes: [Endpoint]
+        /// When a tunnel was last open, or made.
+        package var seen: Time
+    }
+
+    private struct Node {
+        var hints: [Source: [Endpoint]] = [:]
+        /// The latest that worked is first.
+        var proven: [Endpoint] = []
+        var card: NodeCard?
+        var seen: Time?
+        var openCount = 0
+
+        var routes: [Endpoint] {
+            var routes = proven
+            for route in hints.values.joined() where !routes.contains(route) { routes.append(route) }
+            return Array(routes.prefix(PeerTable.routesPerNode))
+        }
+    }
+
+    /// Looks along one route.
+    private struct Looking {
+        var next: Time
+        var failures = 0
+        /// Why the last one failed.
+        var reason: String?
+    }
+
+    private let ownID: String
+    private var nodes: [String: Node] = [:]
+    /// Routes that a user named.
+    private var named: Set<Endpoint> = []
+    /// By who is said to be there, and by route.
+    private var looks: [String?: [Endpoint: Looking]] = [:]
+    private var underWay: Set<Probe> = []
+    /// The node that each record is about.
+    private var subjects: [Source: String] = [:]
+    private var revoked: Set<String> = []
+
+    /// Nodes that are remembered; no network that this is for has as many.
+    package static let nodeLimit = 512
+    package static let routesPerNode = 16
+    /// For so long a node counts after the last sign of it.
+    package static let memory = Duration.seconds(15)
+    /// Between two looks for one that is there and has no tunnel open, and at most between two for one that is not.
+    package static let period = Duration.seconds(10)
+    /// After a look that failed, and twice as long after each more.
+    package static let rest = Duration.milliseconds(500)
+    /// Looks at a time.
+    package static let probeLimit = 16
+
+    /// - Parameter ownID: this node's, which never counts.
+    package init(ownID: String) { self.ownID = ownID }
+
+    // MARK: Hints
+
+    /// A user named a place where a node is.
+    package mutating func name(_ route: Endpoint, at now: Time) {
+        guard named.insert(route).inserted else { return }
+        looks[nil, default: [:]][route] = Looking(next: now)
+    }
+
+    /// A record says that a node is at these places, in the place of what it said before.
+    package mutating func hint(_ source: Source, id: String, _ routes: [Endpoint], at now: Time) {
+        if let other = subjects[source], other != id { unhint(source) }
+        guard id != ownID, !revoked.contains(id) else { return }
+        if nodes[id] == nil, nodes.count >= PeerTable.nodeLimit { return }
+        var node = nodes[id] ?? Node()
+        node.hints[source] = Array(routes.prefix(PeerTable.routesPerNode))
+        subjects[source] = id
+        // Of very many records of one node, some are as good as all.
+        if node.hints.count > PeerTable.routesPerNode, let surplus = node.hints.keys.first(where: { $0 != source }) {
+            node.hints[surplus] = nil
+            subjects[surplus] = nil
+        }
+        nodes[id] = node
+        refreshLooks(of: id, at: now)
+    }
+
+    /// A record is no more.
+    package mutating func unhint(_ source: Source) {
+        guard let id = subjects.removeValue(forKey: source) else { return }
+        nodes[id]?.hints[source] = nil
+        forgetIfDead(id)
+    }
+
+    /// Has each of a node's routes looked along.
+    private mutating func refreshLooks(of id: String, at now: Time) {
+        let before = looks[id] ?? [:]
+        var after: [Endpoint: Looking] = [:]
+        for route in nodes[id]?.routes ?? [] { after[route] = before[route] ?? Looking(next: now) }
+        looks[id] = after
+    }
+
+    private mutating func forgetIfDead(_ id: String) {
+        guard let node = nodes[id], node.hints.isEmpty, node.seen == nil, node.openCount == 0 else { return }
+        nodes[id] = nil
+        looks[id] = nil
+    }
+
+    // MARK: Looks
+
+    /// The looks that are due, under way from here on.
+    package mutating func probes(at now: Time) -> [Probe] {
+        let free = PeerTable.probeLimit - underWay.count
+        if free <= 0 { return [] }
+        var due: [(probe: Probe, next: Time)] = []
+        for (id, routes) in looks {
+            for (route, look) in routes where look.next <= now {
+                let probe = Probe(route: route, id: id)
+                if !underWay.contains(probe) { due.append((probe, look.next)) }
+            }
+        }
+        let chosen = due.sorted { $0.next < $1.next }.prefix(free).map(\.probe)
+        underWay.formUnion(chosen)
+        return chosen
+    }
+
+    /// When ``probes(at:)``, or ``listed(at:)``, has something new if nothing else happens.
+    package func nextTime(at now: Time) -> Time? {
+        var next: Time?
+        // While as many are under way as may be, the end of one is news enough.
+        if underWay.count < PeerTable.probeLimit {
+            for (id, routes) in looks {
+                for (route, look) in routes where !underWay.contains(Probe(route: route, id: id)) {
+                    next = min(next ?? look.next, look.next)
+                }
+            }
+        }
+        for node in nodes.values {
+            if node.openCount == 0, let seen = node.seen { next = min(next ?? .seconds(1 << 40), seen + PeerTable.memory) }
+        }
+        return next
+    }
+
+    /// A look found a node.
+    package mutating func found(_ probe: Probe, _ card: NodeCard, at now: Time) {
+        underWay.remove(probe)
+        if looks[probe.id]?[probe.route] != nil { looks[probe.id]?[probe.route] = Looking(next: now + PeerTable.period) }
+        guard card.id != ownID, !revoked.contains(card.id) else { return }
+        note(card, along: probe.route, at: now)
+    }
+
+    /// A look found nobody, or not who was looked for.
+    package mutating func missed(_ probe: Probe, _ reason: String, at now: Time) {
+        underWay.remove(probe)
+        guard var look = looks[probe.id]?[probe.route] else { return }
+        look.reason = reason
+        look.next = now + min(PeerTable.period, PeerTable.rest * (1 << min(look.failures, 6)))
+        look.failures += 1
+        looks[probe.id]?[probe.route] = look
+    }
+
+    private mutating func note(_ card: NodeCard, along route: Endpoint, at now: Time) {
+        if nodes[card.id] == nil, nodes.count >= PeerTable.nodeLimit { return }
+        var node = nodes[card.id] ?? Node()
+        node.card = card
+        node.seen = now
+        node.proven.removeAll { $0 == route }
+        node.proven.insert(route, at: 0)
+        if node.proven.count > PeerTable.routesPerNode { node.proven.removeLast() }
+        nodes[card.id] = node
+    }
+
+    // MARK: Tunnels
+
+    /// A tunnel to a node was made.
+    package mutating func opened(_ card: NodeCard, along route: Endpoint, at now: Time) {
+        if revoked.contains(card.id) { return }
+        note(card, along: route, at: now)
+        nodes[card.id]?.openCount += 1
+    }
+
+    /// One was closed, by whichever side.
+    package mutating func closed(_ id: String, at now: Time) {
+        guard var node = nodes[id], node.openCount > 0 else { return }
+        node.openCount -= 1
+        node.seen = now
+        nodes[id] = node
+        // Why is found out soon.
+        for route in (looks[id] ?? [:]).keys { looks[id]?[route]?.next = now }
+    }
+
+    /// These are to be had nothing to do with.
+    ///
+    /// - Returns: whether one of them was there.
+    package mutating func revoke(_ ids: Set<String>) -> Bool {
+        revoked = ids
+        var wasThere = false
+        for id in ids where nodes[id] != nil {
+            wasThere = true
+            for source in (nodes[id]?.hints ?? [:]).keys { subjects[source] = nil }
+            nodes[id] = nil
+            looks[id] = nil
+        }
+        return wasThere
+    }
+
+    // MARK: Who counts
+
+    /// The nodes that count, by their ids.
+    package func listed(at now: Time) -> [Listed] {
+        nodes.values.compactMap { node -> Listed? in
+            guard let card = node.card, let seen = node.seen, node.openCount > 0 || now - seen < PeerTable.memory else { return nil }
+            return Listed(card: card, routes: node.routes, seen: node.openCount > 0 ? now : seen)
+        }.sorted { $0.card.id < $1.card.id }
+    }
+
+    /// Forgets what was seen of those that do not count any more. Where they are said to be is looked along all the same.
+    package mutating func expire(at now: Time) {
+        for (id, node) in nodes {
+            guard let seen = node.seen, node.openCount == 0, now - seen >= PeerTable.memory else { continue }
+            nodes[id]?.seen = nil
+            nodes[id]?.proven = []
+            forgetIfDead(id)
+        }
+    }
+
+    /// What was tried in vain, for people.
+    package var misses: [(probe: Probe, reason: String)] {
+        looks.flatMap { id, routes in
+            routes.compactMap { route, look in look.reason.map { (probe: Probe(route: route, id: id), reason: $0) } }
+        }.sorted { "\($0.probe.route)" < "\($1.probe.route)" }
+    }
+
+    /// Entries of all kinds, for those who watch its size.
+    package var size: Int {
+        nodes.count + looks.values.reduce(0) { $0 + $1.count } + named.count + subjects.count
+            + nodes.values.reduce(0) { $0 + $1.hints.count + $1.proven.count }
+    }
+}

@@ -1,0 +1,88 @@
+internal import Base
+package import RPCProto
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// Makes tunnels to other nodes, at addresses where they may be.
+package final class TunnelClient: Sendable {
+    /// A tunnel that was made, and who is at its other end.
+    package struct Tunnel: Sendable {
+        package var stream: OpenedStream
+        package var card: NodeCard
+        /// The nodes that the other end knows to be revoked.
+        package var revoked: [String]
+    }
+
+    private let credentials: TunnelCredentials
+    private let ownCard: @Sendable () -> NodeCard
+    private let isRevoked: @Sendable (String) -> Bool
+    private let revoked: @Sendable () -> [String]
+
+    /// - Parameters:
+    ///   - ownCard: what this node says of itself.
+    ///   - isRevoked: whether a node is to be had nothing to do with.
+    ///   - revoked: all of these.
+    package init(
+        _ credentials: TunnelCredentials, ownCard: @escaping @Sendable () -> NodeCard,
+        isRevoked: @escaping @Sendable (String) -> Bool = { _ in false }, revoked: @escaping @Sendable () -> [String] = { [] }
+    ) {
+        self.credentials = credentials
+        self.ownCard = ownCard
+        self.isRevoked = isRevoked
+        self.revoked = revoked
+    }
+
+    /// Connects, and finds out who is there. Blocks.
+    ///
+    /// - Parameters:
+    ///   - id: who it must be; nil for anybody of the network.
+    ///   - seconds: that all of it may take.
+    /// - Throws: why there is no tunnel: nobody is there, or it is none of the network, or not who it should be, or does not want us.
+    package func open(
+        _ route: Endpoint, _ purpose: TunnelGreeting.Purpose, expecting id: String?, within seconds: Double
+    ) throws(TunnelError) -> Tunnel {
+        let deadline = MonotonicClock.moment(in: seconds)
+        let descriptor: Int32
+        do throws(SocketDialer.Failure) {
+            descriptor = try SocketDialer.connect(to: route, within: seconds)
+        } catch {
+            throw TunnelError(error.message)
+        }
+        do throws(TunnelError) {
+            return try begin(descriptor, purpose, id, deadline)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    private func begin(
+        _ descriptor: Int32, _ purpose: TunnelGreeting.Purpose, _ expected: String?, _ deadline: UInt64
+    ) throws(TunnelError) -> Tunnel {
+        var one: Int32 = 1
+        _ = setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        let side = try credentials.clientSeal()
+        let beginning = TunnelBeginning(descriptor: descriptor, seal: side.seal, deadline: deadline)
+        do throws(TunnelError) {
+            try beginning.shakeHands()
+        } catch {
+            if case .failure(let fault)? = side.verdict.value { throw TunnelError("\(fault)") }
+            throw error
+        }
+        guard case .success(let id)? = side.verdict.value else { throw TunnelError("\(CertificateFault.none)") }
+        if let expected, id != expected { throw TunnelError("another node is there now: \(id)") }
+        if isRevoked(id) { throw TunnelError("\(id) is revoked") }
+        try beginning.send(TunnelGreeting(number: purpose.rawValue, card: ownCard(), revoked: revoked()))
+        let answer = try beginning.receiveGreeting()
+        guard answer.number == TunnelGreeting.Answer.welcome.rawValue else {
+            throw TunnelError("it refuses this node: \(answer.reason ?? "it does not say why")")
+        }
+        // Nobody is who has not proven it.
+        guard answer.card.id == id else { throw TunnelError("it says that it is \(answer.card.id), and is \(id)") }
+        return Tunnel(stream: OpenedStream(descriptor: descriptor, seal: side.seal), card: answer.card, revoked: answer.revoked)
+    }
+}

@@ -1,0 +1,239 @@
+package import Base
+internal import Logging
+package import RPCProto
+internal import Synchronization
+
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
+/// Where a node takes tunnels: a port at which nothing but TLS is answered, and behind it only nodes of the network come in. What a
+/// worker gets is a stream whose other end has proven who it is.
+///
+/// Whoever connects is first looked at without computing anything (``ClientHello``): who does not know the network's knock is sent away
+/// with TLS's word for it. The others are talked to on a thread each, no more than ``DoorLimits`` lets in and no longer than a few
+/// seconds, however slowly they speak.
+package final class TunnelDoor: Door {
+    /// What a node does about those who come in.
+    package struct House: Sendable {
+        /// What this node says of itself.
+        package var ownCard: @Sendable () -> NodeCard
+        /// Why a node is refused; nil if it is not.
+        package var refusal: @Sendable (NodeCard, TunnelGreeting.Purpose) -> String?
+        package var revoked: @Sendable () -> [String]
+        /// Called with each one that was let in.
+        package var noteGuest: @Sendable (NodeCard, _ revoked: [String]) -> Void
+
+        package init(
+            ownCard: @escaping @Sendable () -> NodeCard,
+            refusal: @escaping @Sendable (NodeCard, TunnelGreeting.Purpose) -> String? = { _, _ in nil },
+            revoked: @escaping @Sendable () -> [String] = { [] },
+            noteGuest: @escaping @Sendable (NodeCard, [String]) -> Void = { _, _ in }
+        ) {
+            self.ownCard = ownCard
+            self.refusal = refusal
+            self.revoked = revoked
+            self.noteGuest = noteGuest
+        }
+    }
+
+    package let port: Int
+    private let listeners: [SocketListener]
+    private let credentials: TunnelCredentials
+    private let house: House
+    private let refusals: RefusalLog
+    private let limits = Mutex(DoorLimits())
+    private let queue = Monitor(Queue())
+
+    private struct Queue {
+        var streams: [SocketStream] = []
+        var isStopped = false
+    }
+
+    /// Seconds that somebody may take to say who it is.
+    static let patience = 5.0
+    /// Streams that wait for a worker to take them.
+    private static let queueLimit = 256
+    /// TLS's words for "no such name here": a fatal alert of number 112 (RFC 6066).
+    private static let unknownName: [UInt8] = [21, 3, 3, 0, 2, 2, 112]
+
+    /// Listens; ``start()`` lets in.
+    ///
+    /// - Parameters:
+    ///   - host: an address of this machine's, or `::` for every one.
+    ///   - port: 0 for any that is free.
+    package init(
+        host: String, port: Int, _ credentials: TunnelCredentials, _ house: House, _ refusals: RefusalLog
+    ) throws(StreamError) {
+        listeners = try SocketListener.listen(host: host, port: port)
+        self.port = listeners.first?.port ?? port
+        self.credentials = credentials
+        self.house = house
+        self.refusals = refusals
+    }
+
+    /// - Throws: if the system has no threads for it.
+    package func start() throws(ThreadError) {
+        for listener in listeners {
+            try SystemThread.start(name: "tunnel door", stackSize: 1 << 20) { [weak self] in
+                TunnelDoor.take(listener) { self }
+            }
+        }
+    }
+
+    // MARK: Door
+
+    package func accept() throws(StreamError) -> SocketStream? {
+        queue.wait { queue in
+            if queue.isStopped { return .some(nil) }
+            return queue.streams.isEmpty ? nil : .some(queue.streams.removeFirst())
+        }
+    }
+
+    package func stop() {
+        for listener in listeners { listener.stop() }
+        let left = queue.change { queue in
+            queue.isStopped = true
+            defer { queue.streams = [] }
+            return queue.streams
+        }
+        for stream in left { stream.interrupt() }
+    }
+
+    deinit { stop() }
+
+    // MARK: Those who come
+
+    private static func take(_ listener: SocketListener, _ door: () -> TunnelDoor?) {
+        while true {
+            do throws(StreamError) {
+                guard let stranger = try listener.acceptStranger() else { return }
+                guard let door = door() else {
+                    close(stranger.descriptor)
+                    return
+                }
+                door.look(at: stranger)
+            } catch {
+                // Out of descriptors, most likely: others that end give some back.
+                SystemThread.sleep(for: AcceptingRest.time)
+            }
+        }
+    }
+
+    private func look(at stranger: SocketListener.Stranger) {
+        if let reason = limits.withLock({ $0.begin(stranger.address, at: MonotonicClock.nanoseconds()) }) {
+            refusals.note(stranger.peer, stranger.address, reason)
+            close(stranger.descriptor)
+            return
+        }
+        do throws(ThreadError) {
+            try SystemThread.start(name: "stranger", stackSize: 1 << 20) { [self] in
+                let isWelcome = talk(to: stranger)
+                limits.withLock { $0.ended(stranger.address, isWelcome: isWelcome, at: MonotonicClock.nanoseconds()) }
+            }
+        } catch {
+            limits.withLock { $0.ended(stranger.address, isWelcome: false, at: MonotonicClock.nanoseconds()) }
+            refusals.note(stranger.peer, stranger.address, "\(error)")
+            close(stranger.descriptor)
+        }
+    }
+
+    /// - Returns: whether it was let in.
+    private func talk(to stranger: SocketListener.Stranger) -> Bool {
+        let deadline = MonotonicClock.moment(in: TunnelDoor.patience)
+        do throws(TunnelError) {
+            switch try firstWords(of: stranger, until: deadline) {
+            case .names(credentials.hostName?): break
+            case .names:
+                turnAway(stranger.descriptor, TunnelDoor.unknownName)
+                throw TunnelError("it is none of this network (another token, or another network id)")
+            case .isNotTLS, .incomplete: throw TunnelError("it does not speak TLS")
+            }
+            return try letIn(stranger, until: deadline)
+        } catch {
+            refusals.note(stranger.peer, stranger.address, "\(error)")
+            close(stranger.descriptor)
+            return false
+        }
+    }
+
+    /// Looks at what has come without taking it.
+    private func firstWords(of stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> ClientHello.Outcome {
+        var buffer = [UInt8](repeating: 0, count: ClientHello.limit)
+        var seen = 0
+        while true {
+            guard SocketWait.wait(stranger.descriptor, Int16(POLLIN), until: deadline) else {
+                throw TunnelError("it takes too long to say who it is")
+            }
+            let count = recv(stranger.descriptor, &buffer, buffer.count, Int32(MSG_PEEK) | SocketWait.withoutWaiting)
+            if count == 0 { throw TunnelError("it closed the connection without a word") }
+            if count < 0 {
+                if errno == EAGAIN || errno == EINTR { continue }
+                throw TunnelError(String(cString: strerror(errno)).lowercased())
+            }
+            let outcome = buffer[..<count].withUnsafeBytes { ClientHello.look(at: $0) }
+            if outcome != .incomplete { return outcome }
+            if count == buffer.count { return .isNotTLS }
+            // What was seen makes the socket readable at once: the rest is waited for by the clock.
+            if count == seen { SystemThread.sleep(for: .milliseconds(20)) }
+            seen = count
+        }
+    }
+
+    private func letIn(_ stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> Bool {
+        let side = try credentials.serverSeal()
+        let beginning = TunnelBeginning(descriptor: stranger.descriptor, seal: side.seal, deadline: deadline)
+        do throws(TunnelError) {
+            try beginning.shakeHands()
+        } catch {
+            if case .failure(let fault)? = side.verdict.value { throw TunnelError("\(fault)") }
+            throw error
+        }
+        // Also where a connection was taken up again without certificates being shown.
+        guard case .success(let id)? = side.verdict.value else { throw TunnelError("\(CertificateFault.none)") }
+        let greeting = try beginning.receiveGreeting()
+        let purpose = TunnelGreeting.Purpose(rawValue: greeting.number)
+        guard let purpose, greeting.card.id == id else {
+            let reason =
+                purpose == nil ? "it wants what there is not (\(greeting.number))" : "it says that it is \(greeting.card.id), and is \(id)"
+            try refuse(beginning, reason)
+        }
+        if let reason = house.refusal(greeting.card, purpose) { try refuse(beginning, reason) }
+        house.noteGuest(greeting.card, greeting.revoked)
+        try beginning.send(
+            TunnelGreeting(number: TunnelGreeting.Answer.welcome.rawValue, card: house.ownCard(), revoked: house.revoked()))
+        switch purpose {
+        case .look:
+            // It has all that it wanted, and closes.
+            _ = SocketWait.wait(stranger.descriptor, Int16(POLLIN), until: deadline)
+            close(stranger.descriptor)
+        case .rpc:
+            let stream = SocketStream(
+                descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address, identity: id,
+                seal: side.seal)
+            let isTaken = queue.change { queue in
+                if queue.isStopped || queue.streams.count >= TunnelDoor.queueLimit { return false }
+                queue.streams.append(stream)
+                return true
+            }
+            if !isTaken { stream.interrupt() }
+        }
+        return true
+    }
+
+    private func refuse(_ beginning: TunnelBeginning, _ reason: String) throws(TunnelError) -> Never {
+        try beginning.send(
+            TunnelGreeting(number: TunnelGreeting.Answer.refused.rawValue, card: house.ownCard(), revoked: [], reason: reason))
+        throw TunnelError(reason)
+    }
+
+    private func turnAway(_ descriptor: Int32, _ words: [UInt8]) {
+        #if canImport(Glibc)
+            _ = Glibc.send(descriptor, words, words.count, Int32(MSG_NOSIGNAL) | SocketWait.withoutWaiting)
+        #else
+            _ = Darwin.send(descriptor, words, words.count, SocketWait.withoutWaiting)
+        #endif
+    }
+}
