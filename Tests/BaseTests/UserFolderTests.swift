@@ -20,4 +20,16 @@ import Testing
         #expect(throws: NoHomeError.self) { try UserFolders(["HOME": "", "XDG_CACHE_HOME": ""]) { account }.cache("tensors") }
         #expect(UserFolders([:]) { account }.home == nil)
     }
+
+    /// What must not be lost is not put where caches are emptied.
+    @Test(arguments: [
+        (["XDG_STATE_HOME": "/x", "HOME": "/home/me", "STATE_DIRECTORY": "/var/lib/s"], "/x/swiftlet/peers"),
+        (["STATE_DIRECTORY": "/var/lib/s:/var/lib/t", "CACHE_DIRECTORY": "/var/cache/s"], "/var/lib/s/peers"),
+        (["XDG_STATE_HOME": "relative", "XDG_CACHE_HOME": "/c", "HOME": "/home/me"], "/home/me/.local/state/swiftlet/peers"),
+    ])
+    func state(environment: [String: String], folder: String) throws {
+        #expect(try UserFolders(environment) { "/home/account" }.state("peers") == folder)
+        let error = #expect(throws: NoHomeError.self) { try UserFolders([:]) { nil }.state("peers") }
+        #expect(error?.description.contains("XDG_STATE_HOME") == true)
+    }
 }

@@ -4,7 +4,7 @@
     internal import Darwin
 #endif
 
-/// Where programs of this user keep what they can make anew. A variable that is empty, or holds no whole path, counts as not set.
+/// Where programs of this user keep things: what they can make anew (a cache), and what they must remember (state). A variable that is empty, or holds no whole path, counts as not set.
 public struct UserFolders {
     private let environment: [String: String]
     private let accountHome: () -> String?
@@ -39,6 +39,17 @@ public struct UserFolders {
         return home + "/.cache/swiftlet/" + kind
     }
 
+    /// A folder for things of one kind that must not be lost: `$XDG_STATE_HOME/swiftlet/KIND`, `KIND` in the `$STATE_DIRECTORY` that systemd
+    /// gives to a service, or `~/.local/state/swiftlet/KIND`.
+    ///
+    /// - Throws: if there is no such place.
+    public func state(_ kind: String) throws(NoHomeError) -> String {
+        if let folder = path("XDG_STATE_HOME") { return folder + "/swiftlet/" + kind }
+        if let folder = path("STATE_DIRECTORY")?.split(separator: ":").first { return folder + "/" + kind }
+        guard let home else { throw NoHomeError(isForState: true) }
+        return home + "/.local/state/swiftlet/" + kind
+    }
+
     private func path(_ name: String) -> String? {
         guard let value = environment[name], value.hasPrefix("/") else { return nil }
         return value
@@ -60,7 +71,12 @@ public struct UserFolders {
 
 /// There is nowhere to keep things for this user.
 public struct NoHomeError: Error, Hashable, Sendable, CustomStringConvertible {
+    /// Whether it was a place for what must be remembered, not for a cache.
+    public var isForState = false
+
     public var description: String {
-        "this user has no home folder to keep a cache in: name a folder (--cache-dir), or set HOME, XDG_CACHE_HOME or CACHE_DIRECTORY"
+        isForState
+            ? "this user has no home folder to remember things in: set HOME, XDG_STATE_HOME or STATE_DIRECTORY"
+            : "this user has no home folder to keep a cache in: name a folder (--cache-dir), or set HOME, XDG_CACHE_HOME or CACHE_DIRECTORY"
     }
 }

@@ -6,6 +6,13 @@
 
 /// Names and addresses of machines as people and programs write them.
 public enum HostName {
+    /// What this machine calls itself, without looking anything up; empty if it has no name.
+    public static var current: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
     /// Whether a name or address can only mean this machine: an address of 127.0.0.0/8 (as one of IPv6 too, `::ffff:127.0.0.1`), `::1`,
     /// `localhost` and names below it.
     ///

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Foundation
+import Node
+import RPCProto
+
+/// Which token and network a command means.
+struct TokenOptions: ParsableArguments {
+    @Option(
+        name: [.customLong("p2p-token"), .customLong("p2ptoken")],
+        help: ArgumentHelp(
+            """
+            The token of a network (swiftlet token new). Other users can see it for a moment: --p2p-token-file is better. Default: what \
+            \(TokenSource.variables.joined(separator: ", ")) or, as a file, \(TokenSource.fileVariable) says.
+            """, valueName: "token"))
+    var token: String?
+
+    @Option(name: .customLong("p2p-token-file"), help: ArgumentHelp("A file that holds the token; - is standard input.", valueName: "file"))
+    var tokenFile: String?
+
+    @Option(
+        name: [.customLong("p2p-network-id"), .customLong("peer-2-peer-network-id")],
+        help: ArgumentHelp(
+            """
+            A name, by which one token serves several networks that know nothing of each other. Default: what \
+            \(TokenSource.networkVariables.joined(separator: " or ")) says.
+            """, valueName: "name"))
+    var networkID: String?
+
+    /// Reads the token, and writes warnings about where it is kept to standard error.
+    func found(_ environment: [String: String] = ProcessInfo.processInfo.environment) throws -> (token: NetworkToken, networkID: String) {
+        let source = TokenSource(text: token, file: tokenFile, environment: environment)
+        let networkID = try source.networkID(networkID)
+        let found = try source.found()
+        for warning in found.warnings { try? Output.error.write("warning: \(warning)\n") }
+        return (found.token, networkID)
+    }
+}
+
+/// How a command takes part in a network of peers.
+struct PeersOptions: ParsableArguments {
+    @Flag(
+        name: .customLong("p2p"),
+        help: "Take part in a network of machines that have the same token. A token given as an option says so too.")
+    var isOn = false
+
+    @OptionGroup var token: TokenOptions
+
+    @Option(
+        name: .customLong("p2p-port"), help: ArgumentHelp("The port at which this node takes tunnels; 0 takes a free one.", valueName: "n"))
+    var port = 0
+
+    @Option(
+        name: .customLong("p2p-listen"),
+        help: ArgumentHelp("The address at which this node takes tunnels. Default: all of this machine's.", valueName: "address"))
+    var host: String?
+
+    @Option(
+        name: .customLong("p2p-peer"),
+        help: ArgumentHelp(
+            "A node to try beside those found by multicast; may be given more than once. For networks without multicast.",
+            valueName: "host:port"))
+    var peers: [String] = []
+
+    @Option(
+        name: .customLong("p2p-name"), help: ArgumentHelp("What this node is called in lists. Default: the host's name.", valueName: "name")
+    )
+    var name: String?
+
+    @Flag(name: .customLong("no-mdns"), help: "Neither look for nodes by multicast nor be found by it.")
+    var noMDNS = false
+
+    func validate() throws {
+        if !(0...65535).contains(port) { throw ValidationError("--p2p-port must be from 0 to 65535.") }
+        if let host, host.isEmpty { throw ValidationError("--p2p-listen names no address.") }
+        if let name, PeersSettings.announced(name: name) != name {
+            throw ValidationError("--p2p-name must have 1 to 63 bytes, and no control characters.")
+        }
+        _ = try endpoints()
+    }
+
+    private func endpoints() throws -> [Endpoint] {
+        try peers.map { text in
+            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--p2p-peer: \(error).") }
+        }
+    }
+
+    /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
+    /// - Returns: nil where no network is wanted.
+    func settings(isHead: Bool, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings? {
+        let isWanted =
+            isOn || token.token != nil || token.tokenFile != nil || (isHead && PeersSettings.isSwitchedOn(by: environment))
+        guard isWanted else { return nil }
+        let (token, networkID) = try token.found(environment)
+        return PeersSettings(
+            token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
+            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+    }
+}
