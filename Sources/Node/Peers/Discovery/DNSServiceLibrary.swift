@@ -68,6 +68,9 @@ package struct DNSServiceLibrary: Sendable {
         guard let handle = dlopen(fileName, RTLD_NOW | RTLD_LOCAL) else {
             throw .libraryMissing(dlerror().map { String(cString: $0) } ?? "no reason given")
         }
+        if let address = dlsym(handle, "avahi_set_allocator") {
+            unsafeBitCast(address, to: CleanMemory.SetAllocator.self)(CleanMemory.functions)
+        }
         func function<Function>(_ name: String, _ type: Function.Type) throws(DiscoveryError) -> Function {
             guard let address = dlsym(handle, name) else { throw .functionMissing(name) }
             return unsafeBitCast(address, to: type)
@@ -81,4 +84,30 @@ package struct DNSServiceLibrary: Sendable {
         processResult = try function("DNSServiceProcessResult", OfReference.self)
         deallocate = try function("DNSServiceRefDeallocate", Deallocate.self)
     }
+}
+
+/// Memory for Avahi's library, with nothing in it.
+///
+/// It leaves the callbacks that an operation does not have as it finds them, and calls those of a lookup when the daemon goes: whatever
+/// was in that memory before. (Avahi 0.8, `generic_client_callback`.)
+private enum CleanMemory {
+    typealias Pointer = UnsafeMutableRawPointer?
+    /// `malloc`, `free`, `realloc` and `calloc`, as `AvahiAllocator` has them.
+    private struct Functions {
+        var allocate: @convention(c) @Sendable (Int) -> Pointer = { CleanMemory.allocate($0) }
+        var release: @convention(c) @Sendable (Pointer) -> Void = { free($0) }
+        var resize: @convention(c) @Sendable (Pointer, Int) -> Pointer = { realloc($0, $1) }
+        var allocateMany: @convention(c) @Sendable (Int, Int) -> Pointer = { calloc($0, $1) }
+    }
+    typealias SetAllocator = @convention(c) (UnsafeRawPointer) -> Void
+
+    /// The library keeps the address.
+    nonisolated(unsafe) static let functions: UnsafeRawPointer = {
+        // Never changed, never freed: hence safe to share.
+        let functions = UnsafeMutablePointer<Functions>.allocate(capacity: 1)
+        functions.initialize(to: Functions())
+        return UnsafeRawPointer(functions)
+    }()
+
+    nonisolated private static func allocate(_ byteCount: Int) -> Pointer { calloc(1, byteCount) }
 }

@@ -27,7 +27,7 @@ package final class ServiceAnnouncer: Sendable {
     private let wish: Monitor<Wish>
     private let onCondition: @Sendable (Condition) -> Void
 
-    /// Begins to announce.
+    /// Begins to announce, until ``stop()`` or the end of the process.
     ///
     /// - Parameters:
     ///   - name: see ``instanceName(of:id:)``; cut to 63 bytes.

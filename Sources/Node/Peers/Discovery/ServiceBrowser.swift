@@ -24,7 +24,7 @@ package final class ServiceBrowser: Sendable {
     private let onChange: @Sendable (ServiceChange) -> Void
     private let onCondition: @Sendable (Condition) -> Void
 
-    /// Begins to browse.
+    /// Begins to browse, until ``stop()``.
     ///
     /// - Parameters:
     ///   - tag: what the TXT records of the network have as `net`.
@@ -155,24 +155,24 @@ private struct BrowseSession {
     mutating func step(_ pipe: WakePipe, _ onChange: (ServiceChange) -> Void) throws(DiscoveryError) -> Bool {
         guard let browsing else { throw .daemonSilent }
         let numbers = Array(lookups.keys)
-        var descriptors = numbers.map { lookups[$0]?.descriptor ?? -1 }
         // What is not read stays with the daemon until there is room for it.
-        if !inbox.table.isCrowded { descriptors.append(browsing.descriptor) }
+        let descriptors = [inbox.table.isCrowded ? -1 : browsing.descriptor] + numbers.map { lookups[$0]?.descriptor ?? -1 }
         let before = MonotonicClock.nanoseconds()
         let ready = pipe.wait(for: descriptors, until: inbox.table.nextMoment(at: before), at: before)
         inbox.now = MonotonicClock.nanoseconds()
         for place in ready {
-            if place == numbers.count {
+            if place == 0 {
                 try browsing.process()
+                if let code = inbox.failure { throw DiscoveryError(operation: "browsing", code: code) }
             } else {
+                let number = numbers[place - 1]
                 do throws(DiscoveryError) {
-                    try lookups[numbers[place]]?.process()
+                    try lookups[number]?.process()
                 } catch {
-                    inbox.table.apply(.failed(numbers[place]), at: inbox.now)
+                    inbox.table.apply(.failed(number), at: inbox.now)
                 }
             }
         }
-        if let code = inbox.failure { throw DiscoveryError(operation: "browsing", code: code) }
         for effect in inbox.table.advance(at: inbox.now) { try perform(effect, onChange) }
         return !ready.isEmpty
     }

@@ -136,7 +136,8 @@ package struct ServiceTable {
     private var nextScan = UInt64.max
     private var passedOver = false
     private var browsed: UInt64 = 0
-    private var isConfirming = false
+    /// When what has not been told again since the browsing began is gone; nil if there is nothing to be told again.
+    private var confirming: UInt64?
 
     /// - Parameters:
     ///   - tag: what `net` is in the TXT records of the network.
@@ -162,9 +163,9 @@ package struct ServiceTable {
         case .browsing:
             browsed = now
             passedOver = false
-            isConfirming = !instances.isEmpty
+            confirming = now &+ Times.confirming
             for key in instances.keys { instances[key]?.sightings = 0 }
-            if isConfirming { scan(at: now &+ Times.confirming) }
+            scan(at: now &+ Times.confirming)
         case .sighted(let key): sight(key, now)
         case .unsighted(let key):
             guard let sightings = instances[key]?.sightings else { return }
@@ -174,7 +175,7 @@ package struct ServiceTable {
         case .failed(let number): failed(number, now)
         case .lost:
             for key in Array(instances.keys) { forget(key) }
-            isConfirming = false
+            confirming = nil
         }
     }
 
@@ -280,6 +281,8 @@ package struct ServiceTable {
     private mutating func retry(_ ticket: Ticket, _ now: UInt64) {
         let failures = instances[ticket.key]?.states[ticket.lookup.rawValue].failures ?? 0
         instances[ticket.key]?.states[ticket.lookup.rawValue].failures = min(failures + 1, 4)
+        // What was known once is believed for a while only.
+        if failures >= 2 { settle(ticket.key, ticket.lookup) }
         rest(ticket, until: now &+ Times.failure << UInt64(failures))
     }
 
@@ -350,23 +353,24 @@ extension ServiceTable {
     /// What has rested long enough waits, what has settled counts, what was not confirmed is gone.
     private mutating func look(at now: UInt64, _ effects: inout [Effect]) {
         nextScan = .max
-        if isConfirming, !isCrowded {
-            if now >= browsed &+ Times.confirming {
-                isConfirming = false
+        if let moment = confirming {
+            // While not all is read, more of it may come.
+            let due = isCrowded ? now &+ Times.confirming : moment
+            confirming = now >= due ? nil : due
+            if now >= due {
                 for key in instances.filter({ $0.value.sightings == 0 }).keys { forget(key) }
             } else {
-                scan(at: browsed &+ Times.confirming)
+                scan(at: min(due, now &+ Times.second))
             }
-        } else if isConfirming {
-            scan(at: now &+ Times.second)
         }
         for (key, instance) in instances {
             for lookup in Lookup.allCases {
                 switch instance.states[lookup.rawValue].progress {
                 case .resting(let due):
                     if now >= due { wait(Ticket(key: key, lookup: lookup)) } else { scan(at: due) }
-                case .open(_, _, let answered?) where !instance.states[lookup.rawValue].kept.isEmpty:
-                    if now >= answered &+ Times.settling { settle(key, lookup) } else { scan(at: answered &+ Times.settling) }
+                case .open(_, let since, let answered) where !instance.states[lookup.rawValue].kept.isEmpty:
+                    let due = answered.map { $0 &+ Times.settling } ?? since &+ Times.confirming
+                    if now >= due { settle(key, lookup) } else { scan(at: due) }
                 case .idle, .waiting, .open: break
                 }
             }
@@ -421,6 +425,7 @@ extension ServiceTable {
         state.kept.formUnion(state.found.keys)
         state.found = [:]
         instances[ticket.key]?.states[ticket.lookup.rawValue] = state
+        if !state.kept.isEmpty { scan(at: now &+ Times.confirming) }
         let hostName = ticket.lookup == .resolve ? "" : instance.answer?.hostName ?? ""
         return Operation(number: lastNumber, key: ticket.key, lookup: ticket.lookup, hostName: hostName)
     }
