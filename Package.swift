@@ -184,6 +184,7 @@ let package = Package(
         .executableTarget(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
+        .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
         .testTarget(
             name: "BaseTests", dependencies: ["Base", "TestSupport", .product(name: "Logging", package: "swift-log")], swiftSettings: house),
