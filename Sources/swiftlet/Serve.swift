@@ -26,6 +26,8 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var threads: ThreadOptions
     @OptionGroup(title: "Other machines") var workers: WorkersOptions
 
+    @OptionGroup(title: "A network of peers") var peers: PeersOptions
+
     @Option(help: ArgumentHelp("The address to listen on. 0.0.0.0 or :: lets other machines in.", valueName: "address"))
     var host = "127.0.0.1"
 
@@ -143,6 +145,11 @@ struct Serve: AsyncParsableCommand {
         let format = LogFormat(rawValue: logFormat) ?? .text
         // Lines that are not JSON would disturb whoever reads them.
         let isQuiet = served.noProgress || format == .json
-        try await Serving.run(models, server, logLevel: logLevel, logFormat: format) { ProgressReport(loading: $0, isQuiet: isQuiet) }
+        guard let settings = try peers.settings(isHead: true) else {
+            return try await Serving.run(models, server, logLevel: logLevel, logFormat: format) {
+                ProgressReport(loading: $0, isQuiet: isQuiet)
+            }
+        }
+        try await PeerServing.run(models, server, settings, logLevel: logLevel, format, isQuiet: isQuiet)
     }
 }

@@ -87,6 +87,8 @@ struct WorkerCommand: AsyncParsableCommand {
 
     @OptionGroup(title: "Limits") var limits: WorkerLimitOptions
 
+    @OptionGroup(title: "A network of peers") var peers: PeersOptions
+
     @Option(
         help: ArgumentHelp(
             "Serve figures for Prometheus at this port of this machine, or at address:port, under /metrics.", valueName: "address"))
@@ -205,6 +207,12 @@ struct WorkerCommand: AsyncParsableCommand {
         options.graceSeconds = limits.grace
         options.statusSeconds = statusSeconds
         options.metrics = try metricsAddress()
-        try await Working.run(options, logLevel: logLevel, logFormat: LogFormat(rawValue: logFormat) ?? .text)
+        let format = LogFormat(rawValue: logFormat) ?? .text
+        guard let settings = try peers.settings(isHead: false) else {
+            return try await Working.run(options, logLevel: logLevel, logFormat: format)
+        }
+        // A port that anybody can connect to only where one was asked for.
+        if host == nil, port == nil, place.isEmpty { options.hosts = [] }
+        try await PeerWorking.run(options, settings, logLevel: logLevel, format)
     }
 }

@@ -178,14 +178,18 @@ public final class Worker: Service {
     public var summary: String {
         let versions = Set(entrances.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }
         var lines = ["swiftlet worker \(Version.current), ggml RPC \(versions.joined(separator: ", "))"]
-        for device in devices {
-            let memory = (try? device.backend.memory()) ?? DeviceMemory(free: 0, total: 0)
-            lines.append(
-                "  \(device.name): \(device.backend.name), \(threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
-            )
-        }
+        lines += deviceTexts.map { "  " + $0 }
         if let cache { lines.append("  cache: \(cache.folder), at most \(cache.limits.byteCount >> 20) MiB") }
         return lines.joined(separator: "\n")
+    }
+
+    /// For people: what there is, one each.
+    package var deviceTexts: [String] {
+        devices.map { device in
+            let memory = (try? device.backend.memory()) ?? DeviceMemory(free: 0, total: 0)
+            return
+                "\(device.name): \(device.backend.name), \(threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
+        }
     }
 
     private func accept(_ entrance: Entrance) {

@@ -13,6 +13,8 @@ package struct NetworkKeys: Hashable, Sendable {
         case authority
         /// What a node says first to a door, in the clear: who does not know it is turned away before anything is computed.
         case knock
+        /// What shows that an announcement is by somebody who has the token.
+        case announcement
         /// The name by which nodes recognise each other's announcements; it is sent in the clear.
         case tag
     }

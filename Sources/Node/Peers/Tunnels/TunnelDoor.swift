@@ -25,6 +25,8 @@ package final class TunnelDoor: Door {
         package var revoked: @Sendable () -> [String]
         /// Called with each one that was let in.
         package var noteGuest: @Sendable (NodeCard, _ revoked: [String]) -> Void
+        /// Called, on a thread of its own, when nobody is let in any more.
+        package var onStop: @Sendable () -> Void = {}
 
         package init(
             ownCard: @escaping @Sendable () -> NodeCard,
@@ -94,12 +96,13 @@ package final class TunnelDoor: Door {
 
     package func stop() {
         for listener in listeners { listener.stop() }
-        let left = queue.change { queue in
-            queue.isStopped = true
-            defer { queue.streams = [] }
-            return queue.streams
+        let (left, isFirst) = queue.change { queue in
+            defer { queue = Queue(isStopped: true) }
+            return (queue.streams, !queue.isStopped)
         }
         for stream in left { stream.interrupt() }
+        let call = house.onStop
+        if isFirst { _ = try? SystemThread.start(name: "goodbye", stackSize: 1 << 20) { call() } }
     }
 
     deinit { stop() }

@@ -1,6 +1,7 @@
 public import Base
-internal import Logging
+package import Logging
 public import NodeWorker
+package import RPCProto
 internal import ServiceLifecycle
 internal import UnixSignals
 

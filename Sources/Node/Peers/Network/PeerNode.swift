@@ -1,0 +1,170 @@
+package import Base
+internal import Foundation
+package import Logging
+internal import NodeCluster
+package import RPCProto
+internal import Synchronization
+
+/// A program's whole part in a network of peers: its key, where it takes tunnels, what it announces, and whom it finds.
+package final class PeerNode: Sendable {
+    package let settings: PeersSettings
+    package let role: NodeCard.Role
+    package let network: PeerNetwork
+    /// Where tunnels come in; nil for one that only looks.
+    package let door: TunnelDoor?
+    package let revocations: RevocationList
+    private let keyFile: NodeKeyFile?
+    private let keys: NetworkKeys
+    private let logger: Logger
+    private let devices: Devices
+    private let announcing: Announcing
+    private let browser = Mutex<ServiceBrowser?>(nil)
+
+    /// What is announced at present.
+    private final class Announcing: Sendable {
+        private let announcer = Mutex<ServiceAnnouncer?>(nil)
+
+        func begin(_ new: ServiceAnnouncer) { announcer.withLock { $0 = new } }
+
+        /// Takes it back, which may take a moment.
+        func end() {
+            let last = announcer.withLock { announcer in
+                defer { announcer = nil }
+                return announcer
+            }
+            last?.stop()
+        }
+    }
+
+    /// What the node's card says of its devices: known only when they are open.
+    private final class Devices: Sendable {
+        private let texts = Mutex<[String]>([])
+
+        var value: [String] {
+            get { texts.withLock { $0 } }
+            set { texts.withLock { $0 = newValue } }
+        }
+    }
+
+    /// Makes ready; ``start()`` begins.
+    ///
+    /// - Parameters:
+    ///   - refusal: why a node is not let in for a purpose; nil if it is. That it is revoked is seen to here.
+    /// - Throws: ``NodeKeyError``, ``TunnelError``, `NoHomeError`, or a ``StreamError`` for a port that cannot be listened on.
+    package init(
+        _ settings: PeersSettings, _ role: NodeCard.Role, environment: [String: String],
+        refusal: @escaping @Sendable (NodeCard, TunnelGreeting.Purpose) -> String? = { _, _ in nil }, logger: Logger
+    ) throws {
+        self.settings = settings
+        self.role = role
+        self.logger = logger
+        keys = settings.token.keys(networkID: settings.networkID)
+        // One that only looks is nobody that others would know again.
+        keyFile = role == .visitor ? nil : try NodeKeyFile(folder: UserFolders(environment).state("peers"), role: role.rawValue)
+        let key = keyFile?.key ?? NodeKey()
+        let credentials = try TunnelCredentials(keys, key)
+        let list = RevocationList(path: try RevocationList.path(tag: keys.tag, environment: environment)) { logger.warning("\($0)") }
+        revocations = list
+        let devices = Devices()
+        self.devices = devices
+        let ownCard: @Sendable () -> NodeCard = { [id = key.id, name = settings.name] in
+            NodeCard(id: id, name: name, role: role, devices: devices.value)
+        }
+        let announcing = Announcing()
+        self.announcing = announcing
+        let kept = KeptRevocations(list: list, logger: logger)
+        let network = PeerNetwork(credentials, ownCard: ownCard, kept, logger: logger)
+        self.network = network
+        if role == .visitor {
+            door = nil
+        } else {
+            var house = TunnelDoor.House(
+                ownCard: ownCard,
+                refusal: { card, purpose in kept.contains(card.id) ? "it is revoked" : refusal(card, purpose) },
+                revoked: { kept.ids }, noteGuest: { _, revoked in network.noteRevoked(revoked) })
+            house.onStop = { announcing.end() }
+            door = try TunnelDoor(host: settings.host ?? "::", port: settings.port, credentials, house, RefusalLog(logger))
+        }
+    }
+
+    package var id: String { network.credentials.node.id }
+    package var tag: String { keys.tag }
+
+    /// What this node says of its devices, a line each.
+    package func setDevices(_ texts: [String]) { devices.value = texts }
+
+    /// Lets others in, announces this node and looks for others. Without multicast it goes on with the nodes that were named, and says so.
+    ///
+    /// - Throws: if the system has no threads for it.
+    package func start() throws(ThreadError) {
+        try door?.start()
+        try network.begin()
+        for peer in settings.peers { network.name(peer) }
+        if settings.usesMDNS { startMulticast() }
+    }
+
+    private func startMulticast() {
+        let (keys, network, logger, tag) = (keys, network, logger, tag)
+        do throws(DiscoveryError) {
+            let browser = try ServiceBrowser(
+                tag: tag, onCondition: { condition in PeerNode.tell(condition, logger) },
+                onChange: { change in
+                    switch change {
+                    case .found(let record):
+                        let source = PeerTable.Source.record(PeerNode.name(of: record.key))
+                        guard let announcement = Announcement(record.text, port: record.port, keys) else { return network.unhint(source) }
+                        network.hint(source, id: announcement.id, record.endpoints)
+                    case .gone(let key): network.unhint(.record(PeerNode.name(of: key)))
+                    }
+                })
+            self.browser.withLock { $0 = browser }
+            guard let door else { return }
+            let announcer = try ServiceAnnouncer(
+                name: ServiceAnnouncer.instanceName(of: settings.name, id: id), port: door.port,
+                text: Announcement(id: id, role: role, port: door.port).text(keys, program: Version.current))
+            announcing.begin(announcer)
+        } catch {
+            logger.warning("other machines are not found by themselves: \(error). Name them with --p2p-peer HOST:PORT meanwhile.")
+        }
+    }
+
+    private static func name(of key: ServiceKey) -> String { "\(key.name)\u{0}\(key.domain)\u{0}\(key.interface)" }
+
+    private static func tell(_ condition: ServiceBrowser.Condition, _ logger: Logger) {
+        switch condition {
+        case .browsing: logger.info("looking for others by multicast")
+        case .interrupted(let error): logger.warning("others are not found by multicast at present: \(error)")
+        }
+    }
+
+    /// Takes back what was announced, and looks for nobody any more. Tunnels that are open stay.
+    package func stop() {
+        announcing.end()
+        let browser = browser.withLock { browser in
+            defer { browser = nil }
+            return browser
+        }
+        browser?.stop()
+        network.end()
+        door?.stop()
+    }
+
+    /// The list on disk, as the network asks it.
+    private struct KeptRevocations: Revocations {
+        let list: RevocationList
+        let logger: Logger
+
+        func contains(_ id: String) -> Bool { list.contains(id) }
+        var ids: [String] { Array(list.ids) }
+
+        func merge(_ ids: [String]) -> Bool {
+            if Set(ids).isSubset(of: list.ids) { return false }
+            do throws(RevocationError) {
+                return try list.merge(ids) > 0
+            } catch {
+                logger.warning("what another node knows of revoked ones cannot be kept: \(error)")
+                return false
+            }
+        }
+    }
+}
