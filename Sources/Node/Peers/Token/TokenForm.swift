@@ -186,10 +186,11 @@ enum TokenForm {
 
     /// A text as a scalar of YAML: as it is where that can mean nothing else, otherwise in quotes.
     private static func spelling(_ text: String) -> String {
+        let letters = text.unicodeScalars.filter { $0.isASCII && $0.properties.isAlphabetic }
+        // Words that mean something (true, null) are shorter, and numbers have no letters but these.
         let isPlain =
-            text.utf8.count > 5  // Words that mean something (true, false, null, .inf) are no longer.
-            && text.unicodeScalars.allSatisfy { $0.isASCII && ($0.properties.isAlphabetic || ("0"..."9").contains($0)) }
-            && text.unicodeScalars.first.map { $0.properties.isAlphabetic } == true
+            text.utf8.count > 5 && letters.contains { !"abcdefoxABCDEFOX".unicodeScalars.contains($0) }
+            && text.utf8.allSatisfy { UnicodeScalar($0).isASCII && UnicodeScalar($0).properties.isAlphabetic || (0x30...0x39).contains($0) }
         if isPlain { return text }
         var quoted = "\""
         for scalar in text.unicodeScalars {
