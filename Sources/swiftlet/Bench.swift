@@ -40,6 +40,7 @@ struct Bench: AsyncParsableCommand {
     var noWarmUp = false
 
     func validate() throws {
+        try workers.check()
         try checkPositive(repetitions, "--repetitions", atMost: 100_000)
         if (threads?.numbers ?? []).contains(where: { !(1...1024).contains($0) }) {
             throw ValidationError("--threads must be from 1 to 1024.")

@@ -17,6 +17,8 @@ struct DoctorCommand: AsyncParsableCommand {
     @Flag(help: "Print JSON.")
     var json = false
 
+    func validate() throws { try workers.check() }
+
     func run() async throws {
         let (options, json) = (workers.options, json)
         let (text, isWell) = try await BlockingWork.alone(name: "doctor") {

@@ -41,6 +41,7 @@ struct Eval: AsyncParsableCommand {
     var contextSize: Int?
 
     func validate() throws {
+        try workers.check()
         if (tokens == nil) == (tokensFile == nil) { throw ValidationError("Give either --tokens or --tokens-file.") }
         try checkPositive(chunk, "--chunk", atMost: 65536)
         try checkPositive(contextSize, "--ctx-size")

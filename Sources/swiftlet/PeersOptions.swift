@@ -84,12 +84,14 @@ struct PeersOptions: ParsableArguments {
         }
     }
 
+    func isWanted(isHead: Bool, _ environment: [String: String] = ProcessInfo.processInfo.environment) -> Bool {
+        isOn || token.token != nil || token.tokenFile != nil || (isHead && PeersSettings.isSwitchedOn(by: environment))
+    }
+
     /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
     /// - Returns: nil where no network is wanted.
     func settings(isHead: Bool, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings? {
-        let isWanted =
-            isOn || token.token != nil || token.tokenFile != nil || (isHead && PeersSettings.isSwitchedOn(by: environment))
-        guard isWanted else { return nil }
+        guard isWanted(isHead: isHead, environment) else { return nil }
         let (token, networkID) = try token.found(environment)
         return PeersSettings(
             token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),

@@ -32,6 +32,7 @@ struct PerplexityCommand: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        try workers.check()
         try checkPositive(contextSize, "--ctx-size")
         try checkPositive(batchSize, "--batch-size", atMost: 65536)
         try checkPositive(chunks, "--chunks")

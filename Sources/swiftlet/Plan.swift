@@ -31,6 +31,7 @@ struct Plan: AsyncParsableCommand {
     var json = false
 
     func validate() throws {
+        try workers.check()
         try checkPositive(contextSize, "--ctx-size")
         try checkPositive(parallel, "--parallel", atMost: 1024)
         try checkPositive(batchSize, "--batch-size", atMost: 65536)

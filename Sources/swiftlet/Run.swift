@@ -49,6 +49,7 @@ struct Run: AsyncParsableCommand {
     var ignoreEnd = false
 
     func validate() throws {
+        try workers.check()
         if prompt != nil, file != nil { throw ValidationError("Give either --prompt or --file.") }
         if raw, prompt == nil, file == nil { throw ValidationError("--raw needs a --prompt or a --file.") }
         if count < -1 { throw ValidationError("-n must be -1 or more.") }

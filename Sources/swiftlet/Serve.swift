@@ -89,6 +89,7 @@ struct Serve: AsyncParsableCommand {
     var logFormat = LogFormat.text.rawValue
 
     func validate() throws {
+        try workers.check(hasNetwork: peers.isWanted(isHead: true))
         if !(0...65535).contains(port) { throw ValidationError("--port must be from 0 to 65535.") }
         try checkPositive(contextSize, "--ctx-size")
         try checkPositive(parallel, "--parallel", atMost: 1024)

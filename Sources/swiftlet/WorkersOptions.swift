@@ -40,13 +40,16 @@ struct WorkersOptions: ParsableArguments {
     func validate() throws {
         try checkPositive(timeout, "--worker-timeout", atMost: 86400)
         if let workers, HeadOptions.list(workers).isEmpty { throw ValidationError("--workers names no machine.") }
-        if options.workers.isEmpty {
-            if noLocal { throw ValidationError("--no-local needs --workers: there would be no machine left.") }
-            if split != nil, options.devices.count < 2 {
-                throw ValidationError("--split needs --workers, or several devices (--device): there is nothing to split between.")
-            }
-        }
         if noLocal, devices != nil { throw ValidationError("--device names devices of this machine, and --no-local puts nothing on it.") }
+    }
+
+    /// For each command's own validation: only it knows whether workers come from a network as well.
+    func check(hasNetwork: Bool = false) throws {
+        if !options.workers.isEmpty || hasNetwork { return }
+        if noLocal { throw ValidationError("--no-local needs --workers: there would be no machine left.") }
+        if split != nil, options.devices.count < 2 {
+            throw ValidationError("--split needs --workers, or several devices (--device): there is nothing to split between.")
+        }
     }
 
     var options: HeadOptions {

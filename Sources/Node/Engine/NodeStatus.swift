@@ -50,8 +50,11 @@ public struct NodeStatus: Hashable, Sendable {
         }
     }
 
-    /// `10.0.0.7:50052`, or `local`.
+    /// `10.0.0.7:50052`, `local`, or the id of one that proves who it is.
     public var address: String
+    /// What one that proves who it is calls itself, and where it was found last; nil for others.
+    public var name: String?
+    public var route: String?
     public var state: State
     /// Why it failed.
     public var reason: String?
@@ -101,6 +104,8 @@ extension NodeStatus {
     package var json: JSONValue {
         [
             "address": .string(address),
+            "name": name.map(JSONValue.string) ?? .null,
+            "route": route.map(JSONValue.string) ?? .null,
             "state": .string(state.rawValue),
             "reason": reason.map(JSONValue.string) ?? .null,
             "version": version.map(JSONValue.string) ?? .null,

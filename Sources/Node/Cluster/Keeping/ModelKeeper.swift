@@ -69,6 +69,7 @@ final class ModelKeeper: PassKeeper {
             guard status.state != .absent, var own = used[status.address], own.state != .unused else { return status }
             if status.state == .leaving || status.state == .drained { own.state = .leaving }
             own.models = [name]
+            (own.name, own.route) = (status.name, status.route)
             return own
         }
         if var local = used[NodeRoster.localAddress] {

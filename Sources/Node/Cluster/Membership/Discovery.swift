@@ -8,10 +8,13 @@ package struct Peer: Hashable, Sendable {
     package var id: NodeID
     /// Where to try, the best first.
     package var routes: [Endpoint]
+    /// What it calls itself, for people; nil for one of which nothing is known but where it listens.
+    package var name: String?
 
-    package init(id: NodeID, routes: [Endpoint]) {
+    package init(id: NodeID, routes: [Endpoint], name: String? = nil) {
         self.id = id
         self.routes = routes
+        self.name = name
     }
 
     /// A worker of which nothing is known but where it listens.

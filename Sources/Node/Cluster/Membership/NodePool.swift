@@ -89,12 +89,15 @@ package final class NodePool: Sendable {
             return (effects, closed, Array(state.observers.values))
         }
         for server in closed { server.connection.close() }
-        for case .tell(let kind, let id, let message) in effects { events.tell(NodeEvent(kind, node: "\(id)", message)) }
+        for case .tell(let kind, let id, let message) in effects { events.tell(NodeEvent(kind, node: "\(id)", named(id) + message)) }
         if effects.contains(.changed) {
             for call in observers { call() }
         }
         hireWatchers()
     }
+
+    /// What a message about a worker begins with, where its id says little.
+    private func named(_ id: NodeID) -> String { monitor.read { $0.peers[id]?.name }.map { "\($0) " } ?? "" }
 
     private func list(_ peers: [Peer]) {
         let now = now
@@ -170,7 +173,12 @@ package final class NodePool: Sendable {
             state.membership.entries.map { entry in
                 var connection: ServerConnection?
                 if let link = entry.link { connection = state.links[link]?.connection }
-                return entry.status(state.facts[entry.id], connection)
+                var status = entry.status(state.facts[entry.id], connection)
+                if let peer = state.peers[entry.id], let name = peer.name {
+                    status.name = name
+                    status.route = peer.routes.first.map { "\($0)" }
+                }
+                return status
             }
         }
     }

@@ -142,7 +142,7 @@ package final class PeerNetwork: Sendable {
         telling.withLock { _ in
             let news: [Peer]? = monitor.change { state in
                 let peers = state.listed.filter { $0.card.role == .worker || $0.card.role == .tunnel }
-                    .map { Peer(id: .key($0.card.id), routes: $0.routes) }
+                    .map { Peer(id: .key($0.card.id), routes: $0.routes, name: $0.card.name) }
                 if state.told == peers { return nil }
                 state.told = peers
                 return peers
