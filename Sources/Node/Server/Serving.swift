@@ -12,11 +12,12 @@ public enum Serving {
     ///
     /// - Parameters:
     ///   - models: one is loaded at once; several are when they are asked for.
+    ///   - network: the peers' network that this machine is part of; nil where it is part of none.
     ///   - report: makes what tells how far the loading of a file's one model has come.
     /// - Throws: ``ListeningError``, and what loading the model throws.
     public static func run(
         _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text,
-        report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
+        network: (any NetworkView)? = nil, report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
     ) async throws {
         Descriptors.raiseLimit()
         let log = logFormat.logger(level: logLevel)
@@ -32,7 +33,7 @@ public enum Serving {
                 log.notice("\(names.count) models, loaded as they are asked for: \(names.joined(separator: ", "))")
                 return library
             },
-            events: events, options: serverOptions, logger: log,
+            events: events, options: serverOptions, logger: log, network: network,
             onRunning: { port in log.info("loading; http://\(serverOptions.urlHost):\(port) answers with 503 meanwhile") },
             onReady: { port in log.notice("listening on http://\(serverOptions.urlHost):\(port)") })
         try await server.runUntilSignal()
