@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+import urllib.parse
 
 from interop import SCRATCH, stop
 
@@ -40,7 +41,7 @@ class Browser:
         self.output = os.fdopen(write_here, "wb", buffering=0)
         self.input = os.fdopen(read_here, "rb", buffering=0)
         self.answers, self.listeners, self.number = {}, [], 0
-        self.changed = threading.Condition()
+        self.changed = threading.Condition()  # its lock can be taken again by the thread that has it
         threading.Thread(target=self.read, daemon=True).start()
         return self
 
@@ -64,12 +65,17 @@ class Browser:
                 for listener in self.listeners:
                     listener(message)
 
-    def call(self, method, session=None, patience=20, **parameters):
+    def send(self, method, session, parameters):
+        """Says something whose answer somebody waits for, or nobody; gives its number."""
         with self.changed:
             self.number += 1
-            number = self.number
-            message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
+            message = {"id": self.number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
             self.output.write(json.dumps(message).encode() + b"\0")
+            return self.number
+
+    def call(self, method, session=None, patience=20, **parameters):
+        with self.changed:
+            number = self.send(method, session, parameters)
             if not self.changed.wait_for(lambda: number in self.answers, patience):
                 stop(f"the browser did not answer {method} within {patience} s")
             answer = self.answers.pop(number)
@@ -83,7 +89,7 @@ class Page:
 
     def __init__(self, browser, width=1280, height=800, dark=False, motion=True):
         self.browser = browser
-        self.said, self.asked = [], []
+        self.said, self.asked, self.stubs = [], [], {}
         context = browser.call("Target.createBrowserContext")["browserContextId"]
         target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -102,7 +108,12 @@ class Page:
         if message.get("sessionId") != self.session:
             return
         method, parameters = message.get("method"), message.get("params", {})
-        if method == "Network.requestWillBeSent":
+        if method == "Fetch.requestPaused":
+            path = urllib.parse.urlsplit(parameters["request"]["url"]).path
+            status, body = self.stubs[path]
+            self.browser.send("Fetch.fulfillRequest", self.session, {
+                "requestId": parameters["requestId"], "responseCode": status, "body": base64.b64encode(body.encode()).decode()})
+        elif method == "Network.requestWillBeSent":
             self.asked.append(parameters["request"]["url"])
         elif method == "Log.entryAdded" and parameters["entry"]["level"] in ("warning", "error"):
             self.said.append(f"{parameters['entry']['text']} {parameters['entry'].get('url', '')}".strip())
@@ -114,6 +125,11 @@ class Page:
 
     def size(self, width, height):
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600)
+
+    def stub(self, answers):
+        """Answers what the page asks at some paths in the server's place: {path: (status, text)}."""
+        self.stubs = answers
+        self.call("Fetch.enable", patterns=[{"urlPattern": f"*{path}"} for path in answers])
 
     def open(self, url):
         self.call("Page.navigate", url=url)
@@ -143,7 +159,10 @@ class Page:
         self.call("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def type(self, text):
-        self.call("Input.insertText", text=text)
+        """Key by key."""
+        for letter in text:
+            self.call("Input.dispatchKeyEvent", type="keyDown", key=letter, text=letter)
+            self.call("Input.dispatchKeyEvent", type="keyUp", key=letter)
 
     def picture(self, path):
         data = self.call("Page.captureScreenshot", format="png")["data"]

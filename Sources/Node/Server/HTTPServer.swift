@@ -128,7 +128,7 @@ public struct HTTPServer: Service {
         let nodes = NodeRoutes(models: models, gate: gate, totals: totals, hasNetwork: network != nil)
         let peers = NetworkRoutes(network: network, access: TokenAccess(options))
         let health = HealthRoute(models: models, gate: gate)
-        let table = RouteTable(routes: [
+        let routes: [RouteTable.Route] = [
             .init(method: .post, path: "/v1/completions", handler: answers.complete),
             .init(method: .post, path: "/v1/chat/completions", handler: answers.chat),
             .init(method: .post, path: "/v1/embeddings", handler: embeddings.embed),
@@ -153,7 +153,8 @@ public struct HTTPServer: Service {
             .init(method: .get, path: "/api/p2p/workers", handler: peers.workers),
             .init(method: .get, path: "/api/p2p/stats", handler: peers.stats),
             .init(method: .get, path: "/api/p2p/token", handler: peers.token),
-        ] + PageRoutes.all)
+        ]
+        let table = RouteTable(routes: routes + PageRoutes.all)
         let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: LogMiddleware(logger: logger))
         router.add(middleware: CrossOriginMiddleware(options))

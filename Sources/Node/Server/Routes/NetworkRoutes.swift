@@ -27,7 +27,7 @@ struct NetworkRoutes: Sendable {
                 "id": network.networkID.map(JSONValue.string) ?? .null,
                 "node_id": .string(network.nodeID),
                 "worker_command": .string(network.workerCommand),
-                "start_time": .string(network.startTime.text),
+                "start_time": .string(network.startTime.timestamp),
                 "nodes": .array(nodes.map(\.json)),
             ],
         ])
@@ -80,7 +80,7 @@ extension NetworkNode {
     fileprivate func record(_ service: String) -> JSONValue {
         [
             "Name": .string(name), "ID": .string(id), "TunnelAddress": address, "ServiceID": .string(service),
-            "LastSeen": .string(lastSeen.text),
+            "LastSeen": .string(lastSeen.timestamp),
         ]
     }
 
@@ -88,7 +88,7 @@ extension NetworkNode {
     fileprivate func listing(_ service: String) -> JSONValue {
         [
             "name": .string(name), "id": .string(id), "tunnelAddress": address, "serviceID": .string(service),
-            "lastSeen": .string(lastSeen.text), "isOnline": .bool(isOnline),
+            "lastSeen": .string(lastSeen.timestamp), "isOnline": .bool(isOnline),
         ]
     }
 
@@ -102,13 +102,8 @@ extension NetworkNode {
             "addresses": .array(addresses.map(JSONValue.string)),
             "devices": .string(devices),
             "is_online": .bool(isOnline),
-            "last_seen": .string(lastSeen.text),
+            "last_seen": .string(lastSeen.timestamp),
             "reason": reason.map(JSONValue.string) ?? .null,
         ]
     }
-}
-
-extension Date {
-    /// As JSON has moments.
-    fileprivate var text: String { formatted(.iso8601.time(includingFractionalSeconds: true)) }
 }

@@ -20,7 +20,8 @@ struct TokenAccess: Sendable {
         switch keys.offer(of: request) {
         case .right: return
         case .none: throw APIError.missingKey("the admin key for this", code: "missing_admin_key")
-        case .wrong: throw APIError.wrongKey("The network's token is given for the admin key, and this is another.", code: "invalid_admin_key")
+        case .wrong:
+            throw APIError.wrongKey("The network's token is given for the admin key, and this is another.", code: "invalid_admin_key")
         }
     }
 

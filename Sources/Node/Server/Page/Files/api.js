@@ -74,6 +74,7 @@ function askForKey(kind, reason) {
       keys.set(kind, field.value);
       field.value = "";
       given = true;
+      declined = false;
       dialog.close();
     };
     form.addEventListener("submit", submit);
@@ -105,6 +106,7 @@ export function prepareKeys() {
  */
 export async function request(path, options = {}) {
   for (;;) {
+    if (options.quietly && declined) throw new Refusal("This server wants an API key.", 401);
     const before = [keys.get("api"), keys.get("admin")];
     try {
       return await ask(path, options);
@@ -113,7 +115,6 @@ export async function request(path, options = {}) {
       byID("key-button").hidden = false;
       // Another request may have asked for a key meanwhile.
       if (before[0] !== keys.get("api") || before[1] !== keys.get("admin")) continue;
-      if (options.quietly && declined) throw error;
       const wants = error.code?.endsWith("admin_key") ? "admin" : "api";
       const reason = wants === "admin" ? "This needs the server's admin key." : "This server wants an API key.";
       const given = await askForKey(wants, keys.get(wants) ? `${reason} The one given is not right.` : reason);

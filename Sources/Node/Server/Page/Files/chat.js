@@ -37,7 +37,7 @@ export function prepareChat() {
   });
   if (!CSS.supports("field-sizing", "content")) question.addEventListener("input", grow);
   // On a phone the keyboard would cover half of the page at once.
-  if (matchMedia("(hover: hover)").matches) question.focus();
+  if (!matchMedia("(pointer: coarse)").matches) question.focus();
 }
 
 /** For browsers that do not fit a field to its text. */

@@ -44,7 +44,7 @@ function showMachine(card, node, now) {
   card.querySelector(".state").dataset.tone = tone;
   setText(card.querySelector(".state .word"), word);
   const reason = card.querySelector(".reason");
-  setText(reason, node.reason ? node.reason[0].toUpperCase() + node.reason.slice(1) : "");
+  setText(reason, sentence(node.reason, node.address));
   reason.hidden = !node.reason;
   keep(card.querySelector(".devices"), node.devices, (device) => device.name, makeDevice, showDevice);
   const show = (name, text) => {
@@ -55,6 +55,12 @@ function showMachine(card, node, now) {
   show("sent", bytes(node.bytes_sent));
   show("received", bytes(node.bytes_received));
   show("rate", rate(card, Math.max(0, ...node.devices.map((device) => device.steps)), now));
+}
+
+/** A reason by itself, without the address that stands above it. */
+function sentence(reason, address) {
+  const rest = reason?.startsWith(`${address}: `) ? reason.slice(address.length + 2) : reason ?? "";
+  return rest.slice(0, 1).toUpperCase() + rest.slice(1);
 }
 
 /** Steps in a second since it was looked at before, a second ago at least. */
@@ -83,7 +89,7 @@ function showDevice(place, device) {
   const { memory_total: total, memory_free_before: free } = device;
   const isKnown = total > 0 && free !== null;
   const parts = [`${bytes(taken)} of the model`];
-  if (isKnown) parts.push(`${bytes(Math.max(0, free - taken))} free`, `${bytes(total)} in all`);
+  if (isKnown) parts.push(`${bytes(Math.max(0, free - taken))} free of ${bytes(total)}`);
   const text = parts.join(" · ");
   setText(place.querySelector(".memory"), text);
   const meter = place.querySelector(".meter");

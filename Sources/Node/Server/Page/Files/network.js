@@ -50,7 +50,7 @@ function makePeer(node) {
       "div", { class: "top" }, element("span", { class: "name" }),
       element("span", { class: "state" }, element("span", { class: "dot", "aria-hidden": "true" }), element("span", { class: "word" }))),
     element("p", { class: "reason" }),
-    element("dl", { class: "facts" }, ...["Role", "Version", "Devices", "Address", "Id", "Last seen"].flatMap((name) => [
+    element("dl", { class: "facts" }, ...["Role", "Version", "Devices", "Addresses", "Id", "Last seen"].flatMap((name) => [
       element("dt", { text: name }), element("dd", { class: name === "Id" ? "id" : "" }),
     ])));
 }
@@ -64,16 +64,26 @@ function showPeer(card, node) {
   setText(reason, node.reason ?? "");
   reason.hidden = !node.reason;
   const values = [
-    { head: "Head", worker: "Worker", tunnel: "Tunnel" }[node.role] ?? node.role, node.version || "not said", node.devices || "not said",
-    node.addresses.join(", ") || "not known", node.id, new Date(node.last_seen).toLocaleTimeString([], { hour12: false }),
+    { head: "Head", worker: "Worker", tunnel: "Tunnel" }[node.role] ?? node.role, node.version, node.devices, node.addresses.join(", "),
+    node.id, new Date(node.last_seen).toLocaleTimeString([], { hour12: false }),
   ];
-  card.querySelectorAll("dd").forEach((cell, index) => setText(cell, values[index]));
+  card.querySelectorAll("dd").forEach((cell, index) => {
+    setText(cell, values[index]);
+    // What a node did not say takes no room.
+    cell.hidden = cell.previousElementSibling.hidden = !values[index];
+  });
 }
 
 // MARK: Adding a machine
 
 function commandBox(title, code, copy) {
   return element("div", { class: "code command" }, element("div", { class: "head" }, element("span", { text: title }), copy), element("pre", {}, code));
+}
+
+/** A line for a terminal, which is broken between words only, unless one is longer than any place for it. */
+function showLine(code, line) {
+  const words = line.split(" ").flatMap((word) => [" ", word.length > 32 ? word : element("span", { class: "word", text: word })]);
+  code.replaceChildren(...words.slice(1));
 }
 
 /** The line that adds a machine; its token is not shown before somebody wants to see it. */
@@ -83,7 +93,7 @@ function command(line) {
   const show = element("button", { type: "button", class: "small", "aria-pressed": "false", text: "Show the token" });
   const whole = (secret) => `${line} --p2p-token ${secret}`;
   const draw = (isShown) => {
-    code.textContent = whole(isShown ? token : hidden);
+    showLine(code, whole(isShown ? token : hidden));
     show.setAttribute("aria-pressed", String(isShown));
     show.textContent = isShown ? "Hide the token" : "Show the token";
   };
@@ -113,7 +123,8 @@ function command(line) {
 
 function byAddress() {
   const box = (title, line) => {
-    const code = element("code", { text: line });
+    const code = element("code");
+    showLine(code, line);
     return commandBox(title, code, copyButton(() => code.textContent, `Copy the command: ${title}`));
   };
   return [
