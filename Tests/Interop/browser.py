@@ -19,6 +19,7 @@ PROGRAMS = ["chromium", "chromium-browser", "google-chrome-stable", "google-chro
 
 def program():
     """The path of a browser; None where there is none."""
+    # As scripts/lib/common.sh finds it.
     named = os.environ.get("SWIFTLET_BROWSER")
     return named or next(filter(None, map(shutil.which, PROGRAMS)), None)
 

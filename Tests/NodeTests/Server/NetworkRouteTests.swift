@@ -1,5 +1,6 @@
 import Base
 import Foundation
+import HummingbirdTesting
 import Node
 import Testing
 
@@ -136,7 +137,7 @@ import Testing
             #expect(try await server.ask(.get, "/api/p2p/token", headers: own, .live).status == 200)
             let elsewhere = [
                 ["X-Forwarded-For": "10.0.0.9"], ["Forwarded": "for=10.0.0.9"], ["Via": "1.1 proxy"], ["Origin": "https://chat.example"],
-                ["Origin": "null"], ["Sec-Fetch-Site": "cross-site"], ["Host": "chat.example"],
+                ["Origin": "null"], ["Sec-Fetch-Site": "cross-site"],
             ]
             for headers in elsewhere {
                 let answer = try await server.ask(.get, "/api/p2p/token", headers: headers, .live)
@@ -150,5 +151,21 @@ import Testing
         let keyed = TestServer(MockEngine(), ServerOptions(port: 0, apiKeys: ["user"]), network: NetworkRouteTests.network)
         #expect(try await keyed.ask(.get, "/api/p2p/token", headers: [:], .live).status == 401)
         #expect(try await keyed.ask(.get, "/api/p2p/token", headers: key("user"), .live).status == 200)
+    }
+
+    @Test("A name that another site has made lead here gets no token")
+    func rebound() async throws {
+        let server = TestServer(MockEngine(), ServerOptions(host: "0.0.0.0", port: 0), network: NetworkRouteTests.network)
+        try await server.server.application().test(.live) { client in
+            let port = try #require(client.port)
+            for (host, status) in [("localhost", "200"), ("chat.example", "403"), ("chat.example:\(port)", "403")] {
+                let answer = try await blocking {
+                    let connection = try RawConnection(port: port)
+                    connection.send("GET /api/p2p/token HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n")
+                    return connection.receive()
+                }
+                #expect(answer.hasPrefix("HTTP/1.1 \(status)"), "\(host)")
+            }
+        }
     }
 }
