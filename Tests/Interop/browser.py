@@ -132,6 +132,10 @@ class Page:
         self.stubs = answers
         self.call("Fetch.enable", patterns=[{"urlPattern": f"*{path}"} for path in answers])
 
+    def before(self, script):
+        """Runs a script in every page that is opened from now on, before its own."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def open(self, url):
         self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'", "the page is there")

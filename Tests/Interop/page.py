@@ -24,6 +24,11 @@ pictures.mkdir(parents=True, exist_ok=True)
 WAIT_FOR_CARDS = "document.querySelectorAll('#machines .card').length === 3"
 WAIT_FOR_ANSWER = "/\\d+ tokens? · [\\d.]+ tokens\\/s/.test(document.querySelector('#messages .message:last-child .foot')?.textContent)"
 
+# Answers that are the same each time, and not long.
+SAME_ANSWERS = """const asked = window.fetch;
+window.fetch = (url, options) => asked(url, options?.body
+    ? { ...options, body: JSON.stringify({ ...JSON.parse(options.body), temperature: 0, max_tokens: 250 }) } : options);"""
+
 # What can be reached and has to have a name. What is in a form that is closed, or not shown, cannot.
 INTERACTIVE = """[...document.querySelectorAll('a[href], button, select, textarea, input, summary, [tabindex="0"]')]
     .filter((node) => node.checkVisibility({ visibilityProperty: true }) && !node.disabled && !node.closest('dialog:not([open])'))"""
@@ -103,7 +108,7 @@ def chatting(page):
     report.check(page.wait(WAIT_FOR_CARDS, "cards"), "the machines are there")
     layers = page.value("[...document.querySelectorAll('#machines .layers')].map((node) => node.textContent)")
     report.check(len(layers) == 3 and all(text.startswith("layer") for text in layers), f"each has layers: {layers}")
-    report.check(page.value("document.getElementById('model').value") == SMOLLM.stem, "the model is chosen")
+    report.check(page.wait(f"document.getElementById('model').value === '{SMOLLM.stem}'", "model"), "the model is chosen")
     report.check(page.value("document.activeElement.id") == "question", "the question has the focus")
     page.picture(pictures / "desktop-light.png")
 
@@ -194,6 +199,7 @@ def narrow(page):
 def keyed(browser):
     with Server(SMOLLM, "--api-key", "open-sesame") as server:
         page = Page(browser)
+        page.before(SAME_ANSWERS)
         page.open(server.url)
         report.check(page.wait("document.getElementById('key-dialog').open", "form"), "with a key, the page asks for it")
         page.picture(pictures / "key.png")
@@ -221,6 +227,31 @@ def keyed(browser):
         quiet(page, "with a key", allowed=["401"])
 
 
+def refusing(browser, server):
+    """What is said while a model is loaded, and when an answer comes to nothing."""
+    page = Page(browser)
+    page.before(SAME_ANSWERS)
+    loading = {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
+    page.stub({"/health": (503, json.dumps(loading))})
+    page.open(server.url)
+    report.check(page.wait("document.getElementById('health').textContent === 'Loading the model'", "loading"), "a model that is being loaded is said to be")
+    page.call("Fetch.disable")
+    report.check(page.wait("document.getElementById('health').dataset.tone === 'good'", "ready"), "and to be ready when it is")
+    full = {"error": {"message": "The queue is full. Try again later.", "code": "overloaded"}}
+    page.stub({"/v1/chat/completions": (503, json.dumps(full))})
+    page.type("Say <b>hello</b>.")
+    page.press("Enter")
+    error = "document.querySelector('.message .error span')?.textContent"
+    report.check(page.wait(f"{error} === 'The queue is full. Try again later.'", "error"), f"an error is told in a sentence: {page.value(error)!r}")
+    report.check(page.value("document.querySelector('.mine .text').innerHTML") == "Say &lt;b&gt;hello&lt;/b&gt;.", "what was asked is shown as it was written")
+    page.picture(pictures / "error.png")
+    page.call("Fetch.disable")
+    page.value("document.querySelector('.message .error button').focus()")
+    page.press("Enter")
+    report.check(page.wait(WAIT_FOR_ANSWER, "answer", 30) and not page.value(f"{error} ?? ''"), "and tried again")
+    quiet(page, "refused", allowed=["503"])
+
+
 def network(browser, server):
     """What is said of a network, told by answers in the server's place."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -235,6 +266,7 @@ def network(browser, server):
     listed = json.loads(server.get("/v1/nodes")[2]) | {"has_network": True}
     refused = {"error": {"message": "This server wants the admin key for this.", "code": "missing_admin_key"}}
     page = Page(browser, dark=True)
+    page.before(SAME_ANSWERS)
     page.stub({"/v1/nodes": (200, json.dumps(listed)), "/api/p2p": (200, json.dumps(told)), "/api/p2p/token": (401, json.dumps(refused))})
     page.open(server.url)
     names = "[...document.querySelectorAll('#peers .name')].map((node) => node.textContent).join()"
@@ -261,6 +293,7 @@ def network(browser, server):
 with RPCServer("swiftlet", "-m", "512M") as first, RPCServer("swiftlet", "-m", "512M") as second, \
         Server(SMOLLM, "--workers", f"{first.endpoint},{second.endpoint}", "--split", "1,1,1", parallel=2) as server, Browser() as browser:
     wide = Page(browser)
+    wide.before(SAME_ANSWERS)
     wide.open(server.url)
     chatting(wide)
     moved = shifts(wide)
@@ -270,6 +303,7 @@ with RPCServer("swiftlet", "-m", "512M") as first, RPCServer("swiftlet", "-m", "
     quiet(wide, "chatting")
 
     dark = Page(browser, dark=True, motion=False)
+    dark.before(SAME_ANSWERS)
     dark.open(server.url)
     dark.wait(WAIT_FOR_CARDS, "cards")
     dark.type("Say hello.")
@@ -281,9 +315,11 @@ with RPCServer("swiftlet", "-m", "512M") as first, RPCServer("swiftlet", "-m", "
     quiet(dark, "in dark")
 
     phone = Page(browser, width=390, height=844)
+    phone.before(SAME_ANSWERS)
     phone.open(server.url)
     narrow(phone)
     quiet(phone, "on a phone")
+    refusing(browser, server)
     network(browser, server)
     keyed(browser)
 report.finish()

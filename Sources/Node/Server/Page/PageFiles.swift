@@ -252,7 +252,7 @@ look();
 follow();
 
 """#),
-PageFile(path: "/page/chat.js", type: "text/javascript; charset=utf-8", digest: "b6f71b6f12154da0", text: #"""
+PageFile(path: "/page/chat.js", type: "text/javascript; charset=utf-8", digest: "5aafb81d5921b880", text: #"""
 // The conversation with the model.
 import { events, json, request, Refusal } from "./api.js";
 import { announce, byID, counted, element, number } from "./elements.js";
@@ -391,7 +391,10 @@ async function answer(exchange) {
   article.removeAttribute("aria-busy");
   const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   foot.textContent = account(ending);
-  if (ending.error) article.append(failure(ending.error, article, exchange));
+  if (ending.error) {
+    foot.hidden = !foot.textContent;
+    article.append(failure(ending.error, article, exchange));
+  }
   if (follows) log.scrollTop = log.scrollHeight;
   if (underWay === controller) {
     underWay = null;
@@ -636,7 +639,7 @@ PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "5e6bcda
 </html>
 
 """#),
-PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "2f0eb1d4b6f342d5", text: #"""
+PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "e718ed0899c16e67", text: #"""
 // The machines that models run on, and what happens to them.
 import { events as eventsOf, request, json } from "./api.js";
 import { announce, byID, bytes, element, keep, number, setText } from "./elements.js";
@@ -690,10 +693,13 @@ function showMachine(card, node, now) {
     const place = card.querySelector(`[data-figure="${name}"]`);
     if (place) setText(place, text);
   };
-  show("trip", node.round_trip_ms === null ? "–" : `${number(node.round_trip_ms)} ms`);
-  show("sent", bytes(node.bytes_sent));
-  show("received", bytes(node.bytes_received));
-  show("rate", rate(card, Math.max(0, ...node.devices.map((device) => device.steps)), now));
+  const perSecond = rate(card, Math.max(0, ...node.devices.map((device) => device.steps)), now);
+  // Of what is gone there are no figures.
+  const isThere = node.state !== "absent" && node.state !== "failed";
+  show("trip", isThere && node.round_trip_ms !== null ? `${number(node.round_trip_ms)} ms` : "–");
+  show("sent", isThere ? bytes(node.bytes_sent) : "–");
+  show("received", isThere ? bytes(node.bytes_received) : "–");
+  show("rate", isThere ? perSecond : "–");
 }
 
 /** A reason by itself, without the address that stands above it. */

@@ -136,7 +136,10 @@ async function answer(exchange) {
   article.removeAttribute("aria-busy");
   const follows = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
   foot.textContent = account(ending);
-  if (ending.error) article.append(failure(ending.error, article, exchange));
+  if (ending.error) {
+    foot.hidden = !foot.textContent;
+    article.append(failure(ending.error, article, exchange));
+  }
   if (follows) log.scrollTop = log.scrollHeight;
   if (underWay === controller) {
     underWay = null;

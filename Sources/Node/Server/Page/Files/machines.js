@@ -51,10 +51,13 @@ function showMachine(card, node, now) {
     const place = card.querySelector(`[data-figure="${name}"]`);
     if (place) setText(place, text);
   };
-  show("trip", node.round_trip_ms === null ? "–" : `${number(node.round_trip_ms)} ms`);
-  show("sent", bytes(node.bytes_sent));
-  show("received", bytes(node.bytes_received));
-  show("rate", rate(card, Math.max(0, ...node.devices.map((device) => device.steps)), now));
+  const perSecond = rate(card, Math.max(0, ...node.devices.map((device) => device.steps)), now);
+  // Of what is gone there are no figures.
+  const isThere = node.state !== "absent" && node.state !== "failed";
+  show("trip", isThere && node.round_trip_ms !== null ? `${number(node.round_trip_ms)} ms` : "–");
+  show("sent", isThere ? bytes(node.bytes_sent) : "–");
+  show("received", isThere ? bytes(node.bytes_received) : "–");
+  show("rate", isThere ? perSecond : "–");
 }
 
 /** A reason by itself, without the address that stands above it. */
