@@ -1112,7 +1112,7 @@ function byAddress() {
 }
 
 """#),
-PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "b0e59904ab7e9e98", text: #"""
+PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "47231dfa7809ea81", text: #"""
 /* Colours: each pair of text and ground below has a contrast of 4.5 or more, borders of controls 3 or more. */
 :root {
   color-scheme: light dark;
@@ -1162,7 +1162,7 @@ body {
   margin: 0;
   height: 100%;
   display: grid;
-  grid-template: auto minmax(0, 1fr) / minmax(0, 1fr) minmax(20rem, 27rem);
+  grid-template: auto minmax(0, 1fr) / minmax(0, 1fr) clamp(20rem, 34vw, 27rem);
   grid-template-areas: "header header" "chat aside";
   background: var(--ground);
   color: var(--text);
@@ -1263,6 +1263,7 @@ kbd { font-size: .75rem; padding: .05rem .35rem; border: 1px solid var(--line); 
 aside { grid-area: aside; padding: 1.1rem 1.1rem 1.5rem; background: var(--surface); border-left: 1px solid var(--line); min-width: 0; }
 aside section + section { margin-top: 1.75rem; padding-top: 1.25rem; border-top: 1px solid var(--line); }
 aside h2 { margin-bottom: .6rem; }
+#machines-note { margin-bottom: .6rem; }
 .cards { display: grid; gap: .6rem; }
 .card { padding: .75rem .85rem; border: 1px solid var(--line); border-radius: .7rem; background: var(--ground); }
 .card .top { display: flex; justify-content: space-between; align-items: baseline; gap: .75rem; }
