@@ -149,7 +149,7 @@ let package = Package(
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
             ],
-            path: "Sources/Node/Server", swiftSettings: house),
+            path: "Sources/Node/Server", exclude: ["Page/Files"], swiftSettings: house),
         .target(
             name: "NodeConsole",
             dependencies: [

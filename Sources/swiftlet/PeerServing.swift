@@ -13,9 +13,33 @@ enum PeerServing {
             refusal: { _, purpose in purpose == .rpc ? "this is a head, which lends nothing" : nil }, logger: logger)
         try node.start()
         logger.notice("node \(node.id) in network \(node.tag)")
-        try await Serving.run(models, server, network: node.network, logLevel: logLevel, logFormat: format) {
+        try await Serving.run(models, server, peers: node.network, network: View(node: node), logLevel: logLevel, logFormat: format) {
             ProgressReport(loading: $0, isQuiet: isQuiet)
         }
         node.stop()
+    }
+
+    /// The network as it is shown over HTTP.
+    private struct View: NetworkView {
+        let node: PeerNode
+        let startTime = Date()
+
+        var token: String { node.settings.token.text }
+        var networkID: String? { node.settings.networkID.isEmpty ? nil : node.settings.networkID }
+        var nodeID: String { node.id }
+
+        var workerCommand: String {
+            networkID.map { "swiftlet worker --p2p --p2p-network-id '\($0)'" } ?? "swiftlet worker --p2p"
+        }
+
+        var nodes: [NetworkNode] {
+            node.network.nodes.compactMap { listed in
+                guard let role = NetworkNode.Role(rawValue: listed.card.role.rawValue) else { return nil }
+                return NetworkNode(
+                    id: listed.card.id, name: listed.card.name, role: role, version: listed.card.version,
+                    addresses: listed.routes.map { "\($0)" }, devices: listed.card.devices.joined(separator: "; "), isOnline: true,
+                    lastSeen: Date() - node.network.age(of: listed))
+            }
+        }
     }
 }

@@ -27,12 +27,34 @@ struct TokenOptions: ParsableArguments {
     var networkID: String?
 
     /// Reads the token, and writes warnings about where it is kept to standard error.
-    func found(_ environment: [String: String] = ProcessInfo.processInfo.environment) throws -> (token: NetworkToken, networkID: String) {
+    ///
+    /// - Parameter makesOne: a new token is made where there is none, and shown once, with what to do with it.
+    func found(
+        _ environment: [String: String] = ProcessInfo.processInfo.environment, makesOne: Bool = false
+    ) throws -> (token: NetworkToken, networkID: String) {
         let source = TokenSource(text: token, file: tokenFile, environment: environment)
         let networkID = try source.networkID(networkID)
+        if makesOne, !source.hasOne {
+            let token = NetworkToken.make()
+            try Output.standard.write(NewNetwork.text(token, networkID: networkID))
+            return (token, networkID)
+        }
         let found = try source.found()
         for warning in found.warnings { try? Output.error.write("warning: \(warning)\n") }
         return (found.token, networkID)
+    }
+}
+
+/// What is said of a network that was made for want of a token.
+enum NewNetwork {
+    static func text(_ token: NetworkToken, networkID: String) -> String {
+        let id = networkID.isEmpty ? "" : " --p2p-network-id '\(networkID)'"
+        return """
+            No token was given, so this is a new network. Whoever has its token can join it. On each machine that is to help:
+              swiftlet worker --p2p --p2p-token \(token.text)\(id)
+            To have the same network again, give the token here too (--p2p-token-file FILE, or P2P_TOKEN).
+
+            """
     }
 }
 
@@ -92,7 +114,7 @@ struct PeersOptions: ParsableArguments {
     /// - Returns: nil where no network is wanted.
     func settings(isHead: Bool, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings? {
         guard isWanted(isHead: isHead, environment) else { return nil }
-        let (token, networkID) = try token.found(environment)
+        let (token, networkID) = try token.found(environment, makesOne: isHead)
         return PeersSettings(
             token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
             name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)

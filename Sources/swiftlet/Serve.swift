@@ -9,7 +9,8 @@ struct Serve: AsyncParsableCommand {
         discussion: """
             Endpoints: /v1/completions, /v1/chat/completions, /v1/embeddings, /v1/models, /v1/nodes, /v1/events (also without /v1), and of \
             llama.cpp's server's own /completion (or /completions), /embedding (or /embeddings), /apply-template, /props, /slots, /metrics, \
-            /tokenize, /detokenize, /health.
+            /tokenize, /detokenize, /health; of LocalAI's /api/p2p, /api/p2p/workers, /api/p2p/stats, /api/p2p/token. At / is a page to \
+            chat on and to watch the machines on.
 
             Try it:
               curl http://127.0.0.1:8080/v1/chat/completions \\
@@ -60,6 +61,18 @@ struct Serve: AsyncParsableCommand {
     var apiKeyFile: String?
 
     @Option(
+        name: .customLong("admin-key"),
+        help: ArgumentHelp(
+            """
+            The key that the token of a peers' network is given for (/api/p2p/token); it counts as an API key, too. SWIFTLET_ADMIN_KEY sets \
+            one unseen by other users. Without any, programs on this machine are given the token.
+            """, valueName: "key"))
+    var adminKeys: [String] = []
+
+    @Option(name: .customLong("admin-key-file"), help: ArgumentHelp("A file with an admin key on each line.", valueName: "file"))
+    var adminKeyFile: String?
+
+    @Option(
         name: .customLong("cors-origin"),
         help: ArgumentHelp(
             "An origin (https://chat.example.org) whose pages may use the server from a browser; may be given more than once; * lets all.",
@@ -107,16 +120,18 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError("--cors-origin must be an origin as browsers name it, such as https://chat.example.org, or *.")
         }
         if apiKeys.contains(where: \.isEmpty) { throw ValidationError("--api-key must not be empty.") }
+        if adminKeys.contains(where: \.isEmpty) { throw ValidationError("--admin-key must not be empty.") }
     }
 
-    private func allKeys() throws -> [String] {
-        var keys = apiKeys
-        if let key = ProcessInfo.processInfo.environment["SWIFTLET_API_KEY"], !key.isEmpty { keys.append(key) }
-        if let apiKeyFile {
-            let text = String(decoding: try Input.bytes(ofFile: apiKeyFile, limit: 1 << 20), as: UTF8.self)
+    /// The keys that an option names, an environment variable and a file.
+    private func keys(_ named: [String], variable: String, file: String?) throws -> [String] {
+        var keys = named
+        if let key = ProcessInfo.processInfo.environment[variable], !key.isEmpty { keys.append(key) }
+        if let file {
+            let text = String(decoding: try Input.bytes(ofFile: file, limit: 1 << 20), as: UTF8.self)
             let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
             // An empty file must not open the server to everyone.
-            if lines.isEmpty { throw ValidationError("'\(apiKeyFile)' holds no key.") }
+            if lines.isEmpty { throw ValidationError("'\(file)' holds no key.") }
             keys += lines
         }
         return keys
@@ -142,7 +157,9 @@ struct Serve: AsyncParsableCommand {
         limits.answerTime = .seconds(timeout)
         limits.gracePeriod = .seconds(grace)
         limits.requests = parallel + queueLimit + 64
-        let server = ServerOptions(host: host, port: port, apiKeys: try allKeys(), corsOrigins: corsOrigins, limits: limits)
+        let server = ServerOptions(
+            host: host, port: port, apiKeys: try keys(apiKeys, variable: "SWIFTLET_API_KEY", file: apiKeyFile),
+            adminKeys: try keys(adminKeys, variable: "SWIFTLET_ADMIN_KEY", file: adminKeyFile), corsOrigins: corsOrigins, limits: limits)
         let format = LogFormat(rawValue: logFormat) ?? .text
         // Lines that are not JSON would disturb whoever reads them.
         let isQuiet = served.noProgress || format == .json

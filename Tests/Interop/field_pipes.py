@@ -130,7 +130,7 @@ def log_reader_leaves(report, name):
         for _ in range(3):
             # A line in the log, each.
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", daemon.port), timeout=5) as client:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: nowhere.example\r\n\r\n")
+                client.sendall(b"GET /nowhere HTTP/1.1\r\nHost: nowhere.example\r\n\r\n")
                 client.shutdown(socket.SHUT_WR)
                 client.recv(100)
         report.check(daemon.answers(), f"{name}, its log's reader has left: serves on")

@@ -29,6 +29,12 @@ die() { printf '%s: error: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
+# find_browser: prints the path of a Chromium to look at pages with; fails where there is none.
+find_browser() {
+    if [ -n "${SWIFTLET_BROWSER:-}" ]; then printf '%s\n' "$SWIFTLET_BROWSER"; return; fi
+    command -v chromium || command -v chromium-browser || command -v google-chrome-stable || command -v google-chrome
+}
+
 # as_root COMMAND…: runs it as root, directly or through sudo.
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"

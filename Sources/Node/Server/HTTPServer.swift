@@ -18,26 +18,33 @@ public struct HTTPServer: Service {
     private let logger: Logger
     private let gate: RequestGate
     private let totals = TokenTotals()
+    /// Nil where the server is part of none.
+    private let network: (any NetworkView)?
     private let onRunning: @Sendable (_ port: Int) async -> Void
 
     /// Serves one model.
     ///
-    /// - Parameter onRunning: called once, when connections are accepted, with the port.
+    /// - Parameters:
+    ///   - network: the peers' network that the server is part of.
+    ///   - onRunning: called once, when connections are accepted, with the port.
     public init(
-        engine: any TextEngine, options: ServerOptions, logger: Logger,
+        engine: any TextEngine, options: ServerOptions, logger: Logger, network: (any NetworkView)? = nil,
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
-        self.init(models: SingleModel(engine), options: options, logger: logger, onRunning: onRunning)
+        self.init(models: SingleModel(engine), options: options, logger: logger, network: network, onRunning: onRunning)
     }
 
-    /// - Parameter onRunning: called once, when connections are accepted, with the port.
+    /// - Parameters:
+    ///   - network: the peers' network that the server is part of.
+    ///   - onRunning: called once, when connections are accepted, with the port.
     public init(
-        models: any ModelDirectory, options: ServerOptions, logger: Logger,
+        models: any ModelDirectory, options: ServerOptions, logger: Logger, network: (any NetworkView)? = nil,
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
         self.models = models
         self.options = options
         self.logger = logger
+        self.network = network
         self.onRunning = onRunning
         loading = nil
         gate = RequestGate(limit: options.limits.requests)
@@ -49,10 +56,12 @@ public struct HTTPServer: Service {
     ///   - load: what loads them, called once the server listens; what it throws ends the server. A server that is stopped meanwhile
     ///     does not wait for it.
     ///   - events: where `load` and the models tell what happens.
+    ///   - network: the peers' network that the server is part of.
     ///   - onRunning: called once, when connections are accepted, with the port.
     ///   - onReady: called once, when requests are served, with the port.
     public init(
         loading load: @escaping @Sendable () async throws -> any ModelDirectory, events: EventFeed, options: ServerOptions, logger: Logger,
+        network: (any NetworkView)? = nil,
         onRunning: @escaping @Sendable (_ port: Int) async -> Void = { _ in },
         onReady: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
     ) {
@@ -60,6 +69,7 @@ public struct HTTPServer: Service {
         self.models = models
         self.options = options
         self.logger = logger
+        self.network = network
         self.onRunning = onRunning
         gate = RequestGate(limit: options.limits.requests, isLoading: true)
         loading = LoadService(load: load, models: models, gate: gate, mark: mark, onReady: onReady)
@@ -115,9 +125,10 @@ public struct HTTPServer: Service {
         let embeddings = EmbeddingRoutes(models: models, limits: limits, totals: totals)
         let tokens = TokenRoutes(models: models, limits: limits)
         let native = NativeRoutes(models: models, limits: limits, answers: answers)
-        let nodes = NodeRoutes(models: models, gate: gate, totals: totals)
+        let nodes = NodeRoutes(models: models, gate: gate, totals: totals, hasNetwork: network != nil)
+        let peers = NetworkRoutes(network: network, access: TokenAccess(options))
         let health = HealthRoute(models: models, gate: gate)
-        let table = RouteTable(routes: [
+        let routes: [RouteTable.Route] = [
             .init(method: .post, path: "/v1/completions", handler: answers.complete),
             .init(method: .post, path: "/v1/chat/completions", handler: answers.chat),
             .init(method: .post, path: "/v1/embeddings", handler: embeddings.embed),
@@ -138,7 +149,12 @@ public struct HTTPServer: Service {
             .init(method: .post, path: "/detokenize", handler: tokens.detokenize),
             .init(method: .get, path: "/health", handler: health.check),
             .init(method: .get, path: "/v1/health", handler: health.check),
-        ])
+            .init(method: .get, path: "/api/p2p", handler: peers.list),
+            .init(method: .get, path: "/api/p2p/workers", handler: peers.workers),
+            .init(method: .get, path: "/api/p2p/stats", handler: peers.stats),
+            .init(method: .get, path: "/api/p2p/token", handler: peers.token),
+        ]
+        let table = RouteTable(routes: routes + PageRoutes.all)
         let router = Router(context: ServerContext.self, options: .autoGenerateHeadEndpoints)
         router.add(middleware: LogMiddleware(logger: logger))
         router.add(middleware: CrossOriginMiddleware(options))

@@ -13,20 +13,20 @@ public enum Serving {
         _ models: [EngineOptions], _ serverOptions: ServerOptions, logLevel: String, logFormat: LogFormat = .text,
         report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
     ) async throws {
-        try await run(models, serverOptions, network: nil, logLevel: logLevel, logFormat: logFormat, report: report)
+        try await run(models, serverOptions, peers: nil, logLevel: logLevel, logFormat: logFormat, report: report)
     }
 
     /// Listens, and then loads.
     ///
     /// - Parameters:
     ///   - models: one is loaded at once; several are when they are asked for.
-    ///   - network: where workers are learnt of beside those that the options name.
+    ///   - peers: where workers are learnt of beside those that the options name.
+    ///   - network: the peers' network that this machine is part of, as it is shown; nil where it is part of none.
     ///   - report: makes what tells how far the loading of a file's one model has come.
     /// - Throws: ``ListeningError``, and what loading the model throws.
     package static func run(
-        _ models: [EngineOptions], _ serverOptions: ServerOptions, network: (any WorkerNetwork)?, logLevel: String,
-        logFormat: LogFormat = .text,
-        report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
+        _ models: [EngineOptions], _ serverOptions: ServerOptions, peers: (any WorkerNetwork)?, network: (any NetworkView)? = nil,
+        logLevel: String, logFormat: LogFormat = .text, report: @escaping @Sendable (_ modelPath: String) -> any LoadingReport
     ) async throws {
         Descriptors.raiseLimit()
         let log = logFormat.logger(level: logLevel)
@@ -35,14 +35,14 @@ public enum Serving {
         let server = HTTPServer(
             loading: {
                 if models.count == 1 {
-                    return try await single(models[0], network, events, log, logFormat, report(models[0].modelPath))
+                    return try await single(models[0], peers, events, log, logFormat, report(models[0].modelPath))
                 }
-                let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, network: network, events: events) }
+                let library = try await BlockingWork.alone(name: "models") { try ModelLibrary(models, network: peers, events: events) }
                 let names = library.models.filter { $0.card != nil }.map(\.id)
                 log.notice("\(names.count) models, loaded as they are asked for: \(names.joined(separator: ", "))")
                 return library
             },
-            events: events, options: serverOptions, logger: log,
+            events: events, options: serverOptions, logger: log, network: network,
             onRunning: { port in log.info("loading; http://\(serverOptions.urlHost):\(port) answers with 503 meanwhile") },
             onReady: { port in log.notice("listening on http://\(serverOptions.urlHost):\(port)") })
         try await server.runUntilSignal()
@@ -50,16 +50,16 @@ public enum Serving {
     }
 
     private static func single(
-        _ options: EngineOptions, _ network: (any WorkerNetwork)?, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat,
+        _ options: EngineOptions, _ peers: (any WorkerNetwork)?, _ events: EventFeed, _ log: Logger, _ logFormat: LogFormat,
         _ report: any LoadingReport
     ) async throws -> SingleModel {
         let engine: any TextEngine
         var pool: NodePool?
         do {
-            if options.head.workers.isEmpty, network == nil {
+            if options.head.workers.isEmpty, peers == nil {
                 engine = try await Engines.text(options) { report.show($0) }
             } else {
-                let workers = try NodePool(options.head, network: network, events: events)
+                let workers = try NodePool(options.head, network: peers, events: events)
                 engine = try await Engines.text(options, over: workers) { report.show($0) }
                 pool = workers
             }

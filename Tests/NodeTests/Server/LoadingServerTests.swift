@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test("While the model is loaded every path says 503 in llama.cpp's words; then requests are served")
+    @Test("While the model is loaded every path of the API says 503 in llama.cpp's words; then requests are served")
     func loading() async throws {
         let opening = Opening()
         let engine = MockEngine()
@@ -88,6 +88,7 @@ import Testing
                 let answer = try await get(path, port)
                 #expect(answer.hasPrefix("HTTP/1.1 503") && answer.contains(words), "\(path): \(answer)")
             }
+            #expect(try await get("/", port).hasPrefix("HTTP/1.1 200"), "the page says itself that the model is being loaded")
             let early = try await post(port)
             #expect(early.hasPrefix("HTTP/1.1 503") && early.contains(words))
             opening.open()

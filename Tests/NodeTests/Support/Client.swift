@@ -11,9 +11,12 @@ struct TestServer {
     let engine: MockEngine
     let server: HTTPServer
 
-    init(_ engine: MockEngine = MockEngine(), _ options: ServerOptions = ServerOptions(port: 0)) {
+    init(
+        _ engine: MockEngine = MockEngine(), _ options: ServerOptions = ServerOptions(port: 0), network: (any NetworkView)? = nil
+    ) {
         self.engine = engine
-        server = HTTPServer(engine: engine, options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        server = HTTPServer(
+            engine: engine, options: options, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }, network: network)
     }
 
     init(models: any ModelDirectory, _ options: ServerOptions = ServerOptions(port: 0)) {

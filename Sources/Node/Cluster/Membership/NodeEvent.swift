@@ -63,7 +63,7 @@ public struct NodeEvent: Hashable, Sendable {
 
     package var json: JSONValue {
         [
-            "time": .string(time.formatted(.iso8601.time(includingFractionalSeconds: true))),
+            "time": .string(time.timestamp),
             "kind": .string(kind.rawValue),
             "node": node.map(JSONValue.string) ?? .null,
             "model": model.map(JSONValue.string) ?? .null,

@@ -91,6 +91,9 @@ package final class PeerNetwork: Sendable {
     /// The nodes that are there, this one not among them.
     package var nodes: [PeerTable.Listed] { monitor.read { $0.listed } }
 
+    /// Seconds since a node was seen last.
+    package func age(of listed: PeerTable.Listed) -> Double { max(0, (now - listed.seen) / .seconds(1)) }
+
     /// What was tried in vain, a line each.
     package var misses: [String] { monitor.read { $0.table.misses.map { "\($0.probe.route): \($0.reason)" } } }
 

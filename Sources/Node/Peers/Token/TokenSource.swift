@@ -45,6 +45,11 @@ public struct TokenSource: Sendable {
         public var warnings: [String] = []
     }
 
+    /// Whether a token is given at all, whatever it is.
+    public var hasOne: Bool {
+        text != nil || file != nil || (TokenSource.variables + [TokenSource.fileVariable]).contains { value($0) != nil }
+    }
+
     /// - Throws: if there is none, or if two are given of which neither comes before the other.
     public func place() throws(TokenSourceError) -> Place {
         if text != nil, file != nil { throw .twice("--p2p-token", "--p2p-token-file") }

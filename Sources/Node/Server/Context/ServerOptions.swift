@@ -8,16 +8,21 @@ public struct ServerOptions: Hashable, Sendable {
     public var port: Int
     /// Requests must bring one of these as a bearer token; none lets everyone in.
     public var apiKeys: [String]
+    /// Who brings one of these may have the token of a peers' network; they count as API keys where there are such. Without any, programs
+    /// on this machine may have it.
+    public var adminKeys: [String]
     /// Origins (`https://chat.example.org`) whose pages may use the server from a browser; `*` lets all.
     public var corsOrigins: [String]
     public var limits: Limits
 
     public init(
-        host: String = "127.0.0.1", port: Int = 8080, apiKeys: [String] = [], corsOrigins: [String] = [], limits: Limits = Limits()
+        host: String = "127.0.0.1", port: Int = 8080, apiKeys: [String] = [], adminKeys: [String] = [], corsOrigins: [String] = [],
+        limits: Limits = Limits()
     ) {
         self.host = host
         self.port = port
         self.apiKeys = apiKeys
+        self.adminKeys = adminKeys
         self.corsOrigins = corsOrigins
         self.limits = limits
     }

@@ -1,31 +1,6 @@
 internal import HTTPTypes
 internal import Hummingbird
 
-/// The origins whose pages may use the server.
-struct AllowedOrigins: Sendable {
-    private let names: Set<String>
-    let includesAll: Bool
-    /// Whether answers differ by origin.
-    var isEmpty: Bool { names.isEmpty }
-
-    init(_ options: ServerOptions) {
-        names = Set(options.corsOrigins.map { AllowedOrigins.plain($0) })
-        includesAll = names.contains("*")
-    }
-
-    /// - Parameter origin: as a browser sends it; nil where it sent none, which only those pass that let all in.
-    func allows(_ origin: String?) -> Bool {
-        includesAll || origin.map { names.contains(AllowedOrigins.plain($0)) } ?? false
-    }
-
-    /// Origins have neither a path nor capital letters; people write both.
-    private static func plain(_ origin: String) -> String {
-        var origin = origin.lowercased()
-        if origin.hasSuffix("/") { origin.removeLast() }
-        return origin
-    }
-}
-
 /// Tells browsers which pages may read answers, whatever the answer is, and answers what they ask before a request: that carries no
 /// key, so it comes before keys are looked at.
 struct CrossOriginMiddleware: RouterMiddleware {

@@ -51,8 +51,13 @@ struct LogMiddleware: RouterMiddleware {
             line += " prompt \(usage.promptTokens) (\(usage.cachedTokens) cached) answer \(usage.completionTokens)"
         }
         if let outcome { line += " [\(outcome)]" }
-        // Being asked whether one lives is not news.
-        logger.log(level: RouteTable.openPaths.contains(path) ? .debug : .info, "\(line)")
+        logger.log(level: LogMiddleware.isNews(path, status) ? .info : .debug, "\(line)")
+    }
+
+    /// Being asked whether one lives is none, nor what a page asks for every second, as long as it gets it.
+    private static func isNews(_ path: String, _ status: Int?) -> Bool {
+        if RouteTable.openPaths.contains(path) { return false }
+        return !(RouteTable.watchedPaths.contains(path) && status.map { $0 < 400 } ?? false)
     }
 
     /// A path comes from outside: what could forge lines or colours in a log is written as `?`.

@@ -9,9 +9,11 @@ struct NodeRoutes: Sendable {
     let models: any ModelDirectory
     let gate: RequestGate
     let totals: TokenTotals
+    /// Whether `/api/p2p` has something to tell.
+    let hasNetwork: Bool
 
     func list(_ request: Request, _ context: ServerContext) async -> Response {
-        Response(json: ["object": "list", "data": .array(models.nodes.map(\.json))])
+        Response(json: ["object": "list", "data": .array(models.nodes.map(\.json)), "has_network": .bool(hasNetwork)])
     }
 
     func metrics(_ request: Request, _ context: ServerContext) async -> Response {

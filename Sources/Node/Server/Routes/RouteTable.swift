@@ -12,14 +12,22 @@ struct RouteTable: Sendable {
         let handler: Handler
     }
 
+    /// What says whether the server lives.
+    static let healthPaths: Set<String> = ["/health", "/v1/health"]
+
     /// Paths that need no key and are answered while the server is stopping.
-    static let openPaths: Set<String> = ["/health", "/v1/health"]
+    static let openPaths = healthPaths.union(PageFile.paths)
+
+    /// What a page asks for again and again.
+    static let watchedPaths: Set<String> = ["/v1/nodes", "/nodes", "/v1/models", "/models", "/api/p2p"]
 
     /// Paths that are answered however busy the server is, and while it is stopping.
-    static let uncountedPaths = openPaths.union(["/v1/nodes", "/nodes", "/v1/events", "/events", "/metrics", "/slots"])
+    static let uncountedPaths = openPaths.union(["/v1/nodes", "/nodes", "/v1/events", "/events", "/metrics", "/slots"]).union(networkPaths)
 
     /// Paths that are answered while the model is being loaded.
-    static let earlyPaths: Set<String> = ["/v1/events", "/events"]
+    static let earlyPaths = PageFile.paths.union(["/v1/events", "/events"]).union(networkPaths)
+
+    private static let networkPaths: Set<String> = ["/api/p2p", "/api/p2p/workers", "/api/p2p/stats", "/api/p2p/token"]
 
     /// Paths whose errors are told as llama.cpp's server, whose they are, tells them.
     static let nativePaths: Set<String> = [
