@@ -22,7 +22,7 @@ do {
         while true { sleep(1000) }
     case "browse" where arguments.count == 3:
         guard let seconds = Double(arguments[2]) else { usage() }
-        let browser = try ServiceBrowser(tag: arguments[1], onCondition: { Output.say($0) }) { Output.say($0) }
+        let browser = try ServiceBrowser(tag: arguments[1], onCondition: { Output.say($0) }, onChange: { Output.say($0) })
         Thread.sleep(forTimeInterval: seconds)
         browser.stop()
     default: usage()
