@@ -182,7 +182,7 @@ let package = Package(
             ],
             path: "Examples/EmbeddedWorker", swiftSettings: house),
         .executableTarget(
-            name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
+            name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto", "NodePeers"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),

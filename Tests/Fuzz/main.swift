@@ -21,6 +21,10 @@ do {
 
 func fuzz(_ options: Options) throws -> Bool {
     if let path = options.replay { return try replay(path, options) }
+    if options.mode == .records {
+        var mode = RecordMode(options, CaseMarker(options))
+        return mode.perform()
+    }
     // No message may take a second, and the sanitizer makes five of one.
     var limits = CPUBackend.Limits()
     limits.graphSeconds = 0.2
@@ -40,7 +44,7 @@ func fuzz(_ options: Options) throws -> Bool {
         let isWell = try run.perform(&mode)
         if options.showsTable { print(Report.table(backend.counts, drawn: mode.drawn)) }
         return isWell
-    case nil: return false
+    case .records?, nil: return false
     }
 }
 

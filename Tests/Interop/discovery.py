@@ -9,7 +9,7 @@ import sys
 import time
 
 from interop import SHORT, SWIFTLET, Report, stop
-from wire import Wire, wait_for
+from wire import Wire, possible, wait_for
 
 PROBE = pathlib.Path(SWIFTLET).parent / "peer-probe"
 HERE = pathlib.Path(__file__).resolve().parent
@@ -78,12 +78,13 @@ def basics(wire):
     late = browse(two, seconds=15)
     expect(lambda: found(late, "worker one"), 3, "a browser that comes later finds it")
 
-    # Announced again under the name that it has, with other words: another port is another registration.
-    feeder = one.start(["sh", "-c", f"(sleep 3; echo v=1 net={TAG} dev=gpu; sleep 600) | exec {PROBE} announce fed 5002 v=1 net={TAG} dev=cpu"])
-    expect(lambda: found(browser, "fed", dev="cpu"), 6, "another one of the same machine is found")
-    began = time.monotonic()
-    wait_for(lambda: time.monotonic() - began > 3.2, 5)
-    expect(lambda: found(browser, "fed", dev="gpu"), 3, "a change of its TXT record arrives")
+    second = announce(one, "second", 5002, dev="cpu")
+    expect(lambda: found(browser, "second", dev="cpu"), 3, "another one of the same machine is found")
+    second.say(f"v=1 net={TAG} dev=gpu")
+    expect(lambda: found(browser, "second", dev="gpu"), 5, "a change of its TXT record arrives")
+    second.say("stop")
+    expect(lambda: gone(browser, "second"), 3, "one that stops is withdrawn")
+    report.check(said(second, "stopped") and second.alive(), "though it lives")
     report.check(not other.lines()[1:], "a browser of another network is told of neither")
 
     worker.kill()
@@ -111,12 +112,17 @@ def basics(wire):
     expect(
         lambda: (lambda record: record and f"{before}:5003" not in record["endpoints"])(found(browser, "worker one")), 5,
         "the old one is told no more")
+    began = time.monotonic()
+    two.interface_down()
+    expect(lambda: gone(browser, "worker one"), 5, "without an interface nothing is known")
+    two.interface_up()
+    expect(lambda: found(browser, "worker one", since=began), 12, "with it all is found again")
     two.stop_avahi()
     expect(lambda: gone(browser, "worker one"), 3, "without a daemon nothing is known")
     time.sleep(3)
     two.start_avahi()
     expect(lambda: found(browser, "worker one"), 12, "until there is one again")
-    for program in (browser, other, worker, feeder):
+    for program in (browser, other, worker, second):
         program.end()
 
 
@@ -151,10 +157,10 @@ def flood(wire):
     warm = browser.resident()
     send(10000, 1000)
     second = announce(one, "true after", 5002)
-    expect(lambda: found(browser, "true after"), 60, "a true record in the flood's wake is found")
+    expect(lambda: found(browser, "true after"), 120, "a true record in the flood's wake is found")
     send(2000 if SHORT else 20000, 1000)
     third = announce(one, "true at last", 5003)
-    expect(lambda: found(browser, "true at last"), 60, "and another, after endless new names")
+    expect(lambda: found(browser, "true at last"), 120, "and another, after endless new names")
     now = browser.resident()
     report.note(
         f"resident: {warm / 1e6:.1f} MB after 2,000 records, {now / 1e6:.1f} MB after all, at most {peak['memory'] / 1e6:.1f} MB;"
@@ -163,9 +169,9 @@ def flood(wire):
     report.check(peak["threads"] <= 2 * 64 + 10, "and so do threads")
     lines = browser.lines()
     report.note(f"told: {sum('found' in line for line in lines)} found, {sum('gone' in line for line in lines)} gone")
-    expect(lambda: found(browser, "true before"), 90, "the true record from before it is known")
+    expect(lambda: found(browser, "true before"), 120, "the true record from before it is known")
     first.kill()
-    expect(lambda: gone(browser, "true before"), 30, "and its end is heard of")
+    expect(lambda: gone(browser, "true before"), 120, "and its end is heard of")
     report.check(browser.alive(), "the browser lives")
     for program in (browser, second, third):
         program.end()
@@ -173,6 +179,12 @@ def flood(wire):
 
 if not os.access(PROBE, os.X_OK):
     stop(f"no peer-probe at {PROBE}: build it (swift build -c release --product peer-probe)")
+why = possible()
+if why:
+    if os.environ.get("CI") == "true":
+        stop(why)
+    report.note(f"LEFT OUT: {why}")
+    report.finish()
 for part in (basics, missing, flood):
     if len(sys.argv) > 1 and part.__name__ not in sys.argv[1:]:
         continue

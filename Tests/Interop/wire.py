@@ -72,16 +72,21 @@ def possible():
 
 
 class Started:
-    """A program in a namespace, its output in a file."""
+    """A program in a namespace, its output in a file. It must start no others: they would outlive it."""
 
     def __init__(self, wire, command, output, environment=None):
         self.path = pathlib.Path(output)
         with open(self.path, "wb") as log:
             self.process = subprocess.Popen(
-                [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+                [str(part) for part in command], stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT,
                 env={**ENVIRONMENT, **(environment or {})}, preexec_fn=_with_parent)
         self.pid = self.process.pid
         wire._started.append(self)
+
+    def say(self, line):
+        """A line for the program to read."""
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
 
     def text(self):
         return self.path.read_text(errors="replace")
@@ -111,6 +116,7 @@ class Started:
     def kill(self):
         self.signal(signal.SIGKILL)
         self.process.wait()
+        self.process.stdin.close()
 
     def pause(self):
         self.signal(signal.SIGSTOP)
@@ -196,10 +202,17 @@ class Node(Namespace):
         self.start_avahi()
 
     def link_down(self):
+        """As a cable pulled: nothing comes through, and Avahi, as it is set up, takes no notice."""
         self.wire.bridge.run("ip", "link", "set", self.link, "down")
 
     def link_up(self):
         self.wire.bridge.run("ip", "link", "set", self.link, "up")
+
+    def interface_down(self):
+        self.run("ip", "link", "set", "eth0", "down")
+
+    def interface_up(self):
+        self.run("ip", "link", "set", "eth0", "up")
 
     def change_address(self, last):
         """Has the address 10.77.0.`last` in place of what it has."""

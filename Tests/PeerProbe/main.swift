@@ -10,12 +10,19 @@ do {
     case "announce" where arguments.count >= 3:
         guard let port = Int(arguments[2]), (1...65535).contains(port) else { usage() }
         let announcer = try ServiceAnnouncer(name: arguments[1], port: port, text: entries(arguments.dropFirst(3))) { Output.say($0) }
-        // Each line of the input replaces the TXT record.
-        while let line = readLine() { try announcer.update(text: entries(line.split(separator: " ").map(String.init)[...])) }
+        // Each line of the input replaces the TXT record; "stop" takes the announcement back.
+        while let line = readLine() {
+            if line == "stop" {
+                announcer.stop()
+                Output.write(["stopped": true])
+                continue
+            }
+            try announcer.update(text: entries(line.split(separator: " ").map(String.init)[...]))
+        }
         while true { sleep(1000) }
     case "browse" where arguments.count == 3:
         guard let seconds = Double(arguments[2]) else { usage() }
-        let browser = try ServiceBrowser(tag: arguments[1], onCondition: { Output.say($0) }) { Output.say($0) }
+        let browser = try ServiceBrowser(tag: arguments[1], onCondition: { Output.say($0) }, onChange: { Output.say($0) })
         Thread.sleep(forTimeInterval: seconds)
         browser.stop()
     default: usage()

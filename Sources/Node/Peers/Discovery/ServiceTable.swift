@@ -69,7 +69,7 @@ package struct ServiceTable {
         static let settling = second
         /// From one look to the next at an instance of another network; at one of ours, when it had to make room.
         static let ofOthers = 60 * second
-        static let ofOurs = 10 * second
+        static let ofOurs = 30 * second
         /// After a failure; twice as long each time.
         static let failure = 5 * second
         /// An instance that was told is kept so long before another may have its place.

@@ -44,6 +44,9 @@ package struct PeerTable: Sendable {
             for route in hints.values.joined() where !routes.contains(route) { routes.append(route) }
             return Array(routes.prefix(PeerTable.routesPerNode))
         }
+
+        /// Whether a route of a hint's has led there.
+        func isProven(_ source: Source) -> Bool { hints[source]?.contains { proven.contains($0) } ?? false }
     }
 
     /// Looks along one route.
@@ -67,7 +70,11 @@ package struct PeerTable: Sendable {
 
     /// Nodes that are remembered; no network that this is for has as many.
     package static let nodeLimit = 512
-    package static let routesPerNode = 16
+    package static let routesPerNode = 64
+    /// Of one record.
+    package static let routesPerRecord = 16
+    /// About one node; a true one has one for each interface.
+    package static let recordsPerNode = 32
     /// For so long a node counts after the last sign of it.
     package static let memory = Duration.seconds(15)
     /// Between two looks for one that is there and has no tunnel open, and at most between two for one that is not.
@@ -94,13 +101,14 @@ package struct PeerTable: Sendable {
         guard id != ownID, !revoked.contains(id) else { return }
         if nodes[id] == nil, nodes.count >= PeerTable.nodeLimit { return }
         var node = nodes[id] ?? Node()
-        node.hints[source] = Array(routes.prefix(PeerTable.routesPerNode))
-        subjects[source] = id
-        // Of very many records of one node, some are as good as all.
-        if node.hints.count > PeerTable.routesPerNode, let surplus = node.hints.keys.first(where: { $0 != source }) {
+        if node.hints[source] == nil, node.hints.count >= PeerTable.recordsPerNode {
+            // Somebody repeats a node's record, it seems: what leads nowhere makes room.
+            guard let surplus = node.hints.keys.first(where: { !node.isProven($0) && isTried($0, of: id) }) else { return }
             node.hints[surplus] = nil
             subjects[surplus] = nil
         }
+        node.hints[source] = Array(routes.prefix(PeerTable.routesPerRecord))
+        subjects[source] = id
         nodes[id] = node
         refreshLooks(of: id, at: now)
     }
@@ -110,6 +118,11 @@ package struct PeerTable: Sendable {
         guard let id = subjects.removeValue(forKey: source) else { return }
         nodes[id]?.hints[source] = nil
         forgetIfDead(id)
+    }
+
+    /// Whether all that a record says was looked along in vain.
+    private func isTried(_ source: Source, of id: String) -> Bool {
+        nodes[id]?.hints[source]?.allSatisfy { looks[id]?[$0]?.reason != nil } ?? true
     }
 
     /// Has each of a node's routes looked along.
@@ -186,7 +199,7 @@ package struct PeerTable: Sendable {
         node.seen = now
         node.proven.removeAll { $0 == route }
         node.proven.insert(route, at: 0)
-        if node.proven.count > PeerTable.routesPerNode { node.proven.removeLast() }
+        if node.proven.count > PeerTable.routesPerRecord { node.proven.removeLast() }
         nodes[card.id] = node
     }
 
