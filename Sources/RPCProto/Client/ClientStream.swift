@@ -57,6 +57,9 @@ final class ClientStream: @unchecked Sendable {
 
     /// Bytes that are wrapped before they are sent.
     private static let wrappedByteCount = 256 << 10
+    /// Small pieces that are to be wrapped together, and how much they may come to.
+    private var gathered: [UInt8] = []
+    private static let gatheredByteCount = 16 << 10
 
     /// Takes over a connected, blocking socket.
     convenience init(_ stream: OpenedStream) { self.init(descriptor: stream.descriptor, seal: stream.seal) }
@@ -185,19 +188,44 @@ final class ClientStream: @unchecked Sendable {
         guard let seal else { return try sendRaw(&pieces) }
         for piece in pieces {
             let bytes = UnsafeRawBufferPointer(start: piece.iov_base, count: Int(piece.iov_len))
+            // What is wrapped together costs less on both sides.
+            if gathered.count + bytes.count <= ClientStream.gatheredByteCount {
+                gathered.append(contentsOf: bytes)
+                continue
+            }
+            try wrapGathered(seal)
             var done = 0
             while done < bytes.count {
                 let count = min(ClientStream.wrappedByteCount, bytes.count - done)
-                do throws(StreamError) {
-                    try seal.wrap(UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]))
-                } catch {
-                    throw .failed(error.message)
-                }
+                try wrap(UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]), seal)
                 done += count
-                if seal.withWrapped({ $0.count }) >= ClientStream.wrappedByteCount { try sendWrapped(seal) }
             }
         }
+        try wrapGathered(seal)
         try sendWrapped(seal)
+    }
+
+    private func wrapGathered(_ seal: any StreamSeal) throws(StreamFailure) {
+        if gathered.isEmpty { return }
+        let failure: StreamFailure? = gathered.withUnsafeBytes { bytes in
+            do throws(StreamFailure) {
+                try wrap(bytes, seal)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        gathered.removeAll(keepingCapacity: true)
+        if let failure { throw failure }
+    }
+
+    private func wrap(_ bytes: UnsafeRawBufferPointer, _ seal: any StreamSeal) throws(StreamFailure) {
+        do throws(StreamError) {
+            try seal.wrap(bytes)
+        } catch {
+            throw .failed(error.message)
+        }
+        if seal.withWrapped({ $0.count }) >= ClientStream.wrappedByteCount { try sendWrapped(seal) }
     }
 
     private func sendWrapped(_ seal: any StreamSeal) throws(StreamFailure) {

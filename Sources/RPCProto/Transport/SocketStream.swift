@@ -34,6 +34,9 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
 
     /// Bytes that are wrapped before they are sent.
     private static let wrappedByteCount = 256 << 10
+    /// Two small pieces that are wrapped together, and how much they may come to.
+    private var gathered: [UInt8] = []
+    private static let gatheredByteCount = 16 << 10
 
     /// Takes over a connected socket.
     ///
@@ -170,16 +173,35 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
 
     public func send(_ first: UnsafeRawBufferPointer, _ second: UnsafeRawBufferPointer) throws(StreamError) {
         guard let seal else { return try sendRaw(first, second) }
-        for piece in [first, second] {
-            var done = 0
-            while done < piece.count {
-                let count = min(SocketStream.wrappedByteCount, piece.count - done)
-                try seal.wrap(UnsafeRawBufferPointer(rebasing: piece[done..<(done + count)]))
-                done += count
-                if seal.withWrapped({ $0.count }) >= SocketStream.wrappedByteCount { try sendWrapped(seal) }
+        if !first.isEmpty, !second.isEmpty, first.count + second.count <= SocketStream.gatheredByteCount {
+            // What is wrapped together costs less on both sides.
+            gathered.removeAll(keepingCapacity: true)
+            gathered.append(contentsOf: first)
+            gathered.append(contentsOf: second)
+            let failure: StreamError? = gathered.withUnsafeBytes { bytes in
+                do throws(StreamError) {
+                    try wrap(bytes, seal)
+                    return nil
+                } catch {
+                    return error
+                }
             }
+            if let failure { throw failure }
+        } else {
+            try wrap(first, seal)
+            try wrap(second, seal)
         }
         try sendWrapped(seal)
+    }
+
+    private func wrap(_ bytes: UnsafeRawBufferPointer, _ seal: any StreamSeal) throws(StreamError) {
+        var done = 0
+        while done < bytes.count {
+            let count = min(SocketStream.wrappedByteCount, bytes.count - done)
+            try seal.wrap(UnsafeRawBufferPointer(rebasing: bytes[done..<(done + count)]))
+            done += count
+            if seal.withWrapped({ $0.count }) >= SocketStream.wrappedByteCount { try sendWrapped(seal) }
+        }
     }
 
     private func sendWrapped(_ seal: any StreamSeal) throws(StreamError) {

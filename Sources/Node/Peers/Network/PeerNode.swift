@@ -83,8 +83,25 @@ package final class PeerNode: Sendable {
                 refusal: { card, purpose in kept.contains(card.id) ? "it is revoked" : refusal(card, purpose) },
                 revoked: { kept.ids }, noteGuest: { _, revoked in network.noteRevoked(revoked) })
             house.onStop = { announcing.end() }
-            door = try TunnelDoor(host: settings.host ?? "::", port: settings.port, credentials, house, RefusalLog(logger))
+            door = try PeerNode.door(settings, credentials, house, RefusalLog(logger))
         }
+    }
+
+    /// At every address, unless one is named: of both families where there are both.
+    private static func door(
+        _ settings: PeersSettings, _ credentials: TunnelCredentials, _ house: TunnelDoor.House, _ refusals: RefusalLog
+    ) throws(ListeningError) -> TunnelDoor {
+        let hosts = settings.host.map { [$0] } ?? ["::", "0.0.0.0"]
+        var last: ListeningError?
+        for host in hosts {
+            do throws(StreamError) {
+                return try TunnelDoor(host: host, port: settings.port, credentials, house, refusals)
+            } catch {
+                last = ListeningError(host: host, port: settings.port, reason: error.message)
+                if error.code == .addressInUse { break }
+            }
+        }
+        throw last ?? ListeningError(host: "::", port: settings.port, reason: "there is no address")
     }
 
     package var id: String { network.credentials.node.id }

@@ -41,8 +41,14 @@ package struct PeerTable: Sendable {
 
         var routes: [Endpoint] {
             var routes = proven
-            for route in hints.values.joined() where !routes.contains(route) { routes.append(route) }
-            return Array(routes.prefix(PeerTable.routesPerNode))
+            // Of each record the first, then of each the second: one that names many places leaves room to the others.
+            for number in 0..<PeerTable.routesPerRecord {
+                for hint in hints.values where number < hint.count && !routes.contains(hint[number]) {
+                    routes.append(hint[number])
+                    if routes.count >= PeerTable.routesPerNode { return routes }
+                }
+            }
+            return routes
         }
 
         /// Whether a route of a hint's has led there.
@@ -145,14 +151,16 @@ package struct PeerTable: Sendable {
     package mutating func probes(at now: Time) -> [Probe] {
         let free = PeerTable.probeLimit - underWay.count
         if free <= 0 { return [] }
-        var due: [(probe: Probe, next: Time)] = []
+        var due: [(probe: Probe, look: Looking)] = []
         for (id, routes) in looks {
             for (route, look) in routes where look.next <= now {
                 let probe = Probe(route: route, id: id)
-                if !underWay.contains(probe) { due.append((probe, look.next)) }
+                if !underWay.contains(probe) { due.append((probe, look)) }
             }
         }
-        let chosen = due.sorted { $0.next < $1.next }.prefix(free).map(\.probe)
+        // What was not tried yet, or led somewhere, is not to wait for what never did.
+        due.sort { ($0.look.failures, $0.look.next) < ($1.look.failures, $1.look.next) }
+        let chosen = due.prefix(free).map(\.probe)
         underWay.formUnion(chosen)
         return chosen
     }
