@@ -6,8 +6,9 @@ then workers come and go in every way while eight streams run. The rounds are fe
 
 import argparse
 import contextlib
+import threading
 
-from interop import GEMMA, SHORT, Report, need_swiftlet
+from interop import GEMMA, SHORT, Report, need_swiftlet, stop
 from peers_wire import HeadMachine, Streams, WorkerMachine, answers, new_token, timed
 from recovery_load import requests_of
 from wire import Wire, possible, wait_for
@@ -109,9 +110,24 @@ def rounds(head, workers, bodies, expected):
             report.note(head.program.text()[-1500:])
 
 
+def inside_both(first, second, bodies):
+    """The answers of two heads that are asked at the same time."""
+    found = [None, None]
+
+    def ask(number, head):
+        with contextlib.suppress(RuntimeError):
+            found[number] = answers(head, bodies)
+
+    threads = [threading.Thread(target=ask, args=(number, head)) for number, head in enumerate((first, second))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(180)
+    return found
+
+
 why = possible()
 if why:
-    from interop import stop
     stop(why)
 with Wire() as wire:
     token = new_token()
@@ -136,6 +152,11 @@ with Wire() as wire:
     report.check(found == expected, "answers over them are those of one machine")
     strangers = {other.ready().id, beside.ready().id}
     report.check(not strangers & set(head.nodes()), "another token's worker and another network id's on the same wire are not its")
+    second = HeadMachine(wire, token).start(MODEL, *HEAD).ready()
+    wait_for(lambda: any(second.uses(worker.id) for worker in workers), 30, "the second head's places")
+    both = inside_both(head, second, bodies)
+    report.check(both == [expected, expected], "two heads with the token share the workers, and both say what one machine says")
+    second.program.end()
     rounds(head, workers, bodies, expected)
     report.check(set(head.nodes()) == {worker.id for worker in workers}, "in the end the head has its three workers and no others")
     for machine in [head, *workers, other, beside]:

@@ -158,11 +158,18 @@ package final class NodePool: Sendable {
     /// Whether a worker turned out to be unable to pick the likeliest tokens itself.
     func needsAllLogits(_ id: NodeID) -> Bool { monitor.read { $0.needingAllLogits.contains(id) } }
 
+    /// The one worker that calls itself so.
+    private func id(named name: String) -> NodeID? {
+        let named = monitor.read { state in state.peers.values.filter { $0.name == name }.map(\.id) }
+        return named.count == 1 ? named[0] : nil
+    }
+
     /// Empties a worker, or lets it be used again.
     ///
+    /// - Parameter address: its id, or what it calls itself where no other does.
     /// - Returns: false if there is none of that name.
     package func setDrained(_ address: String, _ isDrained: Bool) -> Bool {
-        guard let id = entries.first(where: { "\($0.id)" == address })?.id else { return false }
+        guard let id = entries.first(where: { "\($0.id)" == address })?.id ?? id(named: address) else { return false }
         apply { $0.setDrained(id, isDrained) }
         return true
     }
