@@ -21,6 +21,9 @@ ADMIN_KEY = "the-admin-key"
 LONG_NAME = "the-old-laptop-in-the-cellar-behind-the-washing-machine.example"
 LINE = "document.querySelector('.command code')?.textContent ?? ''"
 TOKEN_BUTTON = "[...document.querySelectorAll('#network button')].find((node) => /the token/.test(node.textContent))"
+# What holds more than it is wide: nobody scrolls sideways in a list.
+TOO_WIDE = """[...document.querySelectorAll('.scroller, .scroller section, .cards, .card, #network')]
+    .filter((node) => node.checkVisibility() && node.scrollWidth > node.clientWidth + 1).map((node) => `${node.tagName} ${node.id || node.className}`)"""
 CHROMIUM_SAYS = ["503"]  # of /health while there is no room, whatever a page does with the answer
 
 token = SCRATCH / "network.token"
@@ -116,6 +119,7 @@ def machines(page, workers):
     report.check(cut == [True, True], "a long name is cut, and whole in its title")
     ids = page.value("[...document.querySelectorAll('#machines .place')].map((node) => node.title).filter(Boolean)")
     report.check(all(len(text) == len("Node ") + 32 for text in ids) and len(ids) == len(workers), "ids are in titles")
+    report.check(page.value(TOO_WIDE) == [], f"nothing is wider than its place: {page.value(TOO_WIDE)}")
     report.check(not page.value("/[0-9a-f]{32}/.test(document.querySelector('aside').innerText)"), "and nowhere else")
     report.check(page.wait(" && ".join(f"{state_of(name, 'peers')} === 'Online'" for name in names), "peers"), "the network lists them as online")
     events = page.value("[...document.querySelectorAll('#events li')].map((node) => node.innerText)")
@@ -131,6 +135,14 @@ def adding(page, port):
     page.value(f"{TOKEN_BUTTON}.focus()")
     page.press("Enter")
     report.check(page.wait("document.getElementById('key-dialog').open", "form"), "the token wants the admin key")
+    page.press("Escape")
+    page.wait("!document.getElementById('key-dialog').open", "closed")
+    asked = len(page.asked)
+    page.wait("false", "some rounds of looking", 2.5)
+    report.check(page.value("document.getElementById('health').dataset.tone") == "good" and len(page.asked) > asked, "without it the rest is shown as before")
+    page.value(f"{TOKEN_BUTTON}.focus()")
+    page.press("Enter")
+    page.wait("document.getElementById('key-dialog').open", "form")
     page.type("wrong")
     page.press("Enter")
     report.check(page.wait("/not right/.test(document.getElementById('key-reason').textContent)", "again"), "another key is refused")
@@ -185,6 +197,7 @@ def narrow(browser, server):
             ask(page, "Print these birds in Python: gull, tern, auk.")
         wide = page.value("[document.documentElement.scrollWidth, innerWidth]")
         report.check(wide[0] <= wide[1], f"on a phone, {view}: {wide[0]} of {wide[1]} points wide")
+        report.check(page.value(TOO_WIDE) == [], f"and nothing in it is wider than its place: {page.value(TOO_WIDE)}")
         walk(page, f"on a phone, {view}")
         page.value("document.querySelector('aside').scrollTo(0, 0)")
         page.picture(pictures / f"network-phone-{view}.png")

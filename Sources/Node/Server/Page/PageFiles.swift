@@ -3,7 +3,7 @@
 
 extension PageFile {
     static let all = [
-PageFile(path: "/page/api.js", type: "text/javascript; charset=utf-8", digest: "b67d0be677e55a4c", text: #"""
+PageFile(path: "/page/api.js", type: "text/javascript; charset=utf-8", digest: "5c05f5da7fef0543", text: #"""
 // Asking the server: the key, errors as sentences, streams of events.
 import { byID } from "./elements.js";
 
@@ -118,13 +118,14 @@ export async function request(path, options = {}) {
       return await ask(path, options);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 401) throw error;
-      byID("key-button").hidden = false;
       // Another request may have asked for a key meanwhile.
       if (before[0] !== keys.get("api") || before[1] !== keys.get("admin")) continue;
       const wants = error.code?.endsWith("admin_key") ? "admin" : "api";
+      if (wants === "api") byID("key-button").hidden = false;
       const reason = wants === "admin" ? "This needs the server's admin key." : "This server wants an API key.";
       const given = await askForKey(wants, keys.get(wants) ? `${reason} The one given is not right.` : reason);
-      declined = !given;
+      // Who keeps the admin key to themselves still sees the rest.
+      if (wants === "api") declined = !given;
       if (!given) throw error;
     }
   }
@@ -153,7 +154,7 @@ export async function* events(answer) {
 }
 
 """#),
-PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "bf379c80a14d8c01", text: #"""
+PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "57d4aeb028ae49d6", text: #"""
 // What the page begins with: its parts, and asking the server how things are.
 import { json, onKey, prepareKeys, Refusal } from "./api.js";
 import { prepareChat, showModels } from "./chat.js";
@@ -212,7 +213,8 @@ function showHealth({ state, queued, problem }, nodes) {
   const workers = nodes.filter((node) => node.address !== "local");
   const there = workers.filter((node) => node.state !== "absent" && node.state !== "failed").length;
   const rest = workers.length ? `, ${there} of ${workers.length} workers` : "";
-  if (problem) showState(`Not available${rest}`, "bad", problem, problem);
+  const advice = workers.length ? "" : " A machine that lends its memory would help: under Network it says how to add one.";
+  if (problem) showState(`Not available${rest}`, "bad", problem, problem + advice);
   else if (state === "recovering") showState(`Recovering${rest}`, "warn");
   else showState(`Ready${rest}${queued ? `, ${queued} waiting` : ""}`, state === "degraded" ? "warn" : "good");
 }
@@ -1153,7 +1155,7 @@ function byAddress() {
 }
 
 """#),
-PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "22509e487adabfb9", text: #"""
+PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "b94ce5ca57a7a82c", text: #"""
 /* Colours: each pair of text and ground below has a contrast of 4.5 or more, borders of controls 3 or more. */
 :root {
   color-scheme: light dark;
@@ -1308,7 +1310,7 @@ aside { grid-area: aside; padding: 1.1rem 1.1rem 1.5rem; background: var(--surfa
 aside section + section { margin-top: 1.75rem; padding-top: 1.25rem; border-top: 1px solid var(--line); }
 aside h2 { margin-bottom: .6rem; }
 #machines-note { margin-bottom: .6rem; }
-.cards { display: grid; gap: .6rem; }
+.cards { display: grid; grid-template-columns: minmax(0, 1fr); gap: .6rem; }
 .card { padding: .75rem .85rem; border: 1px solid var(--line); border-radius: .7rem; background: var(--ground); }
 .card .top { display: flex; justify-content: space-between; align-items: baseline; gap: .75rem; }
 .card .name { font-weight: 600; font-size: .9375rem; }
@@ -1336,7 +1338,7 @@ aside h2 { margin-bottom: .6rem; }
 #events [data-tone="good"] .kind { color: var(--good); }
 #events p { overflow-wrap: anywhere; }
 
-#network { display: grid; gap: .7rem; font-size: .875rem; }
+#network { display: grid; grid-template-columns: minmax(0, 1fr); gap: .7rem; font-size: .875rem; }
 #network h3 { margin: .4rem 0 -.2rem; }
 .facts { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .2rem .9rem; margin: 0; font-size: .8125rem; }
 .facts dt { color: var(--soft); }

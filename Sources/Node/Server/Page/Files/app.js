@@ -56,7 +56,8 @@ function showHealth({ state, queued, problem }, nodes) {
   const workers = nodes.filter((node) => node.address !== "local");
   const there = workers.filter((node) => node.state !== "absent" && node.state !== "failed").length;
   const rest = workers.length ? `, ${there} of ${workers.length} workers` : "";
-  if (problem) showState(`Not available${rest}`, "bad", problem, problem);
+  const advice = workers.length ? "" : " A machine that lends its memory would help: under Network it says how to add one.";
+  if (problem) showState(`Not available${rest}`, "bad", problem, problem + advice);
   else if (state === "recovering") showState(`Recovering${rest}`, "warn");
   else showState(`Ready${rest}${queued ? `, ${queued} waiting` : ""}`, state === "degraded" ? "warn" : "good");
 }
