@@ -124,7 +124,7 @@ let package = Package(
         .target(
             name: "NodePeers",
             dependencies: [
-                "Base", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
+                "Base", "Tensor", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -19,6 +19,12 @@ struct Serve: AsyncParsableCommand {
             Over other machines (--workers) it goes on when one is lost, and uses those that come; /v1/nodes, /health and \
             /v1/events tell. With several models, requests choose by "model".
 
+            With --p2p it finds workers that have the same token by itself, and what they say to each other is encrypted:
+              swiftlet token new --output network.token
+              swiftlet worker --p2p --p2p-token-file network.token       (on other machines)
+              swiftlet serve --model model.gguf --p2p --p2p-token-file network.token
+            docs/PEERS.md says more.
+
             Requests are served together, as many at once as --parallel says; more wait. SIGTERM and Ctrl-C let \
             those under way finish (--grace) and end the server.
             """)

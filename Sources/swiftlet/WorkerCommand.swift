@@ -18,6 +18,11 @@ struct WorkerCommand: AsyncParsableCommand {
             done. docs/WORKER.md says how to run one safely.
 
             The address can also be given as two words: swiftlet worker 10.0.0.5 50052
+
+            In a network of machines with one token, heads find it by themselves, clients prove who they are, and traffic is \
+            encrypted; there is no port for others then, unless --host or --port asks for one:
+              swiftlet worker --p2p --p2p-token-file network.token
+            docs/PEERS.md says more.
             """)
 
     @Option(

@@ -91,8 +91,8 @@ class Page:
     def __init__(self, browser, width=1280, height=800, dark=False, motion=True):
         self.browser = browser
         self.said, self.asked, self.stubs = [], [], {}
-        context = browser.call("Target.createBrowserContext")["browserContextId"]
-        target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        self.context = browser.call("Target.createBrowserContext")["browserContextId"]
+        target = browser.call("Target.createTarget", url="about:blank", browserContextId=self.context)["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         browser.listeners.append(self.hear)
         for domain in ["Page", "Runtime", "Network", "Log", "Accessibility", "DOM"]:

@@ -85,7 +85,15 @@ public struct NodeStatus: Hashable, Sendable {
 }
 
 extension NodeStatus {
-    /// Where a model is, in a line: `10.0.0.7:50052 layers 0-8, 10.0.0.8:50052 layers 9-17 and output`; nil where it is
+    /// What a machine is called in texts for people: `cellar (5f0c1a2b)`, or its address where it has no name.
+    package var label: String { NodeStatus.label(address, name: name) }
+
+    /// Names are chosen freely, so the beginning of the id goes with them.
+    package static func label(_ address: String, name: String?) -> String {
+        name.map { "\($0) (\(address.prefix(8)))" } ?? address
+    }
+
+    /// Where a model is, in a line: `10.0.0.7:50052 layers 0-8, cellar (5f0c1a2b) layers 9-17 and output`; nil where it is
     /// nowhere but here.
     public static func summary(_ nodes: [NodeStatus]) -> String? {
         if nodes.allSatisfy({ $0.version == nil }) { return nil }
@@ -94,7 +102,7 @@ extension NodeStatus {
                 let layers = device.layers.map { $0.count == 1 ? "layer \($0.lowerBound)" : "layers \($0.lowerBound)-\($0.upperBound - 1)" }
                 let pieces = [layers, device.hasOutput ? "output" : nil].compactMap { $0 }
                 if pieces.isEmpty { return nil }
-                let name = node.devices.count == 1 ? node.address : "\(node.address) \(device.name)"
+                let name = node.devices.count == 1 ? node.label : "\(node.label) \(device.name)"
                 return "\(name) \(pieces.joined(separator: " and "))"
             }
         }

@@ -188,7 +188,7 @@ public final class Worker: Service {
         devices.map { device in
             let memory = (try? device.backend.memory()) ?? DeviceMemory(free: 0, total: 0)
             return
-                "\(device.name): \(device.backend.name), \(threadCount) threads, \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
+                "\(device.name): \(device.backend.name), \(threadCount) thread\(threadCount == 1 ? "" : "s"), \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
         }
     }
 

@@ -27,6 +27,8 @@ struct NodeRoster: Sendable {
         /// Nil for this machine.
         var id: NodeID?
         var address: String
+        /// What one that proves who it is calls itself.
+        var name: String?
         /// Nil for this machine.
         var connection: ServerConnection?
         var roundTrip: Duration?
@@ -46,7 +48,7 @@ struct NodeRoster: Sendable {
 
     /// Why a connection was given up from this side, if one was.
     var closure: String? {
-        nodes.lazy.compactMap { node in node.isUsed ? node.connection?.failure.map { _ in "\(node.address) was given up" } : nil }.first
+        nodes.lazy.compactMap { node in node.isUsed ? node.connection?.failure.map { _ in "\(node.label) was given up" } : nil }.first
     }
 
     /// Ends all connections: what waits for an answer fails, and the workers have their memory back.
@@ -56,13 +58,15 @@ struct NodeRoster: Sendable {
 }
 
 extension NodeRoster.Node {
+    var label: String { NodeStatus.label(address, name: name) }
+
     var isUsed: Bool { devices.contains { $0.part != nil } }
 
     var loss: String? {
         guard let connection else { return nil }
         // Closed after another was lost.
         if connection.wasClosedHere { return nil }
-        return connection.failure ?? (connection.peerHasLeft ? "\(address) has closed the connection" : nil)
+        return connection.failure ?? (connection.peerHasLeft ? "\(label) has closed the connection" : nil)
     }
 
     fileprivate func status(_ meters: [StageMeter]) -> NodeStatus {

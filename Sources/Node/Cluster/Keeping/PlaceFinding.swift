@@ -221,7 +221,7 @@ final class PlaceFinding {
         if failure.isForCandidates, pool.noteNeedsAllLogits(server.id) {
             pool.events.tell(
                 NodeEvent(
-                    .recovering, node: "\(server.id)", model: name,
+                    .recovering, node: "\(server.id)", name: server.name, model: name,
                     "cannot pick the likeliest tokens itself, so all logits are sent: \(failure.error)"))
             // It may be the only one there is, and is as good as before.
             pool.lose(server, .overAsked("\(failure.error)"))

@@ -138,7 +138,7 @@ package struct PlacedModel {
         }
         var nodes = servers.servers.map { server in
             NodeRoster.Node(
-                id: server.id, address: "\(server.id)", connection: server.connection, roundTrip: server.roundTrip,
+                id: server.id, address: "\(server.id)", name: server.name, connection: server.connection, roundTrip: server.roundTrip,
                 devices: sources.indices.compactMap { index in
                     guard case .remote(server.id, let device) = sources[index] else { return nil }
                     return NodeRoster.Device(name: "device \(device)", memory: server.memory[device], part: part(index))

@@ -8,6 +8,8 @@ internal import Tensor
 struct ConnectedServers: Sendable {
     struct Server: Sendable {
         let id: NodeID
+        /// What it calls itself, if it proves who it is.
+        var name: String?
         /// The connection's number, where there is a pool.
         var link = 0
         var connection: ServerConnection
@@ -103,8 +105,9 @@ struct ConnectedServers: Sendable {
 }
 
 extension ConnectedServers.Server {
-    init(_ id: NodeID, _ connection: ServerConnection) throws(BackendError) {
+    init(_ id: NodeID, name: String? = nil, _ connection: ServerConnection) throws(BackendError) {
         self.id = id
+        self.name = name
         self.connection = connection
         roundTrip = try connection.measureRoundTrip()
         memory = []
@@ -128,9 +131,13 @@ extension ConnectedServers.Server {
         return memory
     }
 
+    /// What it is called in texts for people.
+    var label: String { NodeStatus.label("\(id)", name: name) }
+
     /// `10.0.0.7:50052`, or `10.0.0.7:50052 device 1` where there are several.
     func name(ofDevice index: Int) -> String {
-        connection.devices.count == 1 ? "\(connection.endpoint)" : "\(connection.endpoint) device \(index)"
+        let server = name == nil ? "\(connection.endpoint)" : label
+        return connection.devices.count == 1 ? server : "\(server) device \(index)"
     }
 }
 

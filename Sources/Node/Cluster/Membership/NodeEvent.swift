@@ -1,6 +1,7 @@
 package import Base
 public import Foundation
 package import Logging
+internal import NodeEngine
 internal import Synchronization
 
 /// Something that happened to the machines that models run on, or to where a model is.
@@ -29,28 +30,34 @@ public struct NodeEvent: Hashable, Sendable {
     public var kind: Kind
     /// The worker that it is about; nil for none.
     public var node: String?
+    /// What that worker calls itself, if it proves who it is.
+    public var name: String?
     /// The model that it is about; nil for none.
     public var model: String?
     /// For people.
     public var message: String
 
-    public init(_ kind: Kind, node: String? = nil, model: String? = nil, _ message: String, time: Date = Date()) {
+    public init(
+        _ kind: Kind, node: String? = nil, name: String? = nil, model: String? = nil, _ message: String, time: Date = Date()
+    ) {
         self.time = time
         self.kind = kind
         self.node = node
+        self.name = name
         self.model = model
         self.message = message
     }
 
-    /// `10.0.0.7:50052: is there`. What a message begins with is not said twice.
+    /// `10.0.0.7:50052: is there`, `cellar (5f0c1a2b): is there`. What a message begins with is not said twice.
     public var line: String {
-        guard let subject = node ?? model else { return message }
-        var rest = message[...]
-        if rest.hasPrefix(subject) {
-            let behind = rest.dropFirst(subject.count)
-            if let separator = [": ", " "].first(where: { behind.hasPrefix($0) }) { rest = behind.dropFirst(separator.count) }
+        guard let subject = node.map({ NodeStatus.label($0, name: name) }) ?? model else { return message }
+        for beginning in [subject, name ?? subject] where message.hasPrefix(beginning) {
+            let behind = message.dropFirst(beginning.count)
+            if let separator = [": ", " "].first(where: { behind.hasPrefix($0) }) {
+                return "\(subject): \(behind.dropFirst(separator.count))"
+            }
         }
-        return "\(subject): \(rest)"
+        return "\(subject): \(message)"
     }
 
     /// How important it is in a log.
@@ -66,6 +73,7 @@ public struct NodeEvent: Hashable, Sendable {
             "time": .string(time.timestamp),
             "kind": .string(kind.rawValue),
             "node": node.map(JSONValue.string) ?? .null,
+            "name": name.map(JSONValue.string) ?? .null,
             "model": model.map(JSONValue.string) ?? .null,
             "message": .string(message),
         ]

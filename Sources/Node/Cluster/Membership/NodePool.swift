@@ -89,15 +89,23 @@ package final class NodePool: Sendable {
             return (effects, closed, Array(state.observers.values))
         }
         for server in closed { server.connection.close() }
-        for case .tell(let kind, let id, let message) in effects { events.tell(NodeEvent(kind, node: "\(id)", named(id) + message)) }
+        for case .tell(let kind, let id, let message) in effects { tell(kind, id, message) }
         if effects.contains(.changed) {
             for call in observers { call() }
         }
         hireWatchers()
     }
 
-    /// What a message about a worker begins with, where its id says little.
-    private func named(_ id: NodeID) -> String { monitor.read { $0.peers[id]?.name }.map { "\($0) " } ?? "" }
+    /// Messages about a worker whose id says little begin with its name.
+    private func tell(_ kind: NodeEvent.Kind, _ id: NodeID, _ message: String) {
+        let name = monitor.read { $0.peers[id]?.name }
+        let label = NodeStatus.label("\(id)", name: name)
+        let rest = message.hasPrefix("\(label) ") ? String(message.dropFirst(label.count + 1)) : message
+        events.tell(NodeEvent(kind, node: "\(id)", name: name, name.map { "\($0) \(rest)" } ?? message))
+    }
+
+    /// What a worker is called in texts for people.
+    private func label(_ id: NodeID) -> String { NodeStatus.label("\(id)", name: monitor.read { $0.peers[id]?.name }) }
 
     private func list(_ peers: [Peer]) {
         let now = now
@@ -126,7 +134,7 @@ package final class NodePool: Sendable {
     var absence: String? {
         let reasons = entries.compactMap { entry -> String? in
             if case .absent(let reason) = entry.presence { return reason }
-            return entry.isWelcome ? nil : "\(entry.id) is \(entry.isDrained ? "emptied" : "about to stop")"
+            return entry.isWelcome ? nil : "\(label(entry.id)) is \(entry.isDrained ? "emptied" : "about to stop")"
         }
         return reasons.isEmpty ? nil : reasons.joined(separator: "; ")
     }
@@ -284,7 +292,7 @@ package final class NodePool: Sendable {
     /// Notes that a worker gave no sign of life any more, for which its connection was broken off.
     private func loseSilent(_ link: Membership.Link) {
         guard let server = monitor.read({ $0.links[link] }) else { return }
-        lose(server, .connection(server.connection.failure ?? "\(server.id) gave no sign of life"))
+        lose(server, .connection(server.connection.failure ?? "\(server.label) gave no sign of life"))
     }
 
     /// Notes that a device had no room for so many bytes.
@@ -354,7 +362,7 @@ package final class NodePool: Sendable {
         case .ask(let id, let link):
             guard let server = monitor.read({ $0.links[link] }) else { return }
             if let failure = server.connection.failure { return lose(server, .connection(failure)) }
-            if server.connection.peerHasLeft { return lose(server, .connection("\(id) has closed the connection")) }
+            if server.connection.peerHasLeft { return lose(server, .connection("\(server.label) has closed the connection")) }
             // Who takes a step there looks after it: waiting for its end would keep this thread from others.
             let now = now
             if server.connection.isExchanging, monitor.change({ $0.membership.wasBusy(id, link: link, at: now) }) { return }
@@ -383,9 +391,9 @@ package final class NodePool: Sendable {
             let connection = try dialer.connect(to: peer, limits)
             if let twin = twin(of: id, connection) {
                 connection.close()
-                throw BackendError(.connection, "\(id) is the same worker as \(twin), by which it is used")
+                throw BackendError(.connection, "\(label(id)) is the same worker as \(label(twin)), by which it is used")
             }
-            return try ConnectedServers.Server(id, connection)
+            return try ConnectedServers.Server(id, name: peer.name, connection)
         }
         let now = now
         switch outcome {

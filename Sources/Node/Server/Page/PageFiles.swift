@@ -3,7 +3,7 @@
 
 extension PageFile {
     static let all = [
-PageFile(path: "/page/api.js", type: "text/javascript; charset=utf-8", digest: "b67d0be677e55a4c", text: #"""
+PageFile(path: "/page/api.js", type: "text/javascript; charset=utf-8", digest: "5c05f5da7fef0543", text: #"""
 // Asking the server: the key, errors as sentences, streams of events.
 import { byID } from "./elements.js";
 
@@ -118,13 +118,14 @@ export async function request(path, options = {}) {
       return await ask(path, options);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 401) throw error;
-      byID("key-button").hidden = false;
       // Another request may have asked for a key meanwhile.
       if (before[0] !== keys.get("api") || before[1] !== keys.get("admin")) continue;
       const wants = error.code?.endsWith("admin_key") ? "admin" : "api";
+      if (wants === "api") byID("key-button").hidden = false;
       const reason = wants === "admin" ? "This needs the server's admin key." : "This server wants an API key.";
       const given = await askForKey(wants, keys.get(wants) ? `${reason} The one given is not right.` : reason);
-      declined = !given;
+      // Who keeps the admin key to themselves still sees the rest.
+      if (wants === "api") declined = !given;
       if (!given) throw error;
     }
   }
@@ -153,12 +154,12 @@ export async function* events(answer) {
 }
 
 """#),
-PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "11c85d15b2a4815f", text: #"""
+PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "57d4aeb028ae49d6", text: #"""
 // What the page begins with: its parts, and asking the server how things are.
 import { json, onKey, prepareKeys, Refusal } from "./api.js";
 import { prepareChat, showModels } from "./chat.js";
 import { byID, setText } from "./elements.js";
-import { followEvents, showMachines } from "./machines.js";
+import { followEvents, showMachines, showNoMachines } from "./machines.js";
 import { showNetwork } from "./network.js";
 
 const pollTime = 2000;
@@ -176,8 +177,10 @@ async function look() {
   isWanted = false;
   try {
     const health = await healthNow();
-    if (!health.isLoading) {
-      const { nodes, hasNetwork } = await showMachines();
+    if (health.isLoading) {
+      showNoMachines("They are listed when the model is there.");
+    } else {
+      const { nodes, hasNetwork } = await showMachines(health.problem);
       await showModels();
       await showNetwork(hasNetwork);
       showHealth(health, nodes);
@@ -185,7 +188,7 @@ async function look() {
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     const word = error.status === 401 ? "No key" : error.status === 0 ? "Not reachable" : "Not available";
-    showState(word, "bad", error.message);
+    showState(word, "bad", error.message, error.status === 401 ? "" : error.message);
   } finally {
     isLooking = false;
     next = setTimeout(look, isWanted ? 200 : pollTime);
@@ -201,7 +204,7 @@ async function healthNow() {
   } catch (error) {
     if (!(error instanceof Refusal) || error.status !== 503) throw error;
     const isLoading = error.message.startsWith("Loading model");
-    if (isLoading) showState("Loading the model", "warn");
+    if (isLoading) showState("Loading the model", "warn", "", "The model is being loaded. What you ask meanwhile is refused.");
     return { isLoading, problem: error.message };
   }
 }
@@ -210,15 +213,21 @@ function showHealth({ state, queued, problem }, nodes) {
   const workers = nodes.filter((node) => node.address !== "local");
   const there = workers.filter((node) => node.state !== "absent" && node.state !== "failed").length;
   const rest = workers.length ? `, ${there} of ${workers.length} workers` : "";
-  if (problem) showState(`Not available${rest}`, "bad", problem);
+  const advice = workers.length ? "" : " A machine that lends its memory would help: under Network it says how to add one.";
+  if (problem) showState(`Not available${rest}`, "bad", problem, problem + advice);
   else if (state === "recovering") showState(`Recovering${rest}`, "warn");
   else showState(`Ready${rest}${queued ? `, ${queued} waiting` : ""}`, state === "degraded" ? "warn" : "good");
 }
 
-function showState(text, tone, reason = "") {
+/** How things are, in a word at the head of the page, and `notice`, what is in the way of a chat, above it. */
+function showState(text, tone, reason = "", notice = "") {
   byID("health").dataset.tone = tone;
   byID("health").title = reason;
   setText(byID("health-text"), text);
+  const place = byID("notice");
+  place.hidden = !notice;
+  place.dataset.tone = tone;
+  setText(place, notice);
 }
 
 /** Follows what happens, for as long as the page is open. */
@@ -440,7 +449,7 @@ function drawer(draw) {
 }
 
 """#),
-PageFile(path: "/page/elements.js", type: "text/javascript; charset=utf-8", digest: "e5c192558db1e7df", text: #"""
+PageFile(path: "/page/elements.js", type: "text/javascript; charset=utf-8", digest: "b6f0265b8b36e4c2", text: #"""
 // Building what is shown. Everything that comes from outside is text: nothing is ever read as HTML.
 
 /** An element with properties (`text`, `data`, listeners as `onclick`, attributes) and children. */
@@ -463,6 +472,16 @@ export const byID = (id) => document.getElementById(id);
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/** Sets a text that may be too long for its place; whole, it is the place's title. */
+export function setCut(node, text) {
+  setText(node, text);
+  node.classList.add("cut");
+  if (node.title !== text) node.title = text;
+}
+
+/** The beginning of a node's id, which is enough to tell nodes apart by eye. */
+export const shortID = (id) => `${id.slice(0, 8)}\u2026`;
 
 /** Says something to those who do not see the page. */
 export function announce(text) {
@@ -555,7 +574,7 @@ PageFile(path: "/page/icon.svg", type: "image/svg+xml", digest: "ef9e746330a1e32
 </svg>
 
 """#),
-PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "5e6bcdaf4622b29c", text: #"""
+PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "eaaa79fbd78d6295", text: #"""
 <!doctype html>
 <html lang="en">
 <head>
@@ -589,6 +608,7 @@ PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "5e6bcda
       <select id="model"><option value="">No model yet</option></select>
       <button type="button" id="new-chat" class="quiet">New chat</button>
     </div>
+    <p id="notice" role="status" hidden></p>
     <div id="log" class="scroller" tabindex="0" role="region" aria-label="Conversation">
       <div id="welcome">
         <p class="large">Ask the model something.</p>
@@ -639,10 +659,10 @@ PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "5e6bcda
 </html>
 
 """#),
-PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "e718ed0899c16e67", text: #"""
+PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "807f097d117967bd", text: #"""
 // The machines that models run on, and what happens to them.
 import { events as eventsOf, request, json } from "./api.js";
-import { announce, byID, bytes, element, keep, number, setText } from "./elements.js";
+import { announce, byID, bytes, element, keep, number, setCut, setText, shortID } from "./elements.js";
 
 const states = {
   ready: ["Ready", "good"], unused: ["Idle", "quiet"], failed: ["Failed", "bad"], absent: ["Absent", "bad"], lost: ["Lost", "bad"],
@@ -654,15 +674,23 @@ const lost = new Set();
 
 // MARK: Machines
 
-export async function showMachines() {
+export async function showMachines(problem) {
   const { data, has_network: hasNetwork } = await json("v1/nodes", { quietly: true });
   const now = performance.now();
   keep(byID("machines"), data, (node) => node.address, makeMachine, (card, node) => showMachine(card, node, now));
   const workers = data.filter((node) => node.address !== "local");
   const note = byID("machines-note");
   note.hidden = workers.length > 0;
-  setText(note, data.length ? "The model is on this machine alone." : "There are none yet.");
+  const place = data.length ? "The model is on this machine alone." : problem ? "There are none." : "There are none yet.";
+  setText(note, `${place} ${hasNetwork ? "Workers that join the network appear here." : "Under Network it says how to add one."}`);
   return { nodes: data, hasNetwork };
+}
+
+/** What is said while nothing is known of the machines. */
+export function showNoMachines(text) {
+  const note = byID("machines-note");
+  note.hidden = false;
+  setText(note, text);
 }
 
 function makeMachine(node) {
@@ -671,8 +699,9 @@ function makeMachine(node) {
   return element(
     "li", { class: "card" },
     element(
-      "div", { class: "top" }, element("span", { class: "name", text: isWorker ? node.address : "This machine" }),
+      "div", { class: "top" }, element("span", { class: "name" }),
       element("span", { class: "state" }, element("span", { class: "dot", "aria-hidden": "true" }), element("span", { class: "word" }))),
+    element("p", { class: "place" }),
     element("p", { class: "reason" }),
     element("div", { class: "devices" }),
     element(
@@ -685,8 +714,14 @@ function showMachine(card, node, now) {
   const [word, tone] = states[node.state === "absent" && lost.has(node.address) ? "lost" : node.state] ?? [node.state, "quiet"];
   card.querySelector(".state").dataset.tone = tone;
   setText(card.querySelector(".state .word"), word);
+  setCut(card.querySelector(".name"), node.address === "local" ? "This machine" : node.name ?? node.address);
+  // One that has a name proves who it is: its address is an id, and where it is found may change.
+  const place = card.querySelector(".place");
+  place.hidden = !node.name;
+  setText(place, node.name ? [node.route, shortID(node.address)].filter(Boolean).join(" \u00b7 ") : "");
+  if (node.name) place.title = `Node ${node.address}`;
   const reason = card.querySelector(".reason");
-  setText(reason, sentence(node.reason, node.address));
+  setText(reason, sentence(node));
   reason.hidden = !node.reason;
   keep(card.querySelector(".devices"), node.devices, (device) => device.name, makeDevice, showDevice);
   const show = (name, text) => {
@@ -702,9 +737,12 @@ function showMachine(card, node, now) {
   show("rate", isThere ? perSecond : "–");
 }
 
-/** A reason by itself, without the address that stands above it. */
-function sentence(reason, address) {
-  const rest = reason?.startsWith(`${address}: `) ? reason.slice(address.length + 2) : reason ?? "";
+/** A reason by itself, without the name or address that stands above it. */
+function sentence({ reason, address, name, route }) {
+  const said = reason ?? "";
+  const beginning = [`${name} (${address.slice(0, 8)})`, name, address, route].filter(Boolean)
+    .flatMap((subject) => [`${subject}: `, `${subject} `]).find((subject) => said.startsWith(subject)) ?? "";
+  const rest = said.slice(beginning.length);
   return rest.slice(0, 1).toUpperCase() + rest.slice(1);
 }
 
@@ -788,8 +826,8 @@ export async function followEvents(onEvent) {
 }
 
 /** The message with what it is about, which is not said twice. */
-function about({ node, model, message }) {
-  const subject = node ?? model;
+function about({ node, name, model, message }) {
+  const subject = name ?? node ?? model;
   return !subject || message.startsWith(subject) ? message : `${subject}: ${message}`;
 }
 
@@ -797,7 +835,7 @@ function makeEvent(event) {
   const time = new Date(event.time);
   const [word, tone] = kinds[event.kind] ?? [event.kind, "quiet"];
   return element(
-    "li", { data: { tone } }, element("time", { datetime: event.time, text: time.toLocaleTimeString([], { hour12: false }) }),
+    "li", { data: { tone }, title: event.name ? `Node ${event.node}` : null }, element("time", { datetime: event.time, text: time.toLocaleTimeString([], { hour12: false }) }),
     element("p", {}, element("span", { class: "kind", text: word }), ` ${about(event)}`));
 }
 
@@ -972,10 +1010,10 @@ export function showMarkdown(container, text) {
 }
 
 """#),
-PageFile(path: "/page/network.js", type: "text/javascript; charset=utf-8", digest: "e2fcaf9229dc8bfe", text: #"""
+PageFile(path: "/page/network.js", type: "text/javascript; charset=utf-8", digest: "98daa90fb16464d3", text: #"""
 // The peers' network, and how a machine is added, with one or without.
 import { json, Refusal, text } from "./api.js";
-import { byID, copyButton, element, keep, setText } from "./elements.js";
+import { byID, copyButton, element, keep, setCut, setText, shortID } from "./elements.js";
 
 const place = byID("network");
 const hidden = "\u2022".repeat(12);
@@ -1002,13 +1040,13 @@ export async function showNetwork(hasNetwork) {
   keep(byID("peers"), network.nodes, (node) => node.id, makePeer, showPeer);
   const note = byID("peers-note");
   note.hidden = network.nodes.length > 0;
-  setText(note, "No other machine has been seen yet.");
+  setText(note, "No other machine is there yet. Run the command below on one: it is listed here seconds later.");
 }
 
 function showFacts(network) {
   const online = network.nodes.filter((node) => node.is_online).length;
   const facts = [
-    ["Network", network.id ?? "without a name"], ["This node", network.node_id], ["Since", new Date(network.start_time).toLocaleString()],
+    ["Network", network.id ?? "without a name"], ["This node", shortID(network.node_id)], ["Since", new Date(network.start_time).toLocaleString()],
     ["Others", `${online} of ${network.nodes.length} online`],
   ];
   const list = place.querySelector(".facts");
@@ -1016,6 +1054,7 @@ function showFacts(network) {
     for (const [name] of facts) list.append(element("dt", { text: name }), element("dd", { class: name === "This node" ? "id" : "" }));
   }
   facts.forEach(([, value], index) => setText(list.children[index * 2 + 1], value));
+  list.children[3].title = network.node_id;
 }
 
 function makePeer(node) {
@@ -1031,7 +1070,7 @@ function makePeer(node) {
 }
 
 function showPeer(card, node) {
-  setText(card.querySelector(".name"), node.name);
+  setCut(card.querySelector(".name"), node.name);
   const [word, tone] = !node.is_online ? ["Offline", "bad"] : node.reason ? ["Not used", "warn"] : ["Online", "good"];
   card.querySelector(".state").dataset.tone = tone;
   setText(card.querySelector(".word"), word);
@@ -1040,12 +1079,13 @@ function showPeer(card, node) {
   reason.hidden = !node.reason;
   const values = [
     { head: "Head", worker: "Worker", tunnel: "Tunnel" }[node.role] ?? node.role, node.version, node.devices, node.addresses.join(", "),
-    node.id, new Date(node.last_seen).toLocaleTimeString([], { hour12: false }),
+    shortID(node.id), new Date(node.last_seen).toLocaleTimeString([], { hour12: false }),
   ];
   card.querySelectorAll("dd").forEach((cell, index) => {
     setText(cell, values[index]);
     // What a node did not say takes no room.
     cell.hidden = cell.previousElementSibling.hidden = !values[index];
+    if (cell.className === "id") cell.title = node.id;
   });
 }
 
@@ -1093,6 +1133,9 @@ function command(line) {
     element("p", { text: "Run this on another machine. It finds this one by itself, and what they say to each other is encrypted." }),
     commandBox("On the other machine", code, copy), element("div", { class: "row" }, show), problem,
     element("p", { class: "hint", text: "Whoever has the token can join the network: hand it on as you would a password." }),
+    element(
+      "p", { class: "hint" }, "Does it not appear? Where multicast does not get through, give the worker a port ",
+      "(", element("code", { text: "--p2p-port 7001" }), ") and start this server with ", element("code", { text: "--p2p-peer ITS_ADDRESS:7001" }), "."),
   ];
 }
 
@@ -1112,7 +1155,7 @@ function byAddress() {
 }
 
 """#),
-PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "47231dfa7809ea81", text: #"""
+PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "b94ce5ca57a7a82c", text: #"""
 /* Colours: each pair of text and ground below has a contrast of 4.5 or more, borders of controls 3 or more. */
 :root {
   color-scheme: light dark;
@@ -1227,6 +1270,9 @@ main > * { width: 100%; max-width: 54rem; margin-inline: auto; padding-inline: 1
 #model { max-width: 100%; min-width: 0; text-overflow: ellipsis; }
 .bar button { flex: none; }
 #log { flex: 1; min-height: 0; }
+#notice { width: calc(100% - 2.5rem); max-width: 51.5rem; margin-bottom: .6rem; padding: .55rem .9rem; border: 1px solid currentColor; border-radius: .6rem; font-size: .875rem; overflow-wrap: anywhere; }
+#notice[data-tone="warn"] { color: var(--warn); }
+#notice[data-tone="bad"] { color: var(--bad); }
 #welcome { display: grid; place-content: center; text-align: center; height: 100%; color: var(--soft); gap: .35rem; }
 #welcome .large { font-size: 1.35rem; color: var(--text); }
 #composer { display: flex; align-items: flex-end; gap: .6rem; padding-block: .6rem .4rem; }
@@ -1264,10 +1310,13 @@ aside { grid-area: aside; padding: 1.1rem 1.1rem 1.5rem; background: var(--surfa
 aside section + section { margin-top: 1.75rem; padding-top: 1.25rem; border-top: 1px solid var(--line); }
 aside h2 { margin-bottom: .6rem; }
 #machines-note { margin-bottom: .6rem; }
-.cards { display: grid; gap: .6rem; }
+.cards { display: grid; grid-template-columns: minmax(0, 1fr); gap: .6rem; }
 .card { padding: .75rem .85rem; border: 1px solid var(--line); border-radius: .7rem; background: var(--ground); }
 .card .top { display: flex; justify-content: space-between; align-items: baseline; gap: .75rem; }
-.card .name { font-weight: 600; font-size: .9375rem; overflow-wrap: anywhere; }
+.card .name { font-weight: 600; font-size: .9375rem; }
+.cut { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.card .state { flex: none; }
+.card .place { font-size: .75rem; color: var(--soft); font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .card .reason { font-size: .8125rem; color: var(--soft); overflow-wrap: anywhere; }
 .device { margin-top: .5rem; font-size: .8125rem; }
 .device .top { align-items: center; }
@@ -1289,7 +1338,7 @@ aside h2 { margin-bottom: .6rem; }
 #events [data-tone="good"] .kind { color: var(--good); }
 #events p { overflow-wrap: anywhere; }
 
-#network { display: grid; gap: .7rem; font-size: .875rem; }
+#network { display: grid; grid-template-columns: minmax(0, 1fr); gap: .7rem; font-size: .875rem; }
 #network h3 { margin: .4rem 0 -.2rem; }
 .facts { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .2rem .9rem; margin: 0; font-size: .8125rem; }
 .facts dt { color: var(--soft); }

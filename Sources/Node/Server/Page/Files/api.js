@@ -112,13 +112,14 @@ export async function request(path, options = {}) {
       return await ask(path, options);
     } catch (error) {
       if (!(error instanceof Refusal) || error.status !== 401) throw error;
-      byID("key-button").hidden = false;
       // Another request may have asked for a key meanwhile.
       if (before[0] !== keys.get("api") || before[1] !== keys.get("admin")) continue;
       const wants = error.code?.endsWith("admin_key") ? "admin" : "api";
+      if (wants === "api") byID("key-button").hidden = false;
       const reason = wants === "admin" ? "This needs the server's admin key." : "This server wants an API key.";
       const given = await askForKey(wants, keys.get(wants) ? `${reason} The one given is not right.` : reason);
-      declined = !given;
+      // Who keeps the admin key to themselves still sees the rest.
+      if (wants === "api") declined = !given;
       if (!given) throw error;
     }
   }

@@ -2,7 +2,7 @@
 import { json, onKey, prepareKeys, Refusal } from "./api.js";
 import { prepareChat, showModels } from "./chat.js";
 import { byID, setText } from "./elements.js";
-import { followEvents, showMachines } from "./machines.js";
+import { followEvents, showMachines, showNoMachines } from "./machines.js";
 import { showNetwork } from "./network.js";
 
 const pollTime = 2000;
@@ -20,8 +20,10 @@ async function look() {
   isWanted = false;
   try {
     const health = await healthNow();
-    if (!health.isLoading) {
-      const { nodes, hasNetwork } = await showMachines();
+    if (health.isLoading) {
+      showNoMachines("They are listed when the model is there.");
+    } else {
+      const { nodes, hasNetwork } = await showMachines(health.problem);
       await showModels();
       await showNetwork(hasNetwork);
       showHealth(health, nodes);
@@ -29,7 +31,7 @@ async function look() {
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     const word = error.status === 401 ? "No key" : error.status === 0 ? "Not reachable" : "Not available";
-    showState(word, "bad", error.message);
+    showState(word, "bad", error.message, error.status === 401 ? "" : error.message);
   } finally {
     isLooking = false;
     next = setTimeout(look, isWanted ? 200 : pollTime);
@@ -45,7 +47,7 @@ async function healthNow() {
   } catch (error) {
     if (!(error instanceof Refusal) || error.status !== 503) throw error;
     const isLoading = error.message.startsWith("Loading model");
-    if (isLoading) showState("Loading the model", "warn");
+    if (isLoading) showState("Loading the model", "warn", "", "The model is being loaded. What you ask meanwhile is refused.");
     return { isLoading, problem: error.message };
   }
 }
@@ -54,15 +56,21 @@ function showHealth({ state, queued, problem }, nodes) {
   const workers = nodes.filter((node) => node.address !== "local");
   const there = workers.filter((node) => node.state !== "absent" && node.state !== "failed").length;
   const rest = workers.length ? `, ${there} of ${workers.length} workers` : "";
-  if (problem) showState(`Not available${rest}`, "bad", problem);
+  const advice = workers.length ? "" : " A machine that lends its memory would help: under Network it says how to add one.";
+  if (problem) showState(`Not available${rest}`, "bad", problem, problem + advice);
   else if (state === "recovering") showState(`Recovering${rest}`, "warn");
   else showState(`Ready${rest}${queued ? `, ${queued} waiting` : ""}`, state === "degraded" ? "warn" : "good");
 }
 
-function showState(text, tone, reason = "") {
+/** How things are, in a word at the head of the page, and `notice`, what is in the way of a chat, above it. */
+function showState(text, tone, reason = "", notice = "") {
   byID("health").dataset.tone = tone;
   byID("health").title = reason;
   setText(byID("health-text"), text);
+  const place = byID("notice");
+  place.hidden = !notice;
+  place.dataset.tone = tone;
+  setText(place, notice);
 }
 
 /** Follows what happens, for as long as the page is open. */

@@ -21,6 +21,16 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Sets a text that may be too long for its place; whole, it is the place's title. */
+export function setCut(node, text) {
+  setText(node, text);
+  node.classList.add("cut");
+  if (node.title !== text) node.title = text;
+}
+
+/** The beginning of a node's id, which is enough to tell nodes apart by eye. */
+export const shortID = (id) => `${id.slice(0, 8)}\u2026`;
+
 /** Says something to those who do not see the page. */
 export function announce(text) {
   const place = byID("announcement");

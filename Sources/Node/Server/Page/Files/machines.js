@@ -1,6 +1,6 @@
 // The machines that models run on, and what happens to them.
 import { events as eventsOf, request, json } from "./api.js";
-import { announce, byID, bytes, element, keep, number, setText } from "./elements.js";
+import { announce, byID, bytes, element, keep, number, setCut, setText, shortID } from "./elements.js";
 
 const states = {
   ready: ["Ready", "good"], unused: ["Idle", "quiet"], failed: ["Failed", "bad"], absent: ["Absent", "bad"], lost: ["Lost", "bad"],
@@ -12,15 +12,23 @@ const lost = new Set();
 
 // MARK: Machines
 
-export async function showMachines() {
+export async function showMachines(problem) {
   const { data, has_network: hasNetwork } = await json("v1/nodes", { quietly: true });
   const now = performance.now();
   keep(byID("machines"), data, (node) => node.address, makeMachine, (card, node) => showMachine(card, node, now));
   const workers = data.filter((node) => node.address !== "local");
   const note = byID("machines-note");
   note.hidden = workers.length > 0;
-  setText(note, data.length ? "The model is on this machine alone." : "There are none yet.");
+  const place = data.length ? "The model is on this machine alone." : problem ? "There are none." : "There are none yet.";
+  setText(note, `${place} ${hasNetwork ? "Workers that join the network appear here." : "Under Network it says how to add one."}`);
   return { nodes: data, hasNetwork };
+}
+
+/** What is said while nothing is known of the machines. */
+export function showNoMachines(text) {
+  const note = byID("machines-note");
+  note.hidden = false;
+  setText(note, text);
 }
 
 function makeMachine(node) {
@@ -29,8 +37,9 @@ function makeMachine(node) {
   return element(
     "li", { class: "card" },
     element(
-      "div", { class: "top" }, element("span", { class: "name", text: isWorker ? node.address : "This machine" }),
+      "div", { class: "top" }, element("span", { class: "name" }),
       element("span", { class: "state" }, element("span", { class: "dot", "aria-hidden": "true" }), element("span", { class: "word" }))),
+    element("p", { class: "place" }),
     element("p", { class: "reason" }),
     element("div", { class: "devices" }),
     element(
@@ -43,8 +52,14 @@ function showMachine(card, node, now) {
   const [word, tone] = states[node.state === "absent" && lost.has(node.address) ? "lost" : node.state] ?? [node.state, "quiet"];
   card.querySelector(".state").dataset.tone = tone;
   setText(card.querySelector(".state .word"), word);
+  setCut(card.querySelector(".name"), node.address === "local" ? "This machine" : node.name ?? node.address);
+  // One that has a name proves who it is: its address is an id, and where it is found may change.
+  const place = card.querySelector(".place");
+  place.hidden = !node.name;
+  setText(place, node.name ? [node.route, shortID(node.address)].filter(Boolean).join(" \u00b7 ") : "");
+  if (node.name) place.title = `Node ${node.address}`;
   const reason = card.querySelector(".reason");
-  setText(reason, sentence(node.reason, node.address));
+  setText(reason, sentence(node));
   reason.hidden = !node.reason;
   keep(card.querySelector(".devices"), node.devices, (device) => device.name, makeDevice, showDevice);
   const show = (name, text) => {
@@ -60,9 +75,12 @@ function showMachine(card, node, now) {
   show("rate", isThere ? perSecond : "–");
 }
 
-/** A reason by itself, without the address that stands above it. */
-function sentence(reason, address) {
-  const rest = reason?.startsWith(`${address}: `) ? reason.slice(address.length + 2) : reason ?? "";
+/** A reason by itself, without the name or address that stands above it. */
+function sentence({ reason, address, name, route }) {
+  const said = reason ?? "";
+  const beginning = [`${name} (${address.slice(0, 8)})`, name, address, route].filter(Boolean)
+    .flatMap((subject) => [`${subject}: `, `${subject} `]).find((subject) => said.startsWith(subject)) ?? "";
+  const rest = said.slice(beginning.length);
   return rest.slice(0, 1).toUpperCase() + rest.slice(1);
 }
 
@@ -146,8 +164,8 @@ export async function followEvents(onEvent) {
 }
 
 /** The message with what it is about, which is not said twice. */
-function about({ node, model, message }) {
-  const subject = node ?? model;
+function about({ node, name, model, message }) {
+  const subject = name ?? node ?? model;
   return !subject || message.startsWith(subject) ? message : `${subject}: ${message}`;
 }
 
@@ -155,6 +173,6 @@ function makeEvent(event) {
   const time = new Date(event.time);
   const [word, tone] = kinds[event.kind] ?? [event.kind, "quiet"];
   return element(
-    "li", { data: { tone } }, element("time", { datetime: event.time, text: time.toLocaleTimeString([], { hour12: false }) }),
+    "li", { data: { tone }, title: event.name ? `Node ${event.node}` : null }, element("time", { datetime: event.time, text: time.toLocaleTimeString([], { hour12: false }) }),
     element("p", {}, element("span", { class: "kind", text: word }), ` ${about(event)}`));
 }

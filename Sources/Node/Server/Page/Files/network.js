@@ -1,6 +1,6 @@
 // The peers' network, and how a machine is added, with one or without.
 import { json, Refusal, text } from "./api.js";
-import { byID, copyButton, element, keep, setText } from "./elements.js";
+import { byID, copyButton, element, keep, setCut, setText, shortID } from "./elements.js";
 
 const place = byID("network");
 const hidden = "\u2022".repeat(12);
@@ -27,13 +27,13 @@ export async function showNetwork(hasNetwork) {
   keep(byID("peers"), network.nodes, (node) => node.id, makePeer, showPeer);
   const note = byID("peers-note");
   note.hidden = network.nodes.length > 0;
-  setText(note, "No other machine has been seen yet.");
+  setText(note, "No other machine is there yet. Run the command below on one: it is listed here seconds later.");
 }
 
 function showFacts(network) {
   const online = network.nodes.filter((node) => node.is_online).length;
   const facts = [
-    ["Network", network.id ?? "without a name"], ["This node", network.node_id], ["Since", new Date(network.start_time).toLocaleString()],
+    ["Network", network.id ?? "without a name"], ["This node", shortID(network.node_id)], ["Since", new Date(network.start_time).toLocaleString()],
     ["Others", `${online} of ${network.nodes.length} online`],
   ];
   const list = place.querySelector(".facts");
@@ -41,6 +41,7 @@ function showFacts(network) {
     for (const [name] of facts) list.append(element("dt", { text: name }), element("dd", { class: name === "This node" ? "id" : "" }));
   }
   facts.forEach(([, value], index) => setText(list.children[index * 2 + 1], value));
+  list.children[3].title = network.node_id;
 }
 
 function makePeer(node) {
@@ -56,7 +57,7 @@ function makePeer(node) {
 }
 
 function showPeer(card, node) {
-  setText(card.querySelector(".name"), node.name);
+  setCut(card.querySelector(".name"), node.name);
   const [word, tone] = !node.is_online ? ["Offline", "bad"] : node.reason ? ["Not used", "warn"] : ["Online", "good"];
   card.querySelector(".state").dataset.tone = tone;
   setText(card.querySelector(".word"), word);
@@ -65,12 +66,13 @@ function showPeer(card, node) {
   reason.hidden = !node.reason;
   const values = [
     { head: "Head", worker: "Worker", tunnel: "Tunnel" }[node.role] ?? node.role, node.version, node.devices, node.addresses.join(", "),
-    node.id, new Date(node.last_seen).toLocaleTimeString([], { hour12: false }),
+    shortID(node.id), new Date(node.last_seen).toLocaleTimeString([], { hour12: false }),
   ];
   card.querySelectorAll("dd").forEach((cell, index) => {
     setText(cell, values[index]);
     // What a node did not say takes no room.
     cell.hidden = cell.previousElementSibling.hidden = !values[index];
+    if (cell.className === "id") cell.title = node.id;
   });
 }
 
@@ -118,6 +120,9 @@ function command(line) {
     element("p", { text: "Run this on another machine. It finds this one by itself, and what they say to each other is encrypted." }),
     commandBox("On the other machine", code, copy), element("div", { class: "row" }, show), problem,
     element("p", { class: "hint", text: "Whoever has the token can join the network: hand it on as you would a password." }),
+    element(
+      "p", { class: "hint" }, "Does it not appear? Where multicast does not get through, give the worker a port ",
+      "(", element("code", { text: "--p2p-port 7001" }), ") and start this server with ", element("code", { text: "--p2p-peer ITS_ADDRESS:7001" }), "."),
   ];
 }
 
