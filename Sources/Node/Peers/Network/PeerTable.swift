@@ -41,8 +41,14 @@ package struct PeerTable: Sendable {
 
         var routes: [Endpoint] {
             var routes = proven
-            for route in hints.values.joined() where !routes.contains(route) { routes.append(route) }
-            return Array(routes.prefix(PeerTable.routesPerNode))
+            // Of each record the first, then of each the second: one that names many places leaves room to the others.
+            for number in 0..<PeerTable.routesPerRecord {
+                for hint in hints.values where number < hint.count && !routes.contains(hint[number]) {
+                    routes.append(hint[number])
+                    if routes.count >= PeerTable.routesPerNode { return routes }
+                }
+            }
+            return routes
         }
 
         /// Whether a route of a hint's has led there.
