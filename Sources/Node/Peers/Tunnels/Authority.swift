@@ -1,12 +1,12 @@
 internal import Crypto
-internal import Foundation
+package import Foundation
 internal import NIOSSL
 internal import SwiftASN1
 internal import X509
 
 /// Who signs the certificates of a network's nodes: a key that everybody derives who has the token, so that a certificate says no more,
 /// and no less, than that its holder has the token (RFC 5280 for the form).
-struct Authority: Sendable {
+package struct Authority: Sendable {
     private let key: P256.Signing.PrivateKey
     private let name: DistinguishedName
     private let keyIdentifier: SubjectKeyIdentifier
@@ -14,10 +14,10 @@ struct Authority: Sendable {
     let certificate: NIOSSLCertificate
 
     /// Days for which a node's certificate is good, and how far a clock may be behind the signer's.
-    static let validDays = 30.0
-    static let toleratedDays = 2.0
+    package static let validDays = 30.0
+    package static let toleratedDays = 2.0
 
-    init(_ keys: NetworkKeys) throws {
+    package init(_ keys: NetworkKeys) throws {
         key = try Authority.key(keys)
         name = try DistinguishedName { CommonName("swiftlet \(keys.tag)") }
         let identifier = SubjectKeyIdentifier(
@@ -32,7 +32,7 @@ struct Authority: Sendable {
                 Critical(KeyUsage(keyCertSign: true))
                 identifier
             }, issuerPrivateKey: Certificate.PrivateKey(key))
-        certificate = try Authority.encoded(own)
+        certificate = try NIOSSLCertificate(bytes: Authority.encoded(own), format: .der)
     }
 
     /// One in 2³² secrets is no key of the curve.
@@ -48,14 +48,14 @@ struct Authority: Sendable {
         }
     }
 
-    private static func encoded(_ certificate: Certificate) throws -> NIOSSLCertificate {
+    private static func encoded(_ certificate: Certificate) throws -> [UInt8] {
         var serializer = DER.Serializer()
         try serializer.serialize(certificate)
-        return try NIOSSLCertificate(bytes: serializer.serializedBytes, format: .der)
+        return serializer.serializedBytes
     }
 
-    /// A certificate for a node's key, which is good from now on.
-    func certify(_ node: NodeKey, at now: Date = Date(), days: Double = Authority.validDays) throws -> NIOSSLCertificate {
+    /// A certificate for a node's key, which is good from now on, in DER.
+    package func certify(_ node: NodeKey, at now: Date = Date(), days: Double = Authority.validDays) throws -> [UInt8] {
         let day = 86400.0
         return try Authority.encoded(
             try Certificate(
@@ -76,6 +76,11 @@ struct Authority: Sendable {
     /// - Returns: the node's id, or why the certificates are not good.
     func judge(_ chain: [NIOSSLCertificate], at now: Date = Date()) -> Result<String, CertificateFault> {
         guard let first = chain.first, let bytes = try? first.toDERBytes() else { return .failure(.none) }
+        return judge(bytes, at: now)
+    }
+
+    /// The same of a node's own certificate, in DER.
+    package func judge(_ bytes: [UInt8], at now: Date) -> Result<String, CertificateFault> {
         guard let leaf = try? Certificate(derEncoded: bytes) else { return .failure(.unreadable) }
         guard leaf.issuer == name, Certificate.PublicKey(key.publicKey).isValidSignature(leaf.signature, for: leaf) else {
             return .failure(.foreign)
@@ -92,7 +97,7 @@ struct Authority: Sendable {
 }
 
 /// What is wrong with the certificates that a node shows.
-enum CertificateFault: Error, Hashable, CustomStringConvertible {
+package enum CertificateFault: Error, Hashable, CustomStringConvertible {
     case none
     case unreadable
     /// Signed by others.
@@ -100,7 +105,7 @@ enum CertificateFault: Error, Hashable, CustomStringConvertible {
     case expired(Date)
     case notYetValid(Date)
 
-    var description: String {
+    package var description: String {
         switch self {
         case .none: "it shows no certificate"
         case .unreadable: "its certificate is none of a node"

@@ -2,12 +2,18 @@ package import RPCProto
 
 /// How many strangers a door talks to at a time, and how often it lets one address try: decided here, so that somebody who knocks a
 /// thousand times a second costs next to nothing. A value: what happens goes in, with its time; nothing here waits.
+///
+/// Room is shared out fairly. Addresses from which nodes came have some of their own. Of what is for all, a newcomer takes the place of
+/// the oldest talk of the address that has the most of them: many addresses that say nothing keep nobody out who does speak.
 package struct DoorLimits: Sendable {
     /// Nanoseconds of the monotonic clock.
     package typealias Time = UInt64
+    /// Names a talk; no two have the same.
+    package typealias Talk = UInt64
 
-    /// Talks at a time, with all, and with one address.
+    /// Talks at a time: with all, with addresses from which no node ever came, and with one address.
     package static let talks = 128
+    package static let talksWithUnknown = 96
     package static let talksPerAddress = 16
     /// Talks that came to nothing, of one address: so many at once, and one more each so many nanoseconds.
     package static let failures = 32.0
@@ -15,54 +21,97 @@ package struct DoorLimits: Sendable {
     /// Addresses that are remembered.
     package static let addresses = 1024
 
+    package enum Answer: Hashable, Sendable {
+        /// It is talked to, until ``end(_:isWelcome:at:)``; another talk, if there is one, is to be broken off for it, and is over already
+        /// as far as this is concerned.
+        case talk(Talk, instead: Talk?)
+        /// It is not, and why.
+        case refuse(String)
+    }
+
     private struct Guest {
-        var talks = 0
+        /// The oldest first.
+        var talks: [Talk] = []
+        /// Whether a node came from there.
+        var isKnown = false
         /// How many failures it has left, at the time of the last.
         var allowance = DoorLimits.failures
         var time: Time
     }
 
     private var guests: [NetworkAddress?: Guest] = [:]
-    package private(set) var talkCount = 0
+    /// Where each talk's other end is.
+    private var open: [Talk: NetworkAddress?] = [:]
+    private var last: Talk = 0
+
+    package var talkCount: Int { open.count }
+    package var addressCount: Int { guests.count }
 
     package init() {}
 
     /// Somebody has connected.
-    ///
-    /// - Returns: why it is not talked to; nil if it is, until ``ended(_:isWelcome:at:)``.
-    package mutating func begin(_ address: NetworkAddress?, at now: Time) -> String? {
-        if talkCount >= DoorLimits.talks { return "\(talkCount) others are being asked who they are" }
-        var guest = guests[address] ?? Guest(time: now)
-        if guest.talks >= DoorLimits.talksPerAddress { return "\(guest.talks) others from there are being asked who they are" }
-        if allowance(of: guest, at: now) < 1 { return "too many from there came to nothing lately" }
-        guest.talks += 1
-        talkCount += 1
-        guests[address] = guest
-        return nil
+    package mutating func begin(_ address: NetworkAddress?, at now: Time) -> Answer {
+        let guest = guests[address] ?? Guest(time: now)
+        if guest.talks.count >= DoorLimits.talksPerAddress {
+            return .refuse("\(guest.talks.count) others from there are being asked who they are")
+        }
+        if allowance(of: guest, at: now) < 1 { return .refuse("too many from there came to nothing lately") }
+        var displaced: Talk?
+        let strangers = open.values.count { guests[$0]?.isKnown != true }
+        if open.count >= DoorLimits.talks || (!guest.isKnown && strangers >= DoorLimits.talksWithUnknown) {
+            guard let talk = mostDispensable(amongKnown: guest.isKnown) else {
+                return .refuse("\(open.count) others are being asked who they are")
+            }
+            end(talk, isWelcome: false, at: now)
+            displaced = talk
+        }
+        last += 1
+        // Anew: the one that made room may have been of this address.
+        guests[address, default: guest].talks.append(last)
+        open[last] = address
+        if guests.count > DoorLimits.addresses { forget(at: now) }
+        return .talk(last, instead: displaced)
     }
 
     /// A talk is over.
-    package mutating func ended(_ address: NetworkAddress?, isWelcome: Bool, at now: Time) {
-        guard var guest = guests[address], guest.talks > 0 else { return }
-        guest.talks -= 1
-        talkCount -= 1
-        if !isWelcome {
+    ///
+    /// - Returns: false if it was before, as it had to make room.
+    @discardableResult
+    package mutating func end(_ talk: Talk, isWelcome: Bool, at now: Time) -> Bool {
+        guard let address = open.removeValue(forKey: talk), var guest = guests[address] else { return false }
+        guest.talks.removeAll { $0 == talk }
+        if isWelcome {
+            guest.isKnown = true
+        } else {
             guest.allowance = max(0, allowance(of: guest, at: now) - 1)
             guest.time = now
         }
         guests[address] = guest
-        if guests.count > DoorLimits.addresses { forget(at: now) }
+        return true
+    }
+
+    /// Of the addresses with the most talks the oldest talk.
+    private func mostDispensable(amongKnown: Bool) -> Talk? {
+        var found: (count: Int, talk: Talk)?
+        for guest in guests.values where amongKnown || !guest.isKnown {
+            guard let oldest = guest.talks.first else { continue }
+            let count = guest.talks.count
+            if let found, found.count > count || (found.count == count && found.talk < oldest) { continue }
+            found = (count, oldest)
+        }
+        return found?.talk
     }
 
     private func allowance(of guest: Guest, at now: Time) -> Double {
         min(DoorLimits.failures, guest.allowance + Double(now &- min(now, guest.time)) / Double(DoorLimits.failureTime))
     }
 
-    /// Those who did nothing lately, and if that does not do, some.
+    /// Those who did nothing lately, and if that does not do, some; from where a node came is remembered longest.
     private mutating func forget(at now: Time) {
-        guests = guests.filter { $0.value.talks > 0 || allowance(of: $0.value, at: now) < DoorLimits.failures }
-        while guests.count > DoorLimits.addresses, let address = guests.first(where: { $0.value.talks == 0 })?.key {
-            guests[address] = nil
+        guests = guests.filter { !$0.value.talks.isEmpty || $0.value.isKnown || allowance(of: $0.value, at: now) < DoorLimits.failures }
+        for isKnown in [false, true] {
+            let idle = guests.filter { $0.value.talks.isEmpty && $0.value.isKnown == isKnown }.keys
+            for address in idle.prefix(max(0, guests.count - DoorLimits.addresses)) { guests[address] = nil }
         }
     }
 }

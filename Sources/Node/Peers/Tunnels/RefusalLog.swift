@@ -1,6 +1,6 @@
-internal import Base
+package import Base
 package import Logging
-internal import RPCProto
+package import RPCProto
 internal import Synchronization
 
 /// Log lines about those who are turned away: one for each address and reason, and how many there were since every ten minutes, so that
@@ -16,27 +16,34 @@ package final class RefusalLog: Sendable {
         var leftOut = 0
     }
 
+    private enum Line {
+        case refusal(leftOut: Int)
+        /// There is no room for more lines of that kind.
+        case crowded
+    }
+
     private struct State {
         var entries: [Key: Entry] = [:]
         var count = 0
+        /// When it was told that there is no room for more of them.
+        var crowded: UInt64?
     }
 
     private let state = Mutex(State())
     private let logger: Logger
 
     private static let period: UInt64 = 600_000_000_000
-    private static let limit = 512
+    package static let limit = 512
 
     package init(_ logger: Logger) { self.logger = logger }
 
     /// All that were ever noted.
     package var count: Int { state.withLock { $0.count } }
 
-    func note(_ peer: String, _ address: NetworkAddress?, _ reason: String) {
-        let now = MonotonicClock.nanoseconds()
+    package func note(_ peer: String, _ address: NetworkAddress?, _ reason: String, at now: UInt64 = MonotonicClock.nanoseconds()) {
         // What differs each time, as a count, would make each a reason of its own.
         let key = Key(address: address, reason: String(reason.filter { !$0.isNumber }))
-        let leftOut: Int? = state.withLock { state in
+        let line: Line? = state.withLock { state in
             state.count += 1
             if var entry = state.entries[key], now &- entry.time < RefusalLog.period {
                 entry.leftOut += 1
@@ -47,13 +54,21 @@ package final class RefusalLog: Sendable {
             if state.entries.count >= RefusalLog.limit {
                 state.entries = state.entries.filter { now &- $0.value.time < RefusalLog.period }
                 // More addresses and reasons than anybody reads.
-                if state.entries.count >= RefusalLog.limit { return nil }
+                if state.entries.count >= RefusalLog.limit {
+                    if let told = state.crowded, now &- told < RefusalLog.period { return nil }
+                    state.crowded = now
+                    return .crowded
+                }
             }
             state.entries[key] = Entry(time: now)
-            return leftOut
+            return .refusal(leftOut: leftOut)
         }
-        guard let leftOut else { return }
-        let more = leftOut > 0 ? " (and \(leftOut) more like it since the last such line)" : ""
-        logger.warning("\(peer) turned away: \(reason)\(more)")
+        switch line {
+        case nil: return
+        case .crowded?: logger.warning("more are turned away, from more addresses, than are listed one by one")
+        case .refusal(let leftOut)?:
+            let more = leftOut > 0 ? " (and \(leftOut) more like it since the last such line)" : ""
+            logger.warning("\(peer) turned away: \(reason)\(more)")
+        }
     }
 }

@@ -1,7 +1,7 @@
 internal import Base
-internal import Foundation
+package import Foundation
 internal import NIOSSL
-internal import RPCProto
+package import RPCProto
 internal import Synchronization
 
 /// What a node shows and asks for at either end of a tunnel: mutual TLS 1.3 (RFC 8446) with certificates of its network.
@@ -11,9 +11,11 @@ package final class TunnelCredentials: Sendable {
     private let authority: Authority
     private let knock: String
     private let current: Mutex<Contexts?>
+    private let now: @Sendable () -> Date
+    private let protocols: [String]
 
     /// What is spoken inside, as TLS names it (ALPN).
-    static let protocolName = "swiftlet/1"
+    package static let protocolName = "swiftlet/1"
     /// After so long a node signs itself a new certificate.
     private static let renewal: TimeInterval = 86400
 
@@ -23,7 +25,15 @@ package final class TunnelCredentials: Sendable {
         let client: NIOSSLContext
     }
 
-    package init(_ keys: NetworkKeys, _ node: NodeKey) throws(TunnelError) {
+    /// - Parameters:
+    ///   - protocols: what this node offers to speak inside.
+    ///   - now: the clock by which certificates are good.
+    package init(
+        _ keys: NetworkKeys, _ node: NodeKey, protocols: [String] = [TunnelCredentials.protocolName],
+        now: @escaping @Sendable () -> Date = { Date() }
+    ) throws(TunnelError) {
+        self.now = now
+        self.protocols = protocols
         do {
             authority = try Authority(keys)
         } catch {
@@ -38,16 +48,17 @@ package final class TunnelCredentials: Sendable {
     }
 
     /// What a client names as the host that it wants to, for ``ClientHello``.
-    var hostName: String { knock }
+    package var hostName: String { knock }
 
     private func contexts() throws(TunnelError) -> Contexts {
-        let now = Date()
+        let now = now()
         // Also where a clock was set back.
         if let contexts = current.withLock({ $0 }), abs(now.timeIntervalSince(contexts.issued)) < TunnelCredentials.renewal {
             return contexts
         }
         do {
-            let contexts = try makeContexts(try authority.certify(node, at: now), issued: now)
+            let contexts = try makeContexts(
+                try NIOSSLCertificate(bytes: authority.certify(node, at: now), format: .der), issued: now)
             current.withLock { $0 = contexts }
             return contexts
         } catch {
@@ -60,25 +71,25 @@ package final class TunnelCredentials: Sendable {
         var server = TLSConfiguration.makeServerConfigurationWithMTLS(
             certificateChain: [.certificate(leaf)], privateKey: key, trustRoots: .certificates([authority.certificate]))
         server.minimumTLSVersion = .tlsv13
-        server.applicationProtocols = [TunnelCredentials.protocolName]
+        server.applicationProtocols = protocols
         var client = TLSConfiguration.makeClientConfiguration()
         client.minimumTLSVersion = .tlsv13
         client.trustRoots = .certificates([authority.certificate])
         client.certificateChain = [.certificate(leaf)]
         client.privateKey = key
         client.certificateVerification = .noHostnameVerification
-        client.applicationProtocols = [TunnelCredentials.protocolName]
+        client.applicationProtocols = protocols
         return Contexts(issued: issued, server: try NIOSSLContext(configuration: server), client: try NIOSSLContext(configuration: client))
     }
 
     /// The side that is connected to.
-    func serverSeal() throws(TunnelError) -> JudgedSeal {
+    package func serverSeal() throws(TunnelError) -> JudgedSeal {
         let contexts = try contexts()
         return try judged { NIOSSLServerHandler(context: contexts.server, customVerificationCallback: $0) }
     }
 
     /// The side that connects.
-    func clientSeal() throws(TunnelError) -> JudgedSeal {
+    package func clientSeal() throws(TunnelError) -> JudgedSeal {
         let contexts = try contexts()
         return try judged { try NIOSSLClientHandler(context: contexts.client, serverHostname: knock, customVerificationCallback: $0) }
     }
@@ -88,8 +99,8 @@ package final class TunnelCredentials: Sendable {
     ) throws(TunnelError) -> JudgedSeal {
         let verdict = Verdict()
         do {
-            let handler = try make { [authority] chain, promise in
-                let result = authority.judge(chain)
+            let handler = try make { [authority, now] chain, promise in
+                let result = authority.judge(chain, at: now())
                 verdict.set(result)
                 switch result {
                 case .success: promise.succeed(.certificateVerified)
@@ -113,9 +124,14 @@ package final class TunnelCredentials: Sendable {
     }
 
     /// One side of a tunnel, and who turned out to be on the other.
-    struct JudgedSeal {
+    package struct JudgedSeal {
         let seal: TLSSeal
         let verdict: Verdict
+
+        package var stream: any StreamSeal { seal }
+        package var isEstablished: Bool { seal.isEstablished }
+        /// The id of whoever is there, or why that is nobody; nil before it showed certificates.
+        package var peer: Result<String, CertificateFault>? { verdict.value }
     }
 }
 

@@ -46,8 +46,14 @@ package final class TunnelDoor: Door {
     private let credentials: TunnelCredentials
     private let house: House
     private let refusals: RefusalLog
-    private let limits = Mutex(DoorLimits())
+    private let talks = Mutex(Talks())
     private let queue = Monitor(Queue())
+
+    /// Those who are being asked who they are. A socket of theirs is closed by its thread alone, and only when it is none of these.
+    private struct Talks {
+        var limits = DoorLimits()
+        var descriptors: [DoorLimits.Talk: Int32] = [:]
+    }
 
     private struct Queue {
         var streams: [SocketStream] = []
@@ -126,25 +132,41 @@ package final class TunnelDoor: Door {
     }
 
     private func look(at stranger: SocketListener.Stranger) {
-        if let reason = limits.withLock({ $0.begin(stranger.address, at: MonotonicClock.nanoseconds()) }) {
+        let answer = talks.withLock { talks in
+            let answer = talks.limits.begin(stranger.address, at: MonotonicClock.nanoseconds())
+            if case .talk(let talk, let instead) = answer {
+                talks.descriptors[talk] = stranger.descriptor
+                // Wakes its thread, which finds that it is over.
+                if let instead, let descriptor = talks.descriptors.removeValue(forKey: instead) { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+            }
+            return answer
+        }
+        let talk: DoorLimits.Talk
+        switch answer {
+        case .talk(let number, _): talk = number
+        case .refuse(let reason):
             refusals.note(stranger.peer, stranger.address, reason)
             close(stranger.descriptor)
             return
         }
         do throws(ThreadError) {
-            try SystemThread.start(name: "stranger", stackSize: 1 << 20) { [self] in
-                let isWelcome = talk(to: stranger)
-                limits.withLock { $0.ended(stranger.address, isWelcome: isWelcome, at: MonotonicClock.nanoseconds()) }
-            }
+            try SystemThread.start(name: "stranger", stackSize: 1 << 20) { [self] in self.talk(to: stranger, talk) }
         } catch {
-            limits.withLock { $0.ended(stranger.address, isWelcome: false, at: MonotonicClock.nanoseconds()) }
+            _ = end(talk, isWelcome: false)
             refusals.note(stranger.peer, stranger.address, "\(error)")
             close(stranger.descriptor)
         }
     }
 
-    /// - Returns: whether it was let in.
-    private func talk(to stranger: SocketListener.Stranger) -> Bool {
+    /// - Returns: false if the talk had to make room for another.
+    private func end(_ talk: DoorLimits.Talk, isWelcome: Bool) -> Bool {
+        talks.withLock { talks in
+            talks.descriptors[talk] = nil
+            return talks.limits.end(talk, isWelcome: isWelcome, at: MonotonicClock.nanoseconds())
+        }
+    }
+
+    private func talk(to stranger: SocketListener.Stranger, _ talk: DoorLimits.Talk) {
         let deadline = MonotonicClock.moment(in: TunnelDoor.patience)
         do throws(TunnelError) {
             switch try firstWords(of: stranger, until: deadline) {
@@ -154,12 +176,25 @@ package final class TunnelDoor: Door {
                 throw TunnelError("it is none of this network (another token, or another network id)")
             case .isNotTLS, .incomplete: throw TunnelError("it does not speak TLS")
             }
-            return try letIn(stranger, until: deadline)
+            let makeStream = try letIn(stranger, until: deadline)
+            guard end(talk, isWelcome: true) else { throw TunnelDoor.displaced }
+            if let makeStream { enqueue(makeStream()) } else { close(stranger.descriptor) }
         } catch {
-            refusals.note(stranger.peer, stranger.address, "\(error)")
+            let reason = end(talk, isWelcome: false) ? error : TunnelDoor.displaced
+            refusals.note(stranger.peer, stranger.address, "\(reason)")
             close(stranger.descriptor)
-            return false
         }
+    }
+
+    private static let displaced = TunnelError("it took its time to say who it is, and others were waiting")
+
+    private func enqueue(_ stream: SocketStream) {
+        let isTaken = queue.change { queue in
+            if queue.isStopped || queue.streams.count >= TunnelDoor.queueLimit { return false }
+            queue.streams.append(stream)
+            return true
+        }
+        if !isTaken { stream.interrupt() }
     }
 
     /// Looks at what has come without taking it.
@@ -185,7 +220,8 @@ package final class TunnelDoor: Door {
         }
     }
 
-    private func letIn(_ stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> Bool {
+    /// - Returns: what makes the stream for the worker, to which the socket is then; nil if none was wanted.
+    private func letIn(_ stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> (() -> SocketStream)? {
         let side = try credentials.serverSeal()
         let beginning = TunnelBeginning(descriptor: stranger.descriptor, seal: side.seal, deadline: deadline)
         do throws(TunnelError) {
@@ -211,19 +247,14 @@ package final class TunnelDoor: Door {
         case .look:
             // It has all that it wanted, and closes.
             _ = SocketWait.wait(stranger.descriptor, Int16(POLLIN), until: deadline)
-            close(stranger.descriptor)
+            return nil
         case .rpc:
-            let stream = SocketStream(
-                descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address, identity: id,
-                seal: side.seal)
-            let isTaken = queue.change { queue in
-                if queue.isStopped || queue.streams.count >= TunnelDoor.queueLimit { return false }
-                queue.streams.append(stream)
-                return true
+            return {
+                SocketStream(
+                    descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address, identity: id,
+                    seal: side.seal)
             }
-            if !isTaken { stream.interrupt() }
         }
-        return true
     }
 
     private func refuse(_ beginning: TunnelBeginning, _ reason: String) throws(TunnelError) -> Never {
