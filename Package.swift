@@ -124,7 +124,7 @@ let package = Package(
         .target(
             name: "NodePeers",
             dependencies: [
-                "Base", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
+                "Base", "Tensor", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -185,6 +185,9 @@ let package = Package(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
+        .executableTarget(
+            name: "tunnel-speed", dependencies: ["Base", "RPCProto", "NodeCluster", "NodePeers", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/Tunnels", swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
         .testTarget(
             name: "BaseTests", dependencies: ["Base", "TestSupport", .product(name: "Logging", package: "swift-log")], swiftSettings: house),

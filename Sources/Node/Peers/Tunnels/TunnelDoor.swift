@@ -25,6 +25,9 @@ package final class TunnelDoor: Door {
         package var revoked: @Sendable () -> [String]
         /// Called with each one that was let in.
         package var noteGuest: @Sendable (NodeCard, _ revoked: [String]) -> Void
+        /// Makes ready for a stream of a node that may come in, before it is told so, and gives what takes the stream then; what it throws
+        /// is why the node is refused. Without it streams wait for ``TunnelDoor/accept()``.
+        package var receiver: (@Sendable (NodeCard) throws(TunnelError) -> @Sendable (SocketStream) -> Void)?
         /// Called, on a thread of its own, when nobody is let in any more.
         package var onStop: @Sendable () -> Void = {}
 
@@ -204,6 +207,14 @@ package final class TunnelDoor: Door {
             try refuse(beginning, reason)
         }
         if let reason = house.refusal(greeting.card, purpose) { try refuse(beginning, reason) }
+        var receive: (@Sendable (SocketStream) -> Void)?
+        if purpose == .rpc, let receiver = house.receiver {
+            do throws(TunnelError) {
+                receive = try receiver(greeting.card)
+            } catch {
+                try refuse(beginning, "\(error)")
+            }
+        }
         house.noteGuest(greeting.card, greeting.revoked)
         try beginning.send(
             TunnelGreeting(number: TunnelGreeting.Answer.welcome.rawValue, card: house.ownCard(), revoked: house.revoked()))
@@ -216,6 +227,10 @@ package final class TunnelDoor: Door {
             let stream = SocketStream(
                 descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address, identity: id,
                 seal: side.seal)
+            if let receive {
+                receive(stream)
+                return true
+            }
             let isTaken = queue.change { queue in
                 if queue.isStopped || queue.streams.count >= TunnelDoor.queueLimit { return false }
                 queue.streams.append(stream)
