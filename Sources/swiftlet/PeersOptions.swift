@@ -84,15 +84,52 @@ struct PeersOptions: ParsableArguments {
         }
     }
 
+    /// For a command that is always in a network.
+    func settings(environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings {
+        let (token, networkID) = try token.found(environment)
+        return PeersSettings(
+            token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
+            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+    }
+
     /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
     /// - Returns: nil where no network is wanted.
     func settings(isHead: Bool, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings? {
         let isWanted =
             isOn || token.token != nil || token.tokenFile != nil || (isHead && PeersSettings.isSwitchedOn(by: environment))
-        guard isWanted else { return nil }
-        let (token, networkID) = try token.found(environment)
-        return PeersSettings(
-            token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
-            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+        return isWanted ? try settings(environment: environment) : nil
+    }
+}
+
+/// How a command that only looks finds others.
+struct SearchOptions: ParsableArguments {
+    @Option(
+        name: .customLong("p2p-peer"),
+        help: ArgumentHelp(
+            "A node to try beside those found by multicast; may be given more than once. For networks without multicast.",
+            valueName: "host:port"))
+    var peers: [String] = []
+
+    @Flag(name: .customLong("no-mdns"), help: "Do not look for nodes by multicast.")
+    var noMDNS = false
+
+    @Option(help: ArgumentHelp("Seconds to look at most.", valueName: "s"))
+    var time = 3.0
+
+    func validate() throws {
+        if !(time > 0 && time <= 3600) { throw ValidationError("--time must be more than 0, and at most 3600.") }
+        _ = try endpoints()
+    }
+
+    private func endpoints() throws -> [Endpoint] {
+        try peers.map { text in
+            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--p2p-peer: \(error).") }
+        }
+    }
+
+    func settings(_ token: NetworkToken, _ networkID: String) throws -> PeersSettings {
+        PeersSettings(
+            token: token, networkID: networkID, peers: try endpoints(),
+            name: PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
     }
 }

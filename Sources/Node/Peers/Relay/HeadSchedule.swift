@@ -47,7 +47,7 @@ package struct HeadSchedule: Sendable {
     private var listTime: Time
     private var lastTraffic: Time?
     private var failureCount = 0
-    /// Since there were too few, after a head had run.
+    /// Whether none was started yet.
     private var isFirst = true
 
     /// One that ran for so long has worked.
@@ -55,8 +55,9 @@ package struct HeadSchedule: Sendable {
     /// After its first failure, and twice as long after each more.
     package static let rest = Duration.seconds(1)
     package static let longestRest = Duration.seconds(30)
-    /// Failures that follow each other, none having worked, after which it is given up.
-    package static let mostFailures = 5
+    /// Failures that follow each other, with one list and none having worked, after which it is given up: time enough for a node that
+    /// went to go from the list.
+    package static let mostFailures = 6
 
     package init(_ options: Options, at now: Time) {
         self.options = options
@@ -65,7 +66,10 @@ package struct HeadSchedule: Sendable {
     }
 
     /// A settled list.
-    package mutating func show(_ ports: [Int], at now: Time) { (list, listTime) = (ports, now) }
+    package mutating func show(_ ports: [Int], at now: Time) {
+        if ports != list { failureCount = 0 }
+        (list, listTime) = (ports, now)
+    }
 
     /// Bytes went through a tunnel.
     package mutating func noteTraffic(at time: Time) { lastTraffic = max(lastTraffic ?? time, time) }
