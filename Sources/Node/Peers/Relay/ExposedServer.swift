@@ -48,11 +48,11 @@ package final class ExposedServer: Sendable {
         }
         do throws(ThreadError) {
             try SystemThread.start(name: "relay \(number)", stackSize: 1 << 20) { [self] in
-                logger.info("\(stream.peer) is joined to \(endpoint)")
+                logger.debug("\(stream.peer) is joined to \(endpoint)")
                 let end = Relay(plain: server.number, tunnel: stream.underlying)?.run() ?? .broken("it is no tunnel")
                 leave(number)
                 switch end {
-                case .closed: logger.info("\(stream.peer) has left")
+                case .closed: logger.debug("\(stream.peer) has left")
                 case .broken(let reason): logger.info("\(stream.peer) is lost: \(reason)")
                 }
             }

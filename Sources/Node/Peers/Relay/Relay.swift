@@ -70,7 +70,11 @@ package struct Relay: ~Copyable {
                         throw StreamError(.failed, "\(side == wire ? "the other node" : "the program") gives no sign of life")
                     }
                 }
-                if entries.0.revents != 0, readsWire { try readWire() }
+                if entries.0.revents != 0, readsWire {
+                    try readWire()
+                    // This node has cut it off: not the end of what the other side has to say.
+                    if hasWireEnded, !isWireShut, Relay.isCutOff(entries.0.revents) { throw StreamError(.failed, "it was cut off here") }
+                }
                 if entries.1.revents != 0, readsPlain { try readPlain() }
             }
         } catch {
@@ -145,6 +149,16 @@ package struct Relay: ~Copyable {
         if count >= 0 { return count == 0 }
         if errno == EAGAIN || errno == EINTR { return false }
         throw failure(what)
+    }
+
+    /// Whether both directions are over, of which this side has ended none by itself.
+    private static func isCutOff(_ events: Int16) -> Bool {
+        #if canImport(Glibc)
+            events & Int16(POLLHUP) != 0
+        #else
+            // There it is also said of one that the peer alone has ended.
+            false
+        #endif
     }
 
     private static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
