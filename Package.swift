@@ -185,6 +185,9 @@ let package = Package(
             name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto", "NodePeers"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
+        .executableTarget(
+            name: "tunnel-speed", dependencies: ["Base", "RPCProto", "NodeCluster", "NodePeers", .product(name: "Logging", package: "swift-log")],
+            path: "Benchmarks/Tunnels", swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
         .testTarget(
             name: "BaseTests", dependencies: ["Base", "TestSupport", .product(name: "Logging", package: "swift-log")], swiftSettings: house),

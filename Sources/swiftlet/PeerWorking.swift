@@ -10,6 +10,7 @@ enum PeerWorking {
         guard let door = node.door else { return }
         try await Working.run(options, doors: [door], logger: logger, format) { worker in
             node.setDevices(worker.deviceTexts)
+            node.network.onRevoked { worker.endSessions(with: $0, "its node is revoked") }
             try node.start()
             return ["node \(node.id) takes tunnels at port \(door.port), in network \(node.tag)"]
         }

@@ -106,17 +106,59 @@ struct PeersOptions: ParsableArguments {
         }
     }
 
+    /// For a command that is always in a network.
+    ///
+    /// - Parameter makesOne: a new token is made where there is none.
+    func settings(
+        environment: [String: String] = ProcessInfo.processInfo.environment, makesOne: Bool = false
+    ) throws -> PeersSettings {
+        let (token, networkID) = try token.found(environment, makesOne: makesOne)
+        return PeersSettings(
+            token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
+            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+    }
+
+    /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
     func isWanted(isHead: Bool, _ environment: [String: String] = ProcessInfo.processInfo.environment) -> Bool {
         isOn || token.token != nil || token.tokenFile != nil || (isHead && PeersSettings.isSwitchedOn(by: environment))
     }
 
-    /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
+    /// - Parameter isHead: as with ``isWanted(isHead:_:)``; a head makes a network where it has no token.
     /// - Returns: nil where no network is wanted.
     func settings(isHead: Bool, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings? {
-        guard isWanted(isHead: isHead, environment) else { return nil }
-        let (token, networkID) = try token.found(environment, makesOne: isHead)
-        return PeersSettings(
-            token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
-            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+        isWanted(isHead: isHead, environment) ? try settings(environment: environment, makesOne: isHead) : nil
+    }
+}
+
+/// How a command that only looks finds others.
+struct SearchOptions: ParsableArguments {
+    @Option(
+        name: .customLong("p2p-peer"),
+        help: ArgumentHelp(
+            "A node to try beside those found by multicast; may be given more than once. For networks without multicast.",
+            valueName: "host:port"))
+    var peers: [String] = []
+
+    @Flag(name: .customLong("no-mdns"), help: "Do not look for nodes by multicast.")
+    var noMDNS = false
+
+    @Option(help: ArgumentHelp("Seconds to look at most.", valueName: "s"))
+    var time = 3.0
+
+    func validate() throws {
+        if !(time > 0 && time <= 3600) { throw ValidationError("--time must be more than 0, and at most 3600.") }
+        _ = try endpoints()
+    }
+
+    private func endpoints() throws -> [Endpoint] {
+        try peers.map { text in
+            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--p2p-peer: \(error).") }
+        }
+    }
+
+    func settings(_ token: NetworkToken, _ networkID: String) throws -> PeersSettings {
+        PeersSettings(
+            token: token, networkID: networkID, peers: try endpoints(),
+            name: PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
     }
 }

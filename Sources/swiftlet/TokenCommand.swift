@@ -45,24 +45,46 @@ struct TokenCommand: AsyncParsableCommand {
         }
     }
 
-    struct Revoke: ParsableCommand {
+    struct Revoke: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Puts a node out of a network, by its id.",
-            discussion: "Whoever still has the token can come back with another id: only a new token keeps them out.")
+            discussion: """
+                It is written into this machine's list, and told to the nodes that are found, which keep it and tell it on: whoever meets one \
+                that knows of it does too. Tunnels that are open with the node end within seconds. Whoever still has the token can come back \
+                with another id: only a new token keeps them out.
+                """)
 
         @Argument(help: ArgumentHelp("The node's id: 32 hexadecimal digits.", valueName: "node"))
         var node: String
 
         @OptionGroup var token: TokenOptions
 
-        func run() throws {
+        @Flag(help: "Only write it into this machine's list.")
+        var local = false
+
+        @OptionGroup var search: SearchOptions
+
+        func run() async throws {
             let isNew = try token.revocations().add(node)
             if !isNew { try Output.error.write("it was revoked before\n") }
+            if local { return }
+            let (token, networkID) = try token.found()
+            let told = try await PeerVisits.run(try search.settings(token, networkID), time: search.time).entries
+            let names = told.map { "\($0.card.name) (\($0.card.role.rawValue))" }.joined(separator: ", ")
+            try Output.error.write(
+                told.isEmpty
+                    ? "nobody was found who could be told: those learn of it who meet this machine's nodes later\n"
+                    : "told \(told.count == 1 ? "1 node" : "\(told.count) nodes"): \(names)\n")
         }
     }
 
     struct Unrevoke: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Lets a node that was put out into the network again.")
+        static let configuration = CommandConfiguration(
+            abstract: "Lets a node that was put out into the network again, as far as this machine is concerned.",
+            discussion: """
+                The lists of other machines stay as they are, and nodes there tell this one's of it again: so it is to be done on all of \
+                them, while their nodes do not run. Often it is easier to give the node a new id: delete its key.
+                """)
 
         @Argument(help: ArgumentHelp("The node's id: 32 hexadecimal digits.", valueName: "node"))
         var node: String

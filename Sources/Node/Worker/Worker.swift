@@ -174,6 +174,13 @@ public final class Worker: Service {
         watch.stop()
     }
 
+    /// Ends the sessions of clients that have proven to be one of these.
+    package func endSessions(with identities: Set<String>, _ reason: String) {
+        for connection in connections.live.values where connection.stream.identity.map(identities.contains) ?? false {
+            connection.end(reason)
+        }
+    }
+
     /// For people: version, devices, limits.
     public var summary: String {
         let versions = Set(entrances.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }

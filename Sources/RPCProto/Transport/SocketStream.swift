@@ -81,6 +81,10 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     /// Whether the serving thread waits for the peer at this moment.
     public var isWaitingForPeer: Bool { isBlocked.load(ordering: .relaxed) }
 
+    /// What it is made of, for one who moves its bytes in another way and has received none by this. It stays the stream's, which is
+    /// to be held meanwhile.
+    package var underlying: OpenedStream { OpenedStream(descriptor: descriptor, seal: seal) }
+
     /// Whether the peer has closed its side or is gone. One that closed its side may still read, but asks for nothing more.
     public var peerHasLeft: Bool { SocketOption.peerHasLeft(descriptor) }
 

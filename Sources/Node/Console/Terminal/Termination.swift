@@ -1,3 +1,4 @@
+internal import Base
 internal import Foundation
 internal import Synchronization
 internal import UnixSignals
@@ -41,5 +42,12 @@ public enum Termination {
             }
             return wish.status.withLock { $0 }
         }
+    }
+
+    /// Has something called for each signal that asks this process to end, by its number, which then ends nothing by itself. A terminal
+    /// that goes away asks nothing of one that was told to survive it.
+    public static func onSignals(_ call: @escaping @Sendable (Int32) -> Void) {
+        let signals: [UnixSignal] = SignalDisposition.ignoresHangup ? [.sigterm, .sigint] : [.sigterm, .sigint, .sighup]
+        Task { for await signal in await UnixSignalsSequence(trapping: signals) { call(signal.rawValue) } }
     }
 }

@@ -13,16 +13,15 @@ package final class PeerNetwork: Sendable {
         var listed: [PeerTable.Listed] = []
         var tell: (@Sendable ([Peer]) -> Void)?
         var told: [Peer]?
-        /// Changes to whom nobody has been told of yet.
         var isStopped = false
-        var observers: [Int: @Sendable () -> Void] = [:]
-        var observerCount = 0
+        var onRevoked: [@Sendable (Set<String>) -> Void] = []
     }
 
     package let credentials: TunnelCredentials
     private let client: TunnelClient
     private let revocations: any Revocations
     private let monitor: Monitor<State>
+    private let tunnels = OpenTunnels()
     /// Held while telling, so that calls follow each other.
     private let telling = Mutex<Void>(())
     private let logger: Logger
@@ -88,6 +87,9 @@ package final class PeerNetwork: Sendable {
         if revocations.merge(ids) { monitor.change { _ in } }
     }
 
+    /// Has something called with the nodes that are revoked, every second or so while there are any, so that what is open with them ends.
+    package func onRevoked(_ call: @escaping @Sendable (Set<String>) -> Void) { monitor.change { $0.onRevoked.append(call) } }
+
     /// The nodes that are there, this one not among them.
     package var nodes: [PeerTable.Listed] { monitor.read { $0.listed } }
 
@@ -132,11 +134,15 @@ package final class PeerNetwork: Sendable {
     private func refresh() {
         let now = now
         let revoked = Set(revocations.ids)
-        let tell: (@Sendable ([Peer]) -> Void)? = monitor.change { state in
+        let (tell, calls) = monitor.change { state in
             _ = state.table.revoke(revoked)
             state.table.expire(at: now)
             state.listed = state.table.listed(at: now)
-            return state.tell
+            return (state.tell, state.onRevoked)
+        }
+        if !revoked.isEmpty {
+            for id in tunnels.end(revoked) { logger.warning("node \(id) is revoked: the tunnels to it are closed") }
+            for call in calls { call(revoked) }
         }
         if let tell { self.tell(tell) }
     }
@@ -182,8 +188,26 @@ package final class PeerNetwork: Sendable {
 
     // MARK: Tunnels
 
+    /// Looks at a node that is listed, and tells it who is revoked. Blocks.
+    ///
+    /// - Returns: what it says of itself, where it is, and the seconds to it and back, where the system knows.
+    package func visit(_ node: PeerTable.Listed) throws(TunnelError) -> (card: NodeCard, route: Endpoint, roundTrip: Double?) {
+        var failure = TunnelError("no address of it is known")
+        for route in node.routes {
+            do throws(TunnelError) {
+                let tunnel = try client.open(route, .look, expecting: node.card.id, within: PeerNetwork.lookTime)
+                defer { SocketDialer.close(tunnel.stream.descriptor) }
+                _ = revocations.merge(tunnel.revoked)
+                return (tunnel.card, route, SocketWait.roundTrip(tunnel.stream.descriptor))
+            } catch {
+                failure = error
+            }
+        }
+        throw failure
+    }
+
     /// A tunnel to a node's worker, which counts as a sign of it for as long as its stream is held.
-    fileprivate func open(_ id: String, _ routes: [Endpoint], within seconds: Double) throws(StreamError) -> OpenedStream {
+    package func open(_ id: String, _ routes: [Endpoint], within seconds: Double) throws(StreamError) -> OpenedStream {
         var reasons: [String] = []
         for (index, route) in routes.enumerated() {
             do throws(TunnelError) {
@@ -193,8 +217,10 @@ package final class PeerNetwork: Sendable {
                 let now = now
                 monitor.change { $0.table.opened(tunnel.card, along: route, at: now) }
                 guard let seal = tunnel.stream.seal as? TLSSeal else { return tunnel.stream }
+                let number = tunnels.add(tunnel.stream.descriptor, to: id)
                 seal.onEnd { [weak self] in
                     guard let self else { return }
+                    if let number { self.tunnels.remove(number) }
                     let now = self.now
                     self.monitor.change { $0.table.closed(id, at: now) }
                 }

@@ -50,10 +50,12 @@ package final class PeerNode: Sendable {
     ///
     /// - Parameters:
     ///   - refusal: why a node is not let in for a purpose; nil if it is. That it is revoked is seen to here.
+    ///   - receiver: what takes streams in the place of a worker (``TunnelDoor/House/receiver``).
     /// - Throws: ``NodeKeyError``, ``TunnelError``, `NoHomeError`, or a ``StreamError`` for a port that cannot be listened on.
     package init(
         _ settings: PeersSettings, _ role: NodeCard.Role, environment: [String: String],
-        refusal: @escaping @Sendable (NodeCard, TunnelGreeting.Purpose) -> String? = { _, _ in nil }, logger: Logger
+        refusal: @escaping @Sendable (NodeCard, TunnelGreeting.Purpose) -> String? = { _, _ in nil },
+        receiver: (@Sendable (NodeCard) throws(TunnelError) -> @Sendable (SocketStream) -> Void)? = nil, logger: Logger
     ) throws {
         self.settings = settings
         self.role = role
@@ -82,6 +84,7 @@ package final class PeerNode: Sendable {
                 ownCard: ownCard,
                 refusal: { card, purpose in kept.contains(card.id) ? "it is revoked" : refusal(card, purpose) },
                 revoked: { kept.ids }, noteGuest: { _, revoked in network.noteRevoked(revoked) })
+            house.receiver = receiver
             house.onStop = { announcing.end() }
             door = try PeerNode.door(settings, credentials, house, RefusalLog(logger))
         }

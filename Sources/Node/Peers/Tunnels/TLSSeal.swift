@@ -57,6 +57,23 @@ final class TLSSeal: StreamSeal, @unchecked Sendable {
         try check()
     }
 
+    /// As ``wrap(_:)``, for bytes that `receive` puts into memory that it is given: one copy less.
+    ///
+    /// - Returns: what `receive` gave; nothing is wrapped for 0 or less.
+    func wrap(upTo byteCount: Int, _ receive: (UnsafeMutableRawBufferPointer) -> Int) throws(StreamError) -> Int {
+        var buffer = channel.allocator.buffer(capacity: byteCount)
+        var count = 0
+        buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: byteCount) { target in
+            count = receive(UnsafeMutableRawBufferPointer(rebasing: target[..<byteCount]))
+            return max(0, count)
+        }
+        if count <= 0 { return count }
+        channel.pipeline.syncOperations.writeAndFlush(NIOAny(buffer), promise: nil)
+        channel.loop.run()
+        try check()
+        return count
+    }
+
     func withWrapped<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { channel.wire.withUnsafeReadableBytes(body) }
 
     func dropWrapped(_ byteCount: Int) {
@@ -89,6 +106,15 @@ final class TLSSeal: StreamSeal, @unchecked Sendable {
         }
         if channel.plain.readableBytes == 0 { channel.plain.clear() }
         return count
+    }
+
+    /// What ``takePlain(into:)`` would move, where it is; valid until the next call.
+    func withPlain<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result { channel.plain.withUnsafeReadableBytes(body) }
+
+    /// That many bytes of it are not wanted any more.
+    func dropPlain(_ byteCount: Int) {
+        channel.plain.moveReaderIndex(forwardBy: byteCount)
+        if channel.plain.readableBytes == 0 { channel.plain.clear() }
     }
 
     /// What came before the fault is still there to be taken.

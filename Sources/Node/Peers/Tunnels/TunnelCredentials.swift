@@ -139,5 +139,5 @@ package final class TunnelCredentials: Sendable {
 package struct TunnelError: Error, Hashable, CustomStringConvertible {
     package var description: String
 
-    init(_ description: String) { self.description = description }
+    package init(_ description: String) { self.description = description }
 }

@@ -25,6 +25,9 @@ package final class TunnelDoor: Door {
         package var revoked: @Sendable () -> [String]
         /// Called with each one that was let in.
         package var noteGuest: @Sendable (NodeCard, _ revoked: [String]) -> Void
+        /// Makes ready for a stream of a node that may come in, before it is told so, and gives what takes the stream then; what it throws
+        /// is why the node is refused. Without it streams wait for ``TunnelDoor/accept()``.
+        package var receiver: (@Sendable (NodeCard) throws(TunnelError) -> @Sendable (SocketStream) -> Void)?
         /// Called, on a thread of its own, when nobody is let in any more.
         package var onStop: @Sendable () -> Void = {}
 
@@ -176,9 +179,9 @@ package final class TunnelDoor: Door {
                 throw TunnelError("it is none of this network (another token, or another network id)")
             case .isNotTLS, .incomplete: throw TunnelError("it does not speak TLS")
             }
-            let makeStream = try letIn(stranger, until: deadline)
+            let handOn = try letIn(stranger, until: deadline)
             guard end(talk, isWelcome: true) else { throw TunnelDoor.displaced }
-            if let makeStream { enqueue(makeStream()) } else { close(stranger.descriptor) }
+            if let handOn { handOn() } else { close(stranger.descriptor) }
         } catch {
             let reason = end(talk, isWelcome: false) ? error : TunnelDoor.displaced
             refusals.note(stranger.peer, stranger.address, "\(reason)")
@@ -220,8 +223,8 @@ package final class TunnelDoor: Door {
         }
     }
 
-    /// - Returns: what makes the stream for the worker, to which the socket is then; nil if none was wanted.
-    private func letIn(_ stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> (() -> SocketStream)? {
+    /// - Returns: what hands the stream on, to which the socket is then; nil if none was wanted.
+    private func letIn(_ stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> (() -> Void)? {
         let side = try credentials.serverSeal()
         let beginning = TunnelBeginning(descriptor: stranger.descriptor, seal: side.seal, deadline: deadline)
         do throws(TunnelError) {
@@ -240,6 +243,14 @@ package final class TunnelDoor: Door {
             try refuse(beginning, reason)
         }
         if let reason = house.refusal(greeting.card, purpose) { try refuse(beginning, reason) }
+        var receive: (@Sendable (SocketStream) -> Void)?
+        if purpose == .rpc, let receiver = house.receiver {
+            do throws(TunnelError) {
+                receive = try receiver(greeting.card)
+            } catch {
+                try refuse(beginning, "\(error)")
+            }
+        }
         house.noteGuest(greeting.card, greeting.revoked)
         try beginning.send(
             TunnelGreeting(number: TunnelGreeting.Answer.welcome.rawValue, card: house.ownCard(), revoked: house.revoked()))
@@ -249,10 +260,11 @@ package final class TunnelDoor: Door {
             _ = SocketWait.wait(stranger.descriptor, Int16(POLLIN), until: deadline)
             return nil
         case .rpc:
-            return {
-                SocketStream(
-                    descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address, identity: id,
-                    seal: side.seal)
+            return { [self] in
+                let stream = SocketStream(
+                    descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address,
+                    identity: id, seal: side.seal)
+                if let receive { receive(stream) } else { enqueue(stream) }
             }
         }
     }
