@@ -55,6 +55,11 @@ class PeerWorker(Program):
             ["sh", "-c", f"exec {self.command}"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=self.environment)
         return self
 
+    def __exit__(self, *unused):
+        # Told to stop, the last one would wait for a head that has nowhere else to go.
+        self.kill()
+        self.log.close()
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()

@@ -659,7 +659,7 @@ PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "eaaa79f
 </html>
 
 """#),
-PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "807f097d117967bd", text: #"""
+PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "c8f5ecf46f2eaa37", text: #"""
 // The machines that models run on, and what happens to them.
 import { events as eventsOf, request, json } from "./api.js";
 import { announce, byID, bytes, element, keep, number, setCut, setText, shortID } from "./elements.js";
@@ -771,7 +771,7 @@ function showDevice(place, device) {
   const taken = device.bytes.weights + device.bytes.cache + device.bytes.compute;
   const { memory_total: total, memory_free_before: free } = device;
   const isKnown = total > 0 && free !== null;
-  const parts = [`${bytes(taken)} of the model`];
+  const parts = [`${taken > 0 ? bytes(taken) : "nothing"} of the model`];
   if (isKnown) parts.push(`${bytes(Math.max(0, free - taken))} free of ${bytes(total)}`);
   const text = parts.join(" · ");
   setText(place.querySelector(".memory"), text);
@@ -1155,7 +1155,7 @@ function byAddress() {
 }
 
 """#),
-PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "b94ce5ca57a7a82c", text: #"""
+PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "6fd4ebd3b224ea06", text: #"""
 /* Colours: each pair of text and ground below has a contrast of 4.5 or more, borders of controls 3 or more. */
 :root {
   color-scheme: light dark;
@@ -1340,7 +1340,7 @@ aside h2 { margin-bottom: .6rem; }
 
 #network { display: grid; grid-template-columns: minmax(0, 1fr); gap: .7rem; font-size: .875rem; }
 #network h3 { margin: .4rem 0 -.2rem; }
-.facts { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .2rem .9rem; margin: 0; font-size: .8125rem; }
+.facts { display: grid; grid-template-columns: auto minmax(0, 1fr); align-items: baseline; gap: .2rem .9rem; margin: 0; font-size: .8125rem; }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .facts .id { font-family: var(--mono); font-size: .9em; }
