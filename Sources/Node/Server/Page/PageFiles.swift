@@ -154,13 +154,13 @@ export async function* events(answer) {
 }
 
 """#),
-PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "57d4aeb028ae49d6", text: #"""
+PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "3a9fd8f9e68000dc", text: #"""
 // What the page begins with: its parts, and asking the server how things are.
 import { json, onKey, prepareKeys, Refusal } from "./api.js";
 import { prepareChat, showModels } from "./chat.js";
 import { byID, setText } from "./elements.js";
 import { followEvents, showMachines, showNoMachines } from "./machines.js";
-import { showNetwork } from "./network.js";
+import { showNetwork, showNetworkIfAny } from "./network.js";
 
 const pollTime = 2000;
 let next = 0;
@@ -179,6 +179,7 @@ async function look() {
     const health = await healthNow();
     if (health.isLoading) {
       showNoMachines("They are listed when the model is there.");
+      await showNetworkIfAny();
     } else {
       const { nodes, hasNetwork } = await showMachines(health.problem);
       await showModels();
@@ -1010,7 +1011,7 @@ export function showMarkdown(container, text) {
 }
 
 """#),
-PageFile(path: "/page/network.js", type: "text/javascript; charset=utf-8", digest: "98daa90fb16464d3", text: #"""
+PageFile(path: "/page/network.js", type: "text/javascript; charset=utf-8", digest: "f350f1a0dc33db95", text: #"""
 // The peers' network, and how a machine is added, with one or without.
 import { json, Refusal, text } from "./api.js";
 import { byID, copyButton, element, keep, setCut, setText, shortID } from "./elements.js";
@@ -1041,6 +1042,19 @@ export async function showNetwork(hasNetwork) {
   const note = byID("peers-note");
   note.hidden = network.nodes.length > 0;
   setText(note, "No other machine is there yet. Run the command below on one: it is listed here seconds later.");
+}
+
+let isKnownToBeNone = false;
+
+/** Shows the network, if there is one, while the server does not say whether there is: a model may take minutes to load. */
+export async function showNetworkIfAny() {
+  if (isKnownToBeNone) return;
+  try {
+    await showNetwork(true);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.status !== 404) throw error;
+    isKnownToBeNone = true;
+  }
 }
 
 function showFacts(network) {
