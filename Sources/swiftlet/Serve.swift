@@ -21,7 +21,7 @@ struct Serve: AsyncParsableCommand {
 
             With --p2p it finds workers that have the same token by itself, and what they say to each other is encrypted:
               swiftlet token new --output network.token
-              swiftlet worker --p2p --p2p-token-file network.token       (on other machines)
+              swiftlet worker --p2p --p2p-token-file network.token   # on others
               swiftlet serve --model model.gguf --p2p --p2p-token-file network.token
             docs/PEERS.md says more.
 

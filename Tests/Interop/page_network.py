@@ -55,6 +55,11 @@ class PeerWorker(Program):
             ["sh", "-c", f"exec {self.command}"], stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, env=self.environment)
         return self
 
+    def __exit__(self, *unused):
+        # Told to stop, the last one would wait for a head that has nowhere else to go.
+        self.kill()
+        self.log.close()
+
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
@@ -204,6 +209,18 @@ def narrow(browser, server):
     quiet(page, "on a phone")
 
 
+def loading(browser, server):
+    """A large model takes minutes, in which machines can join already."""
+    page = Page(browser)
+    page.stub({"/health": (503, '{"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}')})
+    page.open(server.url)
+    report.check(page.wait("document.querySelectorAll('#peers .card').length === 3", "nodes"), "while the model is loaded, the network is there")
+    report.check(page.value("document.getElementById('notice').checkVisibility()"), "and it is said what is waited for")
+    page.picture(pictures / "network-loading.png")
+    page.call("Fetch.disable")
+    report.check(page.wait("document.querySelectorAll('#machines .card').length === 3", "machines"), "then come the machines")
+
+
 ports = [free_port() for _ in range(3)]
 peers = [part for port in ports for part in ("--p2p-peer", f"127.0.0.1:{port}")]
 with contextlib.ExitStack() as stack:
@@ -237,6 +254,7 @@ with contextlib.ExitStack() as stack:
     dark.picture(pictures / "network-dark-peers.png")
     quiet(dark, "in dark")
     narrow(browser, head)
+    loading(browser, head)
     report.check(token.read_text().strip() not in pathlib.Path(head.log.name).read_text(), "the head's log does not tell the token")
     quiet(page, "all the while", allowed=["401", *CHROMIUM_SAYS])
 report.finish()

@@ -154,13 +154,13 @@ export async function* events(answer) {
 }
 
 """#),
-PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "57d4aeb028ae49d6", text: #"""
+PageFile(path: "/page/app.js", type: "text/javascript; charset=utf-8", digest: "3a9fd8f9e68000dc", text: #"""
 // What the page begins with: its parts, and asking the server how things are.
 import { json, onKey, prepareKeys, Refusal } from "./api.js";
 import { prepareChat, showModels } from "./chat.js";
 import { byID, setText } from "./elements.js";
 import { followEvents, showMachines, showNoMachines } from "./machines.js";
-import { showNetwork } from "./network.js";
+import { showNetwork, showNetworkIfAny } from "./network.js";
 
 const pollTime = 2000;
 let next = 0;
@@ -179,6 +179,7 @@ async function look() {
     const health = await healthNow();
     if (health.isLoading) {
       showNoMachines("They are listed when the model is there.");
+      await showNetworkIfAny();
     } else {
       const { nodes, hasNetwork } = await showMachines(health.problem);
       await showModels();
@@ -659,7 +660,7 @@ PageFile(path: "/index.html", type: "text/html; charset=utf-8", digest: "eaaa79f
 </html>
 
 """#),
-PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "807f097d117967bd", text: #"""
+PageFile(path: "/page/machines.js", type: "text/javascript; charset=utf-8", digest: "c8f5ecf46f2eaa37", text: #"""
 // The machines that models run on, and what happens to them.
 import { events as eventsOf, request, json } from "./api.js";
 import { announce, byID, bytes, element, keep, number, setCut, setText, shortID } from "./elements.js";
@@ -771,7 +772,7 @@ function showDevice(place, device) {
   const taken = device.bytes.weights + device.bytes.cache + device.bytes.compute;
   const { memory_total: total, memory_free_before: free } = device;
   const isKnown = total > 0 && free !== null;
-  const parts = [`${bytes(taken)} of the model`];
+  const parts = [`${taken > 0 ? bytes(taken) : "nothing"} of the model`];
   if (isKnown) parts.push(`${bytes(Math.max(0, free - taken))} free of ${bytes(total)}`);
   const text = parts.join(" · ");
   setText(place.querySelector(".memory"), text);
@@ -1010,7 +1011,7 @@ export function showMarkdown(container, text) {
 }
 
 """#),
-PageFile(path: "/page/network.js", type: "text/javascript; charset=utf-8", digest: "98daa90fb16464d3", text: #"""
+PageFile(path: "/page/network.js", type: "text/javascript; charset=utf-8", digest: "f350f1a0dc33db95", text: #"""
 // The peers' network, and how a machine is added, with one or without.
 import { json, Refusal, text } from "./api.js";
 import { byID, copyButton, element, keep, setCut, setText, shortID } from "./elements.js";
@@ -1041,6 +1042,19 @@ export async function showNetwork(hasNetwork) {
   const note = byID("peers-note");
   note.hidden = network.nodes.length > 0;
   setText(note, "No other machine is there yet. Run the command below on one: it is listed here seconds later.");
+}
+
+let isKnownToBeNone = false;
+
+/** Shows the network, if there is one, while the server does not say whether there is: a model may take minutes to load. */
+export async function showNetworkIfAny() {
+  if (isKnownToBeNone) return;
+  try {
+    await showNetwork(true);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.status !== 404) throw error;
+    isKnownToBeNone = true;
+  }
 }
 
 function showFacts(network) {
@@ -1155,7 +1169,7 @@ function byAddress() {
 }
 
 """#),
-PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "b94ce5ca57a7a82c", text: #"""
+PageFile(path: "/page/style.css", type: "text/css; charset=utf-8", digest: "6fd4ebd3b224ea06", text: #"""
 /* Colours: each pair of text and ground below has a contrast of 4.5 or more, borders of controls 3 or more. */
 :root {
   color-scheme: light dark;
@@ -1340,7 +1354,7 @@ aside h2 { margin-bottom: .6rem; }
 
 #network { display: grid; grid-template-columns: minmax(0, 1fr); gap: .7rem; font-size: .875rem; }
 #network h3 { margin: .4rem 0 -.2rem; }
-.facts { display: grid; grid-template-columns: auto minmax(0, 1fr); gap: .2rem .9rem; margin: 0; font-size: .8125rem; }
+.facts { display: grid; grid-template-columns: auto minmax(0, 1fr); align-items: baseline; gap: .2rem .9rem; margin: 0; font-size: .8125rem; }
 .facts dt { color: var(--soft); }
 .facts dd { margin: 0; overflow-wrap: anywhere; }
 .facts .id { font-family: var(--mono); font-size: .9em; }

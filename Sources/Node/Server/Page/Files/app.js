@@ -3,7 +3,7 @@ import { json, onKey, prepareKeys, Refusal } from "./api.js";
 import { prepareChat, showModels } from "./chat.js";
 import { byID, setText } from "./elements.js";
 import { followEvents, showMachines, showNoMachines } from "./machines.js";
-import { showNetwork } from "./network.js";
+import { showNetwork, showNetworkIfAny } from "./network.js";
 
 const pollTime = 2000;
 let next = 0;
@@ -22,6 +22,7 @@ async function look() {
     const health = await healthNow();
     if (health.isLoading) {
       showNoMachines("They are listed when the model is there.");
+      await showNetworkIfAny();
     } else {
       const { nodes, hasNetwork } = await showMachines(health.problem);
       await showModels();

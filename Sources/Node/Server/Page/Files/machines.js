@@ -109,7 +109,7 @@ function showDevice(place, device) {
   const taken = device.bytes.weights + device.bytes.cache + device.bytes.compute;
   const { memory_total: total, memory_free_before: free } = device;
   const isKnown = total > 0 && free !== null;
-  const parts = [`${bytes(taken)} of the model`];
+  const parts = [`${taken > 0 ? bytes(taken) : "nothing"} of the model`];
   if (isKnown) parts.push(`${bytes(Math.max(0, free - taken))} free of ${bytes(total)}`);
   const text = parts.join(" · ");
   setText(place.querySelector(".memory"), text);

@@ -30,6 +30,19 @@ export async function showNetwork(hasNetwork) {
   setText(note, "No other machine is there yet. Run the command below on one: it is listed here seconds later.");
 }
 
+let isKnownToBeNone = false;
+
+/** Shows the network, if there is one, while the server does not say whether there is: a model may take minutes to load. */
+export async function showNetworkIfAny() {
+  if (isKnownToBeNone) return;
+  try {
+    await showNetwork(true);
+  } catch (error) {
+    if (!(error instanceof Refusal) || error.status !== 404) throw error;
+    isKnownToBeNone = true;
+  }
+}
+
 function showFacts(network) {
   const online = network.nodes.filter((node) => node.is_online).length;
   const facts = [
