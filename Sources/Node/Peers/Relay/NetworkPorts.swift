@@ -114,7 +114,7 @@ package final class NetworkPorts: Sendable {
         }
         let wire = OwnedDescriptor(tunnel.descriptor)
         logger.debug("\(peer) is joined to node \(id)")
-        let end = Relay(plain: program.number, tunnel: tunnel, traffic: traffic)?.run() ?? .broken("it is no tunnel")
+        let end = Relay(plain: program.number, tunnel: tunnel, isClient: true, traffic: traffic)?.run() ?? .broken("it is no tunnel")
         withExtendedLifetime((wire, program)) {
             switch end {
             case .closed: logger.debug("\(peer) is done with node \(id)")
