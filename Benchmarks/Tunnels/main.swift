@@ -35,8 +35,8 @@ do {
     ports.show([.init(id: .key(far.id), routes: [Endpoint(host: "127.0.0.1", port: door.port)])])
     guard let port = ports.news(within: .seconds(10))?.first else { throw Failure("there is no port") }
     for (name, port) in [("plain TCP", server.port), ("tunnelled", port), ("plain TCP", server.port), ("tunnelled", port)] {
-        let rate = try TestClient(port: port).sink(Int(gibibytes * 1073741824))
-        let back = try TestClient(port: port).source(Int(gibibytes * 1073741824))
+        let rate = try TestClient(port: port).sink(Int(gibibytes * 1_073_741_824))
+        let back = try TestClient(port: port).source(Int(gibibytes * 1_073_741_824))
         let small = try TestClient(port: port).roundTrip(64, rounds)
         let large = try TestClient(port: port).roundTrip(16384, rounds / 2)
         print(

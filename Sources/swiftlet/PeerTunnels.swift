@@ -39,7 +39,8 @@ enum PeerTunnels {
     ///
     /// - Returns: the status to end with.
     static func listen(
-        at host: String, running words: [String]?, _ options: HeadSchedule.Options, _ settings: PeersSettings, logLevel: String, _ format: LogFormat
+        at host: String, running words: [String]?, _ options: HeadSchedule.Options, _ settings: PeersSettings, logLevel: String,
+        _ format: LogFormat
     ) async throws -> Int32 {
         Descriptors.raiseLimit()
         let logger = format.logger(level: logLevel)

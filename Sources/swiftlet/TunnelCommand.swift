@@ -30,7 +30,8 @@ struct TunnelCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A program to run with the list in the place of {}. It is no shell's line, but quotes and backslashes count.", valueName: "command"))
+            "A program to run with the list in the place of {}. It is no shell's line, but quotes and backslashes count.",
+            valueName: "command"))
     var exec: String?
 
     @Option(help: ArgumentHelp("How many workers --exec waits for.", valueName: "n"))

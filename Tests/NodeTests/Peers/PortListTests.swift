@@ -41,12 +41,33 @@ import Testing
         show(["b", "a"], to: &list, at: 0, port: &port)
         #expect(list.news(at: Self.seconds(1)) == [101, 102])
         show([], to: &list, at: 2, port: &port)
-        #expect(list.news(at: Self.seconds(3)) == [] && !list.isPresent("a"))
+        #expect(list.news(at: Self.seconds(3)) == [] && !list.isSaid("a"))
         show(["c"], to: &list, at: 4, port: &port)
         #expect(list.news(at: Self.seconds(5)) == [103])
         show(["a", "b", "c"], to: &list, at: 6, port: &port)
-        #expect(list.news(at: Self.seconds(7)) == [101, 102, 103] && list.isPresent("a"))
+        #expect(list.news(at: Self.seconds(7)) == [101, 102, 103] && list.isSaid("a"))
         #expect(port == 103)
+    }
+
+    @Test("one to whom no tunnel can be made goes at once, and comes back more and more slowly while it is so")
+    func missed() {
+        var (list, port) = (PortList(), 100)
+        show(["a", "b"], to: &list, at: 0, port: &port)
+        #expect(list.news(at: Self.seconds(1)) == [101, 102])
+        list.miss("a", at: Self.seconds(10))
+        // More of the same at once are one.
+        list.miss("a", at: Self.seconds(10.1))
+        #expect(list.news(at: Self.seconds(11)) == [102] && list.isSaid("a"))
+        #expect(list.news(at: Self.seconds(24)) == nil && list.news(at: Self.seconds(25)) == nil)
+        #expect(list.news(at: Self.seconds(26)) == [101, 102])
+        list.miss("a", at: Self.seconds(30))
+        #expect(list.news(at: Self.seconds(31)) == [102] && list.news(at: Self.seconds(59)) == nil)
+        // One of its tunnels is good again, before the time.
+        list.reach("a", at: Self.seconds(59))
+        #expect(list.news(at: Self.seconds(60)) == [101, 102])
+        list.miss("a", at: Self.seconds(70))
+        #expect(list.news(at: Self.seconds(71)) == [102] && list.news(at: Self.seconds(85)) == nil)
+        #expect(list.news(at: Self.seconds(86)) == [101, 102])
     }
 
     @Test("an empty network is not told of before there was anybody")
@@ -153,12 +174,16 @@ import Testing
 @Suite struct CommandWordsTests {
     @Test func words() throws {
         let cases: [(String, [String])] = [
-            ("a b  c", ["a", "b", "c"]), (" llama-server -m 'my model.gguf' --rpc {} ", ["llama-server", "-m", "my model.gguf", "--rpc", "{}"]),
-            (#"x "a \"b\" c" ''"#, ["x", #"a "b" c"#, ""]), (#"x a\ b 'c\d' "e\f""#, ["x", "a b", #"c\d"#, #"e\f"#]), (#"x a"b"'c'd"#, ["x", "abcd"]),
+            ("a b  c", ["a", "b", "c"]),
+            (" llama-server -m 'my model.gguf' --rpc {} ", ["llama-server", "-m", "my model.gguf", "--rpc", "{}"]),
+            (#"x "a \"b\" c" ''"#, ["x", #"a "b" c"#, ""]), (#"x a\ b 'c\d' "e\f""#, ["x", "a b", #"c\d"#, #"e\f"#]),
+            (#"x a"b"'c'd"#, ["x", "abcd"]),
             ("x\ty\nz", ["x", "y", "z"]),
         ]
         for (text, words) in cases { #expect(try CommandWords.split(text) == words, "\(text)") }
-        for wrong in ["", "  ", "x 'y", "x \"y", "x \\", "'' y"] { #expect(throws: CommandWordsError.self) { try CommandWords.split(wrong) } }
+        for wrong in ["", "  ", "x 'y", "x \"y", "x \\", "'' y"] {
+            #expect(throws: CommandWordsError.self) { try CommandWords.split(wrong) }
+        }
         #expect(CommandWords.fill(["a", "--rpc={}", "{},{}", "{"], with: "h:1,h:2") == ["a", "--rpc=h:1,h:2", "h:1,h:2,h:1,h:2", "{"])
     }
 }

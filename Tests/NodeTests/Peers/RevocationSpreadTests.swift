@@ -20,7 +20,8 @@ import Testing
 
         init(_ token: NetworkToken, _ role: NodeCard.Role, peers: [Int] = [], receiver: ExposedServer? = nil) throws {
             let settings = PeersSettings(
-                token: token, host: "127.0.0.1", peers: peers.map { Endpoint(host: "127.0.0.1", port: $0) }, name: "machine", usesMDNS: false)
+                token: token, host: "127.0.0.1", peers: peers.map { Endpoint(host: "127.0.0.1", port: $0) }, name: "machine",
+                usesMDNS: false)
             let quiet = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
             let environment = ["XDG_STATE_HOME": folder, "HOME": folder]
             if let receiver {

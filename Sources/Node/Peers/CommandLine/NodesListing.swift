@@ -26,7 +26,9 @@ public struct NodesListing: Sendable {
 
     public init(tag: String, entries: [Entry], misses: [String]) {
         self.tag = tag
-        self.entries = entries.sorted { ($0.card.role.rawValue, $0.card.name, $0.card.id) < ($1.card.role.rawValue, $1.card.name, $1.card.id) }
+        self.entries = entries.sorted {
+            ($0.card.role.rawValue, $0.card.name, $0.card.id) < ($1.card.role.rawValue, $1.card.name, $1.card.id)
+        }
         self.misses = misses
     }
 

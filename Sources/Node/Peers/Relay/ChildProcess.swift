@@ -34,7 +34,8 @@ package final class ChildProcess: Sendable {
         var child = pid_t()
         let code = posix_spawnp(&child, arguments[0] ?? strdup(""), nil, &attributes, arguments, environ)
         guard code == 0 else {
-            throw ChildProcessError(description: "'\(words.first ?? "")' cannot be started: \(String(cString: strerror(code)).lowercased())")
+            throw ChildProcessError(
+                description: "'\(words.first ?? "")' cannot be started: \(String(cString: strerror(code)).lowercased())")
         }
         number = child
     }

@@ -1,8 +1,8 @@
 internal import Base
 package import Logging
 package import RPCProto
-internal import Tensor
 internal import Synchronization
+internal import Tensor
 
 /// A server of ggml's RPC that knows nothing of the network, and is put into it: each tunnel that is let in is joined to a connection to
 /// it. Where it cannot be reached the tunnel is refused, with the reason, and the next one tries again.

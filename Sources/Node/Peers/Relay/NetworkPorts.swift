@@ -99,18 +99,22 @@ package final class NetworkPorts: Sendable {
     }
 
     private func join(_ program: OwnedDescriptor, _ peer: String, to id: String) {
-        let routes = state.read { $0.list.isPresent(id) ? $0.routes[id] ?? [] : [] }
+        let routes = state.read { $0.list.isSaid(id) ? $0.routes[id] ?? [] : [] }
         let tunnel: OpenedStream
         do throws(StreamError) {
             if routes.isEmpty { throw StreamError(.failed, "it is not there at present") }
             tunnel = try open(id, routes, NetworkPorts.openTime)
+            let now = now
+            state.change { $0.list.reach(id, at: now) }
         } catch {
+            let now = now
+            state.change { $0.list.miss(id, at: now) }
             logger.warning("\(peer) gets no tunnel to node \(id): \(error.message)")
             return
         }
         let wire = OwnedDescriptor(tunnel.descriptor)
         logger.debug("\(peer) is joined to node \(id)")
-        let end = Relay(plain: program.number, tunnel: tunnel, traffic: traffic)?.run() ?? .broken("it is no tunnel")
+        let end = Relay(plain: program.number, tunnel: tunnel, isClient: true, traffic: traffic)?.run() ?? .broken("it is no tunnel")
         withExtendedLifetime((wire, program)) {
             switch end {
             case .closed: logger.debug("\(peer) is done with node \(id)")

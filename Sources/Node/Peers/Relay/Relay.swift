@@ -35,17 +35,26 @@ package struct Relay: ~Copyable {
     /// Milliseconds between two looks at whether the hosts are still there.
     private static let period: Int32 = 1000
 
+    /// Seconds after the end of what a server has to say in which a program may go on sending to it, if nothing moves.
+    private static let endPatience: UInt64 = 5
+    /// Whether the program is the one that asks, so that the end of the tunnel is that of its server.
+    private let isClient: Bool
+    private var endTime: UInt64?
+
     /// - Parameters:
+    ///   - isClient: whether the program is a client, which may never look at its connection while it has nothing to ask: where its server
+    ///     has ended, so does this. A server may take as long as it likes with the answer to a client that has said all.
     ///   - plain: a connected socket; it stays the caller's.
     ///   - tunnel: one of ours, which nobody else uses; it stays the caller's.
     ///   - traffic: is told whenever bytes have moved.
     /// - Returns: nil for a stream that is no tunnel.
-    package init?(plain: Int32, tunnel: OpenedStream, traffic: Traffic? = nil) {
+    package init?(plain: Int32, tunnel: OpenedStream, isClient: Bool = false, traffic: Traffic? = nil) {
         guard let seal = tunnel.seal as? TLSSeal else { return nil }
         self.plain = plain
         wire = tunnel.descriptor
         self.seal = seal
         self.traffic = traffic
+        self.isClient = isClient
     }
 
     /// Relays until both sides have ended, or one breaks. Where one breaks, closing the descriptors tells both peers so.
@@ -66,6 +75,9 @@ package struct Relay: ~Copyable {
                 let now = MonotonicClock.nanoseconds()
                 if now - lastLook > UInt64(Relay.period) * 1_000_000 {
                     lastLook = now
+                    if isClient, let endTime, now > endTime, now - endTime > Relay.endPatience * 1_000_000_000 {
+                        throw StreamError(.failed, "the other side has ended")
+                    }
                     for side in [wire, plain] where HostWatch.hasVanished(side) {
                         throw StreamError(.failed, "\(side == wire ? "the other node" : "the program") gives no sign of life")
                     }
@@ -99,6 +111,7 @@ package struct Relay: ~Copyable {
 
     private mutating func readPlain() throws(StreamError) {
         let count = try seal.wrap(upTo: Relay.pieceByteCount) { recv(plain, $0.baseAddress, $0.count, SocketWait.withoutWaiting) }
+        if count > 0, endTime != nil { endTime = MonotonicClock.nanoseconds() }
         hasPlainEnded = try Relay.isEnd(count, "receiving from the program")
     }
 
@@ -142,6 +155,7 @@ package struct Relay: ~Copyable {
         if hasWireEnded, !isPlainShut {
             _ = shutdown(plain, Int32(SHUT_WR))
             isPlainShut = true
+            endTime = MonotonicClock.nanoseconds()
         }
     }
 
