@@ -112,7 +112,9 @@ struct PreambleMode {
             let greeting = try TunnelGreeting(head: head, body: body)
             note("greeting read")
             if let fault = PreambleMode.fault(of: greeting.card) { return fault }
-            if greeting.revoked.count > TunnelGreeting.mostRevoked || !greeting.revoked.allSatisfy(NodeKey.isID) { return "ids that are none" }
+            if greeting.revoked.count > TunnelGreeting.mostRevoked || !greeting.revoked.allSatisfy(NodeKey.isID) {
+                return "ids that are none"
+            }
             // What was read can be said again, and means the same.
             let again = greeting.encoded
             let reread = try TunnelGreeting(
@@ -185,7 +187,6 @@ struct PreambleMode {
                     let sent = bytes
                     Damage.bytes(&bytes, bytes.indices, &random)
                     if random.chance(20) { bytes += PreambleMode.chance(random.below(40_000), &random) }
-                    // Of a record's version nobody takes notice (RFC 8446, 5.1).
                     isChanged = isChanged || bytes != sent
                 }
                 try PreambleMode.give(bytes, to: server.stream, &random)

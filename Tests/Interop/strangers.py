@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import ssl
 import struct
@@ -245,16 +246,21 @@ class Flood:
                 self.counts["trickle"] += 1
             time.sleep(0.2)
 
+    def stop(self, *unused):
+        self.seconds = min(self.seconds, time.monotonic() - self.began)
+
     def run(self):
+        signal.signal(signal.SIGTERM, self.stop)
         threads = [threading.Thread(target=self.work, daemon=True) for _ in range(64)]
         for source in self.tricklers:
             for door in self.doors:
                 threads += [threading.Thread(target=self.trickle, args=(door, source), daemon=True) for _ in range(16)]
         for thread in threads:
             thread.start()
-        time.sleep(max(0, self.began + self.seconds - time.monotonic()))
+        while time.monotonic() < self.began + self.seconds:
+            time.sleep(0.1)
         for thread in threads:
-            thread.join(max(0, self.began + self.seconds + 6 - time.monotonic()))
+            thread.join(max(0, self.began + self.seconds + 2 - time.monotonic()))
         seconds = time.monotonic() - self.began
         with self.lock:
             print(json.dumps({"counts": self.counts, "answers": self.answers, "seconds": seconds}), flush=True)

@@ -30,7 +30,8 @@ import Testing
 
     /// A client comes to a door.
     private func meet(
-        client: TunnelCredentials, server: TunnelCredentials, clientCard: NodeCard? = nil, serverCard: NodeCard? = nil
+        client: TunnelCredentials, server: TunnelCredentials, clientCard: NodeCard? = nil, serverCard: NodeCard? = nil,
+        isToldByDoor: Bool = true
     ) async throws -> Outcome {
         let log = KeptLog()
         let own = serverCard ?? NodeCard(id: server.node.id, name: "server", role: .worker)
@@ -49,7 +50,7 @@ import Testing
                 return "\(error)"
             }
         }
-        if !outcome.client.isEmpty { try await eventually("a line") { !log.lines.isEmpty } }
+        if isToldByDoor, !outcome.client.isEmpty { try await eventually("a line") { !log.lines.isEmpty } }
         outcome.log = log.lines
         return outcome
     }
@@ -87,7 +88,8 @@ import Testing
         let client = try await meet(client: credentials(), server: credentials(), clientCard: NodeCard(id: other, name: "a", role: .head))
         #expect(client.client.contains("it says that it is \(other)"))
         #expect(client.log.contains { $0.contains("it says that it is \(other)") })
-        let server = try await meet(client: credentials(), server: credentials(), serverCard: NodeCard(id: other, name: "a", role: .worker))
+        let server = try await meet(
+            client: credentials(), server: credentials(), serverCard: NodeCard(id: other, name: "a", role: .worker), isToldByDoor: false)
         #expect(server.client.contains("it says that it is \(other)"))
     }
 
@@ -105,7 +107,8 @@ import Testing
     @Test("a greeting of more than 256 KiB is refused before it is read")
     func largeGreeting() async throws {
         let client = try credentials()
-        let card = NodeCard(id: client.node.id, name: "a", role: .head, devices: [String(repeating: "x", count: TunnelGreeting.largestBody)])
+        let card = NodeCard(
+            id: client.node.id, name: "a", role: .head, devices: [String(repeating: "x", count: TunnelGreeting.largestBody)])
         let outcome = try await meet(client: client, server: credentials(), clientCard: card)
         #expect(outcome.log.contains { $0.contains("\(TunnelGreeting.largestBody) are allowed") }, "\(outcome)")
         let head = TunnelGreeting(number: 1, card: card, revoked: []).encoded.prefix(TunnelGreeting.headByteCount)
@@ -158,6 +161,24 @@ import Testing
             }
         }
         #expect(faults.withLock { $0 } == [])
+    }
+
+    @Test("nothing is left of a connection that is over, whether it came to something or not", arguments: [true, false])
+    func released(isWhole: Bool) throws {
+        let (client, server) = (try credentials(), try credentials())
+        weak var near: TunnelCredentials.Verdict?
+        weak var far: TunnelCredentials.Verdict?
+        func meet() throws {
+            let (one, other) = (try client.clientSeal(), try server.serverSeal())
+            (near, far) = (one.verdict, other.verdict)
+            for _ in 0..<(isWhole ? 4 : 1) {
+                try pass(one.stream, other.stream)
+                try pass(other.stream, one.stream)
+            }
+            #expect(other.isEstablished == isWhole)
+        }
+        try meet()
+        #expect(near == nil && far == nil)
     }
 
     /// What one side wants to send comes to the other.

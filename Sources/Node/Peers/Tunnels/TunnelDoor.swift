@@ -137,7 +137,9 @@ package final class TunnelDoor: Door {
             if case .talk(let talk, let instead) = answer {
                 talks.descriptors[talk] = stranger.descriptor
                 // Wakes its thread, which finds that it is over.
-                if let instead, let descriptor = talks.descriptors.removeValue(forKey: instead) { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+                if let instead, let descriptor = talks.descriptors.removeValue(forKey: instead) {
+                    _ = shutdown(descriptor, Int32(SHUT_RDWR))
+                }
             }
             return answer
         }
@@ -258,7 +260,8 @@ package final class TunnelDoor: Door {
         case .rpc:
             return {
                 SocketStream(
-                    descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address, identity: id,
+                    descriptor: stranger.descriptor, peer: "\(greeting.card.name) \(stranger.peer)", address: stranger.address,
+                    identity: id,
                     seal: side.seal)
             }
         }
