@@ -182,7 +182,7 @@ let package = Package(
             ],
             path: "Examples/EmbeddedWorker", swiftSettings: house),
         .executableTarget(
-            name: "fuzz", dependencies: ["Tensor", "Kernels", "RPCProto", "NodePeers"], path: "Tests/Fuzz", exclude: ["capture.py"],
+            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "NodePeers"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
         .executableTarget(
@@ -204,6 +204,9 @@ let package = Package(
             name: "NodeTests",
             dependencies: [
                 "Base", "Node", "NodeWorker", "NodePeers", "Jinja", "Kernels", "Model", "RPCProto", "Tensor", "GGUF", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+                .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

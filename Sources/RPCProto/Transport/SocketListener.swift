@@ -147,6 +147,8 @@ public final class SocketListener: Sendable {
 
     private static func name(of address: sockaddr_storage, _ length: socklen_t) -> String {
         guard let (host, port) = names(of: address, length) else { return "somebody" }
+        // One that listens at `::` sees IPv4 addresses in IPv6 clothing.
+        if let plain = NetworkAddress(address), plain.bytes.count == 4 { return "\(plain):\(port)" }
         return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 

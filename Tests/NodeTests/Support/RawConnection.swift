@@ -43,8 +43,11 @@ final class RawConnection: Sendable {
 
     /// - Returns: false when the other side does not take it any more.
     @discardableResult
-    func send(_ text: String) -> Bool {
-        var bytes = Array(text.utf8)[...]
+    func send(_ text: String) -> Bool { send(Array(text.utf8)) }
+
+    @discardableResult
+    func send(_ message: [UInt8]) -> Bool {
+        var bytes = message[...]
         while !bytes.isEmpty {
             let count = bytes.withUnsafeBytes { Self.write(descriptor, $0) }
             if count <= 0 { return false }

@@ -43,6 +43,8 @@ package struct DoorLimits: Sendable {
     /// Where each talk's other end is.
     private var open: [Talk: NetworkAddress?] = [:]
     private var last: Talk = 0
+    /// Of the open ones, those with addresses that are known.
+    private var knownTalks = 0
 
     package var talkCount: Int { open.count }
     package var addressCount: Int { guests.count }
@@ -57,8 +59,7 @@ package struct DoorLimits: Sendable {
         }
         if allowance(of: guest, at: now) < 1 { return .refuse("too many from there came to nothing lately") }
         var displaced: Talk?
-        let strangers = open.values.count { guests[$0]?.isKnown != true }
-        if open.count >= DoorLimits.talks || (!guest.isKnown && strangers >= DoorLimits.talksWithUnknown) {
+        if open.count >= DoorLimits.talks || (!guest.isKnown && open.count - knownTalks >= DoorLimits.talksWithUnknown) {
             guard let talk = mostDispensable(amongKnown: guest.isKnown) else {
                 return .refuse("\(open.count) others are being asked who they are")
             }
@@ -69,6 +70,7 @@ package struct DoorLimits: Sendable {
         // Anew: the one that made room may have been of this address.
         guests[address, default: guest].talks.append(last)
         open[last] = address
+        if guest.isKnown { knownTalks += 1 }
         if guests.count > DoorLimits.addresses { forget(at: now) }
         return .talk(last, instead: displaced)
     }
@@ -80,7 +82,9 @@ package struct DoorLimits: Sendable {
     package mutating func end(_ talk: Talk, isWelcome: Bool, at now: Time) -> Bool {
         guard let address = open.removeValue(forKey: talk), var guest = guests[address] else { return false }
         guest.talks.removeAll { $0 == talk }
+        if guest.isKnown { knownTalks -= 1 }
         if isWelcome {
+            if !guest.isKnown { knownTalks += guest.talks.count }
             guest.isKnown = true
         } else {
             guest.allowance = max(0, allowance(of: guest, at: now) - 1)

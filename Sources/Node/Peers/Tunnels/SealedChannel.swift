@@ -23,11 +23,13 @@ final class SealedChannel: Channel, ChannelCore, @unchecked Sendable {
         ownPipeline = ChannelPipeline(channel: self)
     }
 
-    /// Breaks the circle of pipeline and channel. Nothing may be done with it any more.
+    /// Breaks the circles of pipeline and channel, and of TLS's handler and its connection, which only lets go of it when it is removed.
+    /// Nothing may be done with it any more.
     func release() {
         if isReleased { return }
         isReleased = true
         closePromise.succeed()
+        if let ownPipeline { removeHandlers(pipeline: ownPipeline) }
         loop.run()
         ownPipeline = nil
     }

@@ -1,4 +1,5 @@
 internal import Base
+internal import Foundation
 internal import RPCProto
 
 #if canImport(Glibc)
@@ -62,10 +63,18 @@ struct TunnelBeginning {
         } catch {
             // Says why to the other side, as TLS has words for.
             try? flush()
-            throw TunnelError(error.message)
+            throw TunnelError(TunnelBeginning.words(for: error.message))
         }
         if count == 0 { throw TunnelError("it closed the connection before all was said") }
         if count < 0, errno != EAGAIN, errno != EINTR { throw TunnelError(String(cString: strerror(errno)).lowercased()) }
+    }
+
+    /// What TLS found wrong. Its library tells much of itself, and in between, in capitals, what it is about.
+    static func words(for message: String) -> String {
+        let mark = "OPENSSL_internal:"
+        guard let range = message.range(of: mark, options: .backwards) else { return message }
+        let name = message[range.upperBound...].prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+        return "TLS: " + name.lowercased().replacing("_", with: " ")
     }
 
     private func flush() throws(TunnelError) {

@@ -114,7 +114,7 @@ package final class TunnelCredentials: Sendable {
     }
 
     /// What was found of the peer's certificates.
-    final class Verdict: Sendable {
+    package final class Verdict: Sendable {
         private let result = Mutex<Result<String, CertificateFault>?>(nil)
 
         func set(_ new: Result<String, CertificateFault>) { result.withLock { $0 = new } }
@@ -126,7 +126,7 @@ package final class TunnelCredentials: Sendable {
     /// One side of a tunnel, and who turned out to be on the other.
     package struct JudgedSeal {
         let seal: TLSSeal
-        let verdict: Verdict
+        package let verdict: Verdict
 
         package var stream: any StreamSeal { seal }
         package var isEstablished: Bool { seal.isEstablished }

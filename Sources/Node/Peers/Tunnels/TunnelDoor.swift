@@ -140,7 +140,9 @@ package final class TunnelDoor: Door {
             if case .talk(let talk, let instead) = answer {
                 talks.descriptors[talk] = stranger.descriptor
                 // Wakes its thread, which finds that it is over.
-                if let instead, let descriptor = talks.descriptors.removeValue(forKey: instead) { _ = shutdown(descriptor, Int32(SHUT_RDWR)) }
+                if let instead, let descriptor = talks.descriptors.removeValue(forKey: instead) {
+                    _ = shutdown(descriptor, Int32(SHUT_RDWR))
+                }
             }
             return answer
         }
@@ -169,10 +171,12 @@ package final class TunnelDoor: Door {
         }
     }
 
+    private func isOpen(_ talk: DoorLimits.Talk) -> Bool { talks.withLock { $0.descriptors[talk] != nil } }
+
     private func talk(to stranger: SocketListener.Stranger, _ talk: DoorLimits.Talk) {
         let deadline = MonotonicClock.moment(in: TunnelDoor.patience)
         do throws(TunnelError) {
-            switch try firstWords(of: stranger, until: deadline) {
+            switch try firstWords(of: stranger, talk, until: deadline) {
             case .names(credentials.hostName?): break
             case .names:
                 turnAway(stranger.descriptor, TunnelDoor.unknownName)
@@ -201,7 +205,9 @@ package final class TunnelDoor: Door {
     }
 
     /// Looks at what has come without taking it.
-    private func firstWords(of stranger: SocketListener.Stranger, until deadline: UInt64) throws(TunnelError) -> ClientHello.Outcome {
+    private func firstWords(
+        of stranger: SocketListener.Stranger, _ talk: DoorLimits.Talk, until deadline: UInt64
+    ) throws(TunnelError) -> ClientHello.Outcome {
         var buffer = [UInt8](repeating: 0, count: ClientHello.limit)
         var seen = 0
         while true {
@@ -217,8 +223,11 @@ package final class TunnelDoor: Door {
             let outcome = buffer[..<count].withUnsafeBytes { ClientHello.look(at: $0) }
             if outcome != .incomplete { return outcome }
             if count == buffer.count { return .isNotTLS }
-            // What was seen makes the socket readable at once: the rest is waited for by the clock.
-            if count == seen { SystemThread.sleep(for: .milliseconds(20)) }
+            // What was seen makes the socket readable at once, also when it was shut down: the rest is waited for by the clock.
+            if count == seen {
+                SystemThread.sleep(for: .milliseconds(20))
+                if !isOpen(talk) { throw TunnelDoor.displaced }
+            }
             seen = count
         }
     }
