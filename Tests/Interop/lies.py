@@ -14,7 +14,7 @@ import threading
 import time
 
 from interop import GEMMA, SCRATCH, SHORT, SWIFTLET, Report, need_swiftlet, stop
-from peers_wire import HeadMachine, Streams, WorkerMachine, answers, new_token, timed
+from peers_wire import HeadMachine, Streams, WorkerMachine, answers, new_token, part_of, timed
 from recovery_load import requests_of
 from wire import Wire, possible, wait_for
 
@@ -29,6 +29,8 @@ HERE = pathlib.Path(__file__).resolve().parent
 HEAD = ["--parallel", "4", "--ctx-size", "4096", "--no-local"]
 SECONDS = 5 if SHORT else 30
 NAMES_SECONDS = 20 if SHORT else 120
+# New names a second. Of more, or with many known, Avahi itself is late: at 1,000 its socket overflows, and a registration takes 19 s, not 1.
+NAMES_RATE = 250
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -65,7 +67,7 @@ class Watch:
             if not self.expected <= set(nodes) <= allowed:
                 self.faults.append(f"it has {sorted(nodes)}")
             for ident in self.expected & set(nodes):
-                if nodes[ident]["state"] != "ready" or not any(device["layer_count"] for device in nodes[ident]["devices"]):
+                if nodes[ident]["state"] != "ready" or not any(map(part_of, nodes[ident]["devices"])):
                     # A newcomer is given its part of the others.
                     if not self.newcomer:
                         self.faults.append(f"{ident} is not in use")
@@ -104,42 +106,35 @@ def lies(wire):
     report.check(used is not None, f"a head and two workers: in use {used or -1:.2f} s after the last start")
     bodies = requests_of(4)
     expected = answers(head, bodies)
-    known = SCRATCH / "true.json"
-    known.write_text(json.dumps({"records": true_records(late.node, one, 3), "head": head.node.address}))
+    truth = SCRATCH / "true.json"
+    truth.write_text(json.dumps({"records": true_records(late.node, one, 3), "head": head.node.address}))
     begun = lambda kinds, *arguments: liar.start(
-        [sys.executable, HERE / "liar.py", "--records", known, "--address", liar.address, "--kinds", kinds, *arguments])
+        [sys.executable, HERE / "liar.py", "--records", truth, "--address", liar.address, "--kinds", kinds, *arguments])
 
     def waited(lying):
         wait_for(lambda: not lying.alive(), 300, "the liar's end")
         report.note(lying.text().strip())
 
-    # What lies cost a head that has nothing else to do.
-    before = Figures(head.program)
-    time.sleep(SECONDS)
-    idle = Figures(head.program).seconds - before.seconds
-    began = time.monotonic()
-    waited(begun("names", "--count", 10000, "--rate", 2000))
-    took = time.monotonic() - began
-    report.note(f"the head's processor time: {idle / SECONDS:.3f} s a second when idle, {(Figures(head.program).seconds - before.seconds - idle) / took:.3f} with 10,000 new names in {took:.1f} s")
     before, worker_before = Figures(head.program), Figures(one.program)
 
     with Watch(head, workers) as watch, Streams(head, bodies, expected) as streams:
+        probe = head.node.start([PROBE, "browse", one.program.text().split("in network ", 1)[1].split()[0], 600, f"{late.node.name} "])
+        lying = begun("names,names,names,names,replay", "--seconds", NAMES_SECONDS, "--rate", NAMES_RATE)
+        time.sleep(SECONDS)
+        began, daemon = time.monotonic(), Figures(head.node.daemon).seconds
+        watch.newcomer = late.start()
+        wait_for(lambda: "takes tunnels" in late.program.text(), 20, late.program.text())
+        comes, uses = timed(lambda: late.id in head.nodes(), 90), timed(lambda: head.uses(late.id), 60)
+        now = time.monotonic()
+        told = next((line["at"] for line in probe.lines() if "found" in line), began)
+        probe.end()
+        report.note(f"Avahi took {told - began:.2f} s to tell, and {Figures(head.node.daemon).seconds - daemon:.2f} s of the head's processor")
+        known = now - (uses or 0) - told
+        report.check(comes is not None and known <= 5, f"a worker that is started among {NAMES_RATE} new names a second is known {known:.2f} s after Avahi tells (at most 5)")
+        report.check(uses is not None and now - told <= 10, f"and in use {now - told:.2f} s after, {now - began:.2f} s after its start (at most 10 after it is told)")
+        waited(lying)
         for kinds in ("replay,ports,own", "places", "goodbye", "taken,goodbye,replay"):
             waited(begun(kinds, "--seconds", SECONDS, "--rate", 200))
-        lying = begun("names,names,names,names,replay", "--seconds", NAMES_SECONDS, "--rate", 1000)
-        time.sleep(SECONDS)
-        watch.newcomer = late.start()
-        daemon = Figures(head.node.daemon).seconds
-        wait_for(lambda: "takes tunnels" in late.program.text(), 20, late.program.text())
-        comes = timed(lambda: late.id in head.nodes(), 30)
-        uses = timed(lambda: head.uses(late.id), 30)
-        report.note(f"Avahi's processor time on the head meanwhile: {Figures(head.node.daemon).seconds - daemon:.2f} s")
-        report.check(
-            comes is not None and comes <= 5, f"a worker that is started among 1,000 new names a second is known {comes or -1:.2f} s after it takes tunnels (at most 5)")
-        total = None if comes is None or uses is None else comes + uses
-        report.check(total is not None and total <= 10, f"and in use {total or -1:.2f} s after (at most 10)")
-        report.check(lying.alive(), "while the lies go on")
-        waited(lying)
     report.check(
         not streams.faults and streams.answers >= 4, f"{streams.answers} streamed answers meanwhile, all right; longest pause {streams.longest:.2f} s")
     for fault in streams.faults[:3]:
@@ -153,6 +148,14 @@ def lies(wire):
     report.check(after.resident < before.resident + 24e6 and worker_after.resident < worker_before.resident + 24e6, "memory stays flat")
     report.check(watch.peak.threads < before.threads + 2 * 64 + 40, "threads are bounded")
     report.check(watch.peak.descriptors < before.descriptors + 4 * 64 + 60, "and so are descriptors")
+    idle = Figures(head.program).seconds
+    time.sleep(SECONDS)
+    start = Figures(head.program).seconds
+    idle, began = (start - idle) / SECONDS, time.monotonic()
+    waited(begun("names", "--count", 10000, "--rate", 2000))
+    spent, took = Figures(head.program).seconds - start, time.monotonic() - began
+    report.note(f"the head's processor time: {idle:.3f} s a second when idle, {spent / took:.3f} with 10,000 new names in {took:.1f} s")
+    report.check(Figures(head.program).resident < before.resident + 24e6, "10,000 names leave nothing behind")
     report.check(set(head.nodes()) == {worker.id for worker in [*workers, late]}, "in the end the head has its three workers and no others")
     end(head, *workers, late)
 
@@ -171,7 +174,7 @@ def found_and_used(head, workers, what, limit=10):
 
 def interfaces(wire):
     """A worker on two networks, of which the head is on one, and then on both."""
-    token = new_token()
+    token = new_token("interfaces")
     head, worker = HeadMachine(wire, token), WorkerMachine(wire, token)
     wire.second_bridge()
     worker.node.second_interface()
@@ -188,7 +191,7 @@ def interfaces(wire):
 
 
 def link_local(wire):
-    token = new_token()
+    token = new_token("link_local")
     head, worker = HeadMachine(wire, token), WorkerMachine(wire, token)
     for machine in (head, worker):
         machine.node.run("ip", "-4", "address", "flush", "dev", "eth0")
