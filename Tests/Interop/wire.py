@@ -39,7 +39,7 @@ AVAHI = """[server]
 host-name={name}
 use-ipv4=yes
 use-ipv6=yes
-allow-interfaces=eth0
+allow-interfaces=eth0,eth1
 cache-entries-max={cache}
 [publish]
 publish-workstation=no
@@ -48,7 +48,7 @@ publish-hinfo=no
 enable-wide-area=no
 """
 # Entries of Avahi's cache for each interface; more than its own 4096, so that a flood comes through to whoever browses.
-CACHE_ENTRIES = 65536
+CACHE_ENTRIES = int(os.environ.get("SWIFTLET_AVAHI_CACHE", 65536))
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -214,6 +214,15 @@ class Node(Namespace):
     def interface_up(self):
         self.run("ip", "link", "set", "eth0", "up")
 
+    def second_interface(self):
+        """Has another link, eth1, with 10.88.0.N, on the wire's second network."""
+        link = f"second{self.number}"
+        self.wire.bridge.run("ip", "link", "add", link, "type", "veth", "peer", "name", "eth1", "netns", self.keeper.pid)
+        self.wire.bridge.run("ip", "link", "set", link, "master", "bridge2", "up")
+        self.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth1/accept_dad", check=False)
+        self.run("ip", "address", "add", f"10.88.0.{self.number}/24", "dev", "eth1")
+        self.run("ip", "link", "set", "eth1", "up")
+
     def change_address(self, last):
         """Has the address 10.77.0.`last` in place of what it has."""
         self.run("ip", "address", "add", f"10.77.0.{last}/24", "dev", "eth0")
@@ -235,12 +244,19 @@ class Wire:
             stop(why)
         try:
             self.bridge = Namespace(self, "bridge")
-            self.bridge.run("ip", "link", "add", "bridge", "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
-            self.bridge.run("ip", "link", "set", "bridge", "up")
+            self._add_bridge("bridge")
         except BaseException:
             self.close()
             raise
         return self
+
+    def _add_bridge(self, name):
+        self.bridge.run("ip", "link", "add", name, "type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0")
+        self.bridge.run("ip", "link", "set", name, "up")
+
+    def second_bridge(self):
+        """Another network beside, for nodes with a `second_interface`."""
+        self._add_bridge("bridge2")
 
     def node(self, avahi=True):
         """Another machine; `avahi` false leaves its daemon away until `start_avahi`."""

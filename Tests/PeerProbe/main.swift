@@ -20,9 +20,10 @@ do {
             try announcer.update(text: entries(line.split(separator: " ").map(String.init)[...]))
         }
         while true { sleep(1000) }
-    case "browse" where arguments.count == 3:
+    case "browse" where arguments.count == 3 || arguments.count == 4:
         guard let seconds = Double(arguments[2]) else { usage() }
-        let browser = try ServiceBrowser(tag: arguments[1], onCondition: { Output.say($0) }, onChange: { Output.say($0) })
+        let filter = ServiceFilter(tag: arguments[1], prefix: arguments.count == 4 ? arguments[3] : "")
+        let browser = try ServiceBrowser(filter, onCondition: { Output.say($0) }, onChange: { Output.say($0) })
         Thread.sleep(forTimeInterval: seconds)
         browser.stop()
     default: usage()
@@ -33,7 +34,7 @@ do {
 }
 
 func usage() -> Never {
-    FileHandle.standardError.write(Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS\n".utf8))
+    FileHandle.standardError.write(Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX]\n".utf8))
     exit(2)
 }
 

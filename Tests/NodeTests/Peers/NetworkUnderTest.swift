@@ -55,13 +55,13 @@ struct NetworkUnderTest {
     private(set) var mostInstances = 0
     private(set) var mostOpen = 0
 
-    init(operations: Int = 64, instances: Int = 512) {
+    init(operations: Int = 64, instances: Int = 512, filter: ServiceFilter = ServiceFilter(tag: NetworkUnderTest.tag)) {
         var limits = ServiceTable.Limits()
         limits.operations = operations
         limits.instances = instances
         limits.waiting = max(2, instances / 2)
         self.limits = limits
-        table = ServiceTable(tag: NetworkUnderTest.tag, limits: limits) { "eth\($0)" }
+        table = ServiceTable(filter, limits: limits) { "eth\($0)" }
         table.apply(.browsing, at: now)
     }
 

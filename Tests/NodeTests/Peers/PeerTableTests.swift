@@ -27,7 +27,7 @@ import Testing
         table.found(probes[0], card, at: .seconds(1))
         #expect(table.listed(at: .seconds(2)).map(\.card) == [card])
         // Its record goes, as when a daemon is started anew: what was seen counts on for a while.
-        table.unhint(.record("a"))
+        table.unhint(.record("a"), at: .seconds(2))
         #expect(table.listed(at: .seconds(2)).count == 1)
         table.opened(card, along: PeerTableTests.route(1), at: .seconds(3))
         #expect(table.listed(at: .seconds(300)).count == 1)
@@ -89,6 +89,110 @@ import Testing
         #expect(ids == [card.id])
     }
 
+    @Test("a node that has moved is known by where it is now; where it was is looked at no more")
+    func moved() {
+        var table = PeerTable(ownID: PeerTableTests.own)
+        let card = PeerTableTests.card(1)
+        table.hint(.record("a"), id: card.id, [PeerTableTests.route(1)], at: .zero)
+        table.found(table.probes(at: .zero)[0], card, at: .zero)
+        table.opened(card, along: PeerTableTests.route(1), at: .zero)
+        table.hint(.record("a"), id: card.id, [PeerTableTests.route(2)], at: .seconds(1))
+        var now = Duration.seconds(1)
+        var last = Duration.zero
+        while now < .seconds(120) {
+            for probe in table.probes(at: now) {
+                if probe.route == PeerTableTests.route(2) {
+                    table.found(probe, card, at: now)
+                } else {
+                    table.missed(probe, "nobody there", at: now)
+                    last = now
+                }
+            }
+            #expect(table.listed(at: now).first?.routes.first == PeerTableTests.route(now < .seconds(1) ? 1 : 2))
+            now += .milliseconds(100)
+        }
+        #expect(table.listed(at: now).map(\.routes) == [[PeerTableTests.route(2)]])
+        #expect(last < .seconds(30))
+    }
+
+    @Test("a goodbye for a node's record, which anybody can send, takes nothing from a node that is there, nor from its tunnel")
+    func goodbye() {
+        var table = PeerTable(ownID: PeerTableTests.own)
+        let card = PeerTableTests.card(1)
+        table.hint(.record("a"), id: card.id, [PeerTableTests.route(1)], at: .zero)
+        table.found(table.probes(at: .zero)[0], card, at: .zero)
+        table.opened(card, along: PeerTableTests.route(1), at: .zero)
+        table.unhint(.record("a"), at: .seconds(1))
+        #expect(table.listed(at: .seconds(600)).map(\.routes) == [[PeerTableTests.route(1)]])
+        // Nor is it forgotten where it was when the tunnel ends meanwhile.
+        table.closed(card.id, at: .seconds(600))
+        #expect(table.probes(at: .seconds(600)).map(\.route) == [PeerTableTests.route(1)])
+    }
+
+    @Test("of what is said of a node, its own record is looked into first, and what leads nowhere is no route of it")
+    func ownRecordFirst() {
+        var table = PeerTable(ownID: PeerTableTests.own)
+        let card = PeerTableTests.card(1)
+        for number in 2...9 { table.hint(.record("a #\(number)\0local"), id: card.id, [PeerTableTests.route(number)], at: .zero) }
+        table.hint(.record("a\0local"), id: card.id, [PeerTableTests.route(1)], at: .zero)
+        let first = table.probes(at: .zero)
+        #expect(first.first?.route == PeerTableTests.route(1) && first.count <= PeerTable.probesPerNode)
+        table.found(first[0], card, at: .zero)
+        #expect(table.listed(at: .zero).map(\.routes) == [[PeerTableTests.route(1)]])
+    }
+
+    @Test("looks are bounded whatever is said, and a node of which nobody lies does not wait behind those of which many do")
+    func fairness() {
+        var table = PeerTable(ownID: PeerTableTests.own)
+        var count = 0
+        var underWay: [(probe: PeerTable.Probe, end: Duration)] = []
+        var foundAt: Duration?
+        let card = PeerTableTests.card(500)
+        for step in 0..<200 {
+            let now = Duration.milliseconds(100) * step
+            for number in 0..<30 {
+                let liar = step * 30 + number
+                table.hint(
+                    .record("lie \(liar % 300)"), id: PeerTableTests.card(liar % 20).id,
+                    (0..<16).map { PeerTableTests.route(liar * 16 + $0) }, at: now)
+            }
+            if step == 100 { table.hint(.record("truth"), id: card.id, [PeerTableTests.route(7)], at: now) }
+            // Nobody answers along the lies: each takes its three seconds.
+            for one in underWay where one.end <= now { table.missed(one.probe, "no answer", at: now) }
+            underWay.removeAll { $0.end <= now }
+            for probe in table.probes(at: now) {
+                count += 1
+                if probe.id == card.id {
+                    table.found(probe, card, at: now)
+                    foundAt = foundAt ?? now
+                } else {
+                    underWay.append((probe, now + .seconds(3)))
+                }
+            }
+        }
+        #expect(foundAt.map { $0 - .seconds(10) < .seconds(5) } ?? false)
+        #expect(count < 20 * 40 + 60)
+    }
+
+    @Test("looks that fail at once are so many in a second, and no more")
+    func pace() {
+        var table = PeerTable(ownID: PeerTableTests.own)
+        var count = 0
+        for step in 0..<200 {
+            let now = Duration.milliseconds(50) * step
+            for number in 0..<20 {
+                table.hint(
+                    .record("lie \(number)"), id: PeerTableTests.card(number).id, (0..<16).map { PeerTableTests.route(step * 16 + $0) },
+                    at: now)
+            }
+            for probe in table.probes(at: now) {
+                count += 1
+                table.missed(probe, "refused", at: now)
+            }
+        }
+        #expect(count <= 10 * 40 + 40)
+    }
+
     @Test("after any history, what counts is what was seen lately, and nothing is looked for twice at a time")
     func histories() {
         var random = SystemRandomNumberGenerator()
@@ -106,7 +210,7 @@ import Testing
                 let isRevoked = revoked.contains(card.id)
                 switch Int.random(in: 0..<9, using: &random) {
                 case 0: table.hint(.record("r\(number)"), id: card.id, [PeerTableTests.route(number)], at: now)
-                case 1: table.unhint(.record("r\(number)"))
+                case 1: table.unhint(.record("r\(number)"), at: now)
                 case 2: table.name(PeerTableTests.route(number), at: now)
                 case 3:
                     for probe in table.probes(at: now) { #expect(underWay.insert(probe).inserted) }

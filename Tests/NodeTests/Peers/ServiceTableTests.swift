@@ -102,11 +102,36 @@ import Testing
         #expect(network.mostInstances <= 512 && network.mostOpen <= 64)
     }
 
+    @Test("names that are none of ours cost nothing, however many there are")
+    func namesOfOthers() {
+        var network = NetworkUnderTest(filter: ServiceFilter(tag: NetworkUnderTest.tag, prefix: "ours"))
+        for index in 0..<20_000 { network.announce("lie \(index)", .init(addresses: [[10, 0, 0, 1]])) }
+        let key = network.announce("ours", .init(addresses: [[10, 0, 0, 1]]))
+        network.run(seconds: 1)
+        #expect(network.told.keys.map(\.name) == ["ours"] && network.table.instanceCount == 1 && network.openedCount == 3)
+        network.withdraw(ServiceKey(name: "lie 7", interface: 2))
+        network.withdraw(key)
+        network.run(seconds: 1)
+        #expect(network.told.isEmpty)
+    }
+
+    @Test("records that are false by their words cost one look each, and no addresses")
+    func falseWords() {
+        let filter = ServiceFilter(
+            takesName: { _ in true }, takes: { name, text, port in text["net"] == NetworkUnderTest.tag && name == "true" && port == 7 })
+        var network = NetworkUnderTest(filter: filter)
+        for index in 0..<300 { network.announce("lie \(index)", .init(port: 7, addresses: [[10, 0, 0, 1]])) }
+        network.announce("true", .init(port: 7, addresses: [[10, 0, 0, 1]]))
+        network.run(seconds: 30)
+        #expect(network.told.keys.map(\.name) == ["true"] && network.openedCount == 303)
+        #expect(network.table.openCount == 3)
+    }
+
     @Test("addresses are bounded, and those at which nobody can be are left out")
     func addresses() {
         var network = NetworkUnderTest()
         let many = (0..<100).map { [10, 0, 0, UInt8($0)] as [UInt8] }
-        let key = network.announce("a", .init(addresses: [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1]] + many))
+        let key = network.announce("a", .init(addresses: [[0, 0, 0, 0], [255, 255, 255, 255], [224, 0, 0, 1], [127, 0, 0, 1]] + many))
         network.run(seconds: 2)
         let endpoints = network.told[key]?.endpoints ?? []
         #expect((1...16).contains(endpoints.count) && endpoints.allSatisfy { $0.host.hasPrefix("10.") })

@@ -65,11 +65,4 @@ import Testing
             #expect(throws: DiscoveryError.functionMissing("DNSServiceRegister")) { _ = try DNSServiceLibrary(fileName: "libc.so.6") }
         }
     #endif
-
-    @Test("an instance's name is the node's and the start of its id, in 63 bytes")
-    func instanceName() {
-        #expect(ServiceAnnouncer.instanceName(of: "bench", id: "0123456789abcdef") == "bench 01234567")
-        let long = ServiceAnnouncer.instanceName(of: String(repeating: "ü", count: 60), id: "0123456789abcdef")
-        #expect(long.utf8.count <= 63 && long.hasSuffix("ü 01234567"))
-    }
 }

@@ -20,6 +20,8 @@ package enum DiscoveryError: Error, Hashable, Sendable, CustomStringConvertible 
     static let serviceNotRunning: Int32 = -65563
     /// The one by which Avahi's says so, which stands for any failure.
     static let unknown: Int32 = -65537
+    /// Others have the name, and it with a number too.
+    static let nameConflict: Int32 = -65548
 
     init(operation: String, code: Int32) {
         switch code {

@@ -30,7 +30,7 @@ package final class ServiceAnnouncer: Sendable {
     /// Begins to announce, until ``stop()`` or the end of the process.
     ///
     /// - Parameters:
-    ///   - name: see ``instanceName(of:id:)``; cut to 63 bytes.
+    ///   - name: cut to 63 bytes.
     ///   - port: 1 to 65535.
     ///   - text: the TXT record's entries.
     ///   - onCondition: called on a thread of the announcer's own.
@@ -65,13 +65,8 @@ package final class ServiceAnnouncer: Sendable {
         _ = wish.wait(atMost: .seconds(2)) { $0.hasEnded ? true : nil }
     }
 
-    /// A name that tells people which node it is: the node's own and the start of its id.
-    package static func instanceName(of node: String, id: String) -> String {
-        let start = String(id.prefix(8))
-        return "\(cut(node, to: ServiceKey.nameLimit - start.utf8.count - 1)) \(start)"
-    }
-
-    private static func cut(_ text: String, to limit: Int) -> String {
+    /// As much of a text as fits into so many bytes.
+    static func cut(_ text: String, to limit: Int) -> String {
         var text = text
         while text.utf8.count > limit { text.removeLast() }
         return text
@@ -115,6 +110,10 @@ package final class ServiceAnnouncer: Sendable {
             for reply in inbox.replies {
                 switch reply {
                 case .registered(let name):
+                    // Somebody who takes each name in turn must not drive it to where it is not looked for.
+                    guard ServiceKey.withoutNumber(name) == self.name || name == self.name else {
+                        throw .refused(operation: "registering by its name", code: DiscoveryError.nameConflict)
+                    }
                     pause.reset()
                     onCondition(.announced(name: name))
                 case .failed(let code): throw DiscoveryError(operation: "registering", code: code)

@@ -6,7 +6,7 @@ internal import Base
     internal import Darwin
 #endif
 
-/// Watches for the services of one network on all interfaces, and tells what changes.
+/// Watches for the services of one network (``ServiceFilter``) on all interfaces, and tells what changes.
 ///
 /// When the daemon goes, all that was found is gone; it is tried again, ever more seldom, until it is back.
 package final class ServiceBrowser: Sendable {
@@ -18,7 +18,7 @@ package final class ServiceBrowser: Sendable {
     }
 
     private let library: DNSServiceLibrary
-    private let tag: String
+    private let filter: ServiceFilter
     private let pipe: WakePipe
     private let isStopped = Monitor(false)
     private let onChange: @Sendable (ServiceChange) -> Void
@@ -27,17 +27,17 @@ package final class ServiceBrowser: Sendable {
     /// Begins to browse, until ``stop()``.
     ///
     /// - Parameters:
-    ///   - tag: what the TXT records of the network have as `net`.
+    ///   - filter: which are looked for; asked on a thread of the browser's own.
     ///   - onCondition: as `onChange`.
     ///   - onChange: called on one thread of the browser's own; what it waits for, everything here waits for.
     /// - Throws: if the library is not there. That the daemon is not there is told as a condition, since it may come.
     package init(
-        tag: String, onCondition: @escaping @Sendable (Condition) -> Void = { _ in },
+        _ filter: ServiceFilter, onCondition: @escaping @Sendable (Condition) -> Void = { _ in },
         onChange: @escaping @Sendable (ServiceChange) -> Void
     ) throws(DiscoveryError) {
         library = try DNSServiceLibrary()
         pipe = try WakePipe()
-        self.tag = tag
+        self.filter = filter
         self.onChange = onChange
         self.onCondition = onCondition
         do throws(ThreadError) {
@@ -54,7 +54,7 @@ package final class ServiceBrowser: Sendable {
     }
 
     private func run() {
-        var session = BrowseSession(library, tag)
+        var session = BrowseSession(library, filter)
         var pause = Pause()
         while !isStopped.read({ $0 }) {
             do throws(DiscoveryError) {
@@ -132,9 +132,9 @@ private struct BrowseSession {
     private var browsing: ServiceOperation?
     private var lookups: [UInt64: ServiceOperation] = [:]
 
-    init(_ library: DNSServiceLibrary, _ tag: String) {
+    init(_ library: DNSServiceLibrary, _ filter: ServiceFilter) {
         self.library = library
-        inbox = Inbox(ServiceTable(tag: tag) { BrowseSession.interfaceName($0) })
+        inbox = Inbox(ServiceTable(filter) { BrowseSession.interfaceName($0) })
     }
 
     /// Begins to browse (again).

@@ -17,6 +17,16 @@ package struct ServiceKey: Hashable, Sendable {
         self.domain = domain
         self.interface = interface
     }
+
+    /// A name without the number that the daemon puts behind one which another has, as ` #2`. Of more than one digit it is part of the name:
+    /// who repeats others' names has so many fewer to choose from.
+    static func withoutNumber(_ name: String) -> Substring {
+        let tail = name.utf8.suffix(3)
+        guard tail.starts(with: " #".utf8), let digit = tail.last, (UInt8(ascii: "2")...UInt8(ascii: "9")).contains(digit) else {
+            return name[...]
+        }
+        return name[..<tail.startIndex]
+    }
 }
 
 /// What an instance says of itself. All of it is hearsay: anybody on the network can announce anything.

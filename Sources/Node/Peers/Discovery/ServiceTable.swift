@@ -4,7 +4,7 @@ internal import RPCProto
 /// What a browser knows, and what it decides: which instance to look at, how long, which to forget. Replies go in, and ``advance(at:)`` gives
 /// what is to be done. It does no input or output itself, and whatever goes in, it stays small.
 ///
-/// An instance is resolved first, which brings its TXT record. If it belongs to another network that is all; it is looked at again when there
+/// An instance whose name is none of ours is nothing. Another is resolved, which brings its TXT record. If it is not of ours that is all; it is looked at again when there
 /// is nothing better to do. One of ours has its addresses looked up, and all three lookups stay open, since an open one tells of changes.
 /// When more want to be looked up than may be at a time, those that have answered make room, and have their turn again later.
 package struct ServiceTable {
@@ -117,7 +117,7 @@ package struct ServiceTable {
         var lookup: Lookup
     }
 
-    private let tag: String
+    private let filter: ServiceFilter
     private let limits: Limits
     private let interfaceName: @Sendable (UInt32) -> String
     private var random: SystemRandomNumberGenerator = SystemRandomNumberGenerator()
@@ -140,10 +140,10 @@ package struct ServiceTable {
     private var confirming: UInt64?
 
     /// - Parameters:
-    ///   - tag: what `net` is in the TXT records of the network.
+    ///   - filter: which instances are ours.
     ///   - interfaceName: of an interface's index.
-    package init(tag: String, limits: Limits = Limits(), interfaceName: @escaping @Sendable (UInt32) -> String) {
-        self.tag = tag
+    package init(_ filter: ServiceFilter, limits: Limits = Limits(), interfaceName: @escaping @Sendable (UInt32) -> String) {
+        self.filter = filter
         self.limits = limits
         self.interfaceName = interfaceName
     }
@@ -182,6 +182,7 @@ package struct ServiceTable {
     private mutating func sight(_ key: ServiceKey, _ now: UInt64) {
         guard (1...ServiceKey.nameLimit).contains(key.name.utf8.count), (1...ServiceKey.hostNameLimit).contains(key.domain.utf8.count)
         else { return }
+        guard filter.takesName(key.name) else { return }
         if let sightings = instances[key]?.sightings {
             // By IPv4 and by IPv6, and by whatever else there may be one day.
             instances[key]?.sightings = min(sightings + 1, 8)
@@ -219,8 +220,8 @@ package struct ServiceTable {
     private mutating func resolved(_ number: UInt64, _ hostName: String, _ port: Int, _ text: [UInt8]?, _ now: UInt64) {
         guard let ticket = open[number], ticket.lookup == .resolve else { return }
         var answer: Answer?
-        if let text, let entries = try? ServiceText.parse(text), entries["net"] == tag, (1...65535).contains(port),
-            (1...ServiceKey.hostNameLimit).contains(hostName.utf8.count)
+        if let text, let entries = try? ServiceText.parse(text), (1...65535).contains(port),
+            (1...ServiceKey.hostNameLimit).contains(hostName.utf8.count), filter.takes(ticket.key.name, entries, port)
         {
             answer = Answer(hostName: hostName, port: port, text: entries)
         }
@@ -457,9 +458,11 @@ extension ServiceTable {
         effects.append(.tell(.found(record)))
     }
 
-    /// Nil for addresses at which nobody can be: none, everybody, many.
+    /// Nil for addresses at which nobody can be: none, everybody, many; or, if others say so, this machine itself.
     private static func endpoint(_ bytes: [UInt8], _ interface: String, _ port: Int) -> Endpoint? {
         guard let address = NetworkAddress(bytes: bytes) else { return nil }
+        // Of what is said on the loopback interface, others' machines say nothing.
+        if isLoopback(address), !interface.hasPrefix("lo") { return nil }
         if address.bytes.count == 4 {
             guard address.bytes[0] != 0, address.bytes[0] < 224 else { return nil }
         } else {
@@ -468,5 +471,8 @@ extension ServiceTable {
         let isLinkLocal = address.bytes.count == 16 && address.bytes[0] == 0xfe && address.bytes[1] & 0xc0 == 0x80
         if isLinkLocal, interface.isEmpty { return nil }
         return Endpoint(host: isLinkLocal ? "\(address)%\(interface)" : "\(address)", port: port)
+    }
+    private static func isLoopback(_ address: NetworkAddress) -> Bool {
+        address.bytes.count == 4 ? address.bytes[0] == 127 : address.bytes.dropLast().allSatisfy { $0 == 0 } && address.bytes.last == 1
     }
 }

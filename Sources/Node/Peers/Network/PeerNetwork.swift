@@ -80,7 +80,10 @@ package final class PeerNetwork: Sendable {
     }
 
     /// A record is no more.
-    package func unhint(_ source: PeerTable.Source) { monitor.change { $0.table.unhint(source) } }
+    package func unhint(_ source: PeerTable.Source) {
+        let now = now
+        monitor.change { $0.table.unhint(source, at: now) }
+    }
 
     /// Nodes that another one knows to be revoked.
     package func noteRevoked(_ ids: [String]) {

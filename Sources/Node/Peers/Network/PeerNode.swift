@@ -124,23 +124,25 @@ package final class PeerNode: Sendable {
     }
 
     private func startMulticast() {
-        let (keys, network, logger, tag) = (keys, network, logger, tag)
+        let (keys, network, logger, door) = (keys, network, logger, door)
         do throws(DiscoveryError) {
             let browser = try ServiceBrowser(
-                tag: tag, onCondition: { condition in PeerNode.tell(condition, logger) },
+                ServiceFilter(keys), onCondition: { condition in PeerNode.tell(condition, logger) },
                 onChange: { change in
                     switch change {
                     case .found(let record):
                         let source = PeerTable.Source.record(PeerNode.name(of: record.key))
                         guard let announcement = Announcement(record.text, port: record.port, keys) else { return network.unhint(source) }
-                        network.hint(source, id: announcement.id, record.endpoints)
+                        let own = OwnAddresses.current()
+                        let routes = record.endpoints.filter { $0.port != door?.port || !own.contains($0) }
+                        network.hint(source, id: announcement.id, routes)
                     case .gone(let key): network.unhint(.record(PeerNode.name(of: key)))
                     }
                 })
             self.browser.withLock { $0 = browser }
             guard let door else { return }
             let announcer = try ServiceAnnouncer(
-                name: ServiceAnnouncer.instanceName(of: settings.name, id: id), port: door.port,
+                name: InstanceNames(keys).name(of: settings.name, id: id), port: door.port,
                 text: Announcement(id: id, role: role, port: door.port).text(keys, program: Version.current))
             announcing.begin(announcer)
         } catch {

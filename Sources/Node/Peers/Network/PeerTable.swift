@@ -13,6 +13,13 @@ package struct PeerTable: Sendable {
     package enum Source: Hashable, Sendable {
         case record(String)
         case named
+
+        fileprivate var name: String {
+            switch self {
+            case .record(let name): name
+            case .named: ""
+            }
+        }
     }
 
     /// A look for a node that is to be taken now.
@@ -25,15 +32,16 @@ package struct PeerTable: Sendable {
     /// A node that counts.
     package struct Listed: Hashable, Sendable {
         package var card: NodeCard
-        /// Those that led there, the latest first, then others that were hinted at.
+        /// Those that led there, the latest first but for such as do not lead there any more. What others say of it is not among them: it
+        /// would be tried with patience when a tunnel is wanted.
         package var routes: [Endpoint]
         /// When a tunnel was last open, or made.
         package var seen: Time
     }
 
     private struct Node {
-        var hints: [Source: [Endpoint]] = [:]
-        /// The latest that worked is first.
+        var hints = Hints()
+        /// The latest to have worked for the first time is first, those that failed since are last.
         var proven: [Endpoint] = []
         var card: NodeCard?
         var seen: Time?
@@ -55,9 +63,36 @@ package struct PeerTable: Sendable {
         func isProven(_ source: Source) -> Bool { hints[source]?.contains { proven.contains($0) } ?? false }
     }
 
+    /// What records say of a node, in the order of their names: one that has the name to itself comes before those with a number behind it,
+    /// of which anybody can make some.
+    private struct Hints {
+        private(set) var keys: [Source] = []
+        /// Of each key in its place.
+        private(set) var values: [[Endpoint]] = []
+
+        subscript(source: Source) -> [Endpoint]? {
+            get { keys.firstIndex(of: source).map { values[$0] } }
+            set {
+                if let index = keys.firstIndex(of: source) {
+                    keys.remove(at: index)
+                    values.remove(at: index)
+                }
+                guard let newValue else { return }
+                let index = keys.firstIndex { source.name < $0.name } ?? keys.count
+                keys.insert(source, at: index)
+                values.insert(newValue, at: index)
+            }
+        }
+
+        var isEmpty: Bool { keys.isEmpty }
+        var count: Int { keys.count }
+    }
+
     /// Looks along one route.
     private struct Looking {
         var next: Time
+        /// Of the routes of the node, from 0; of several that are due at once the first is taken first.
+        var place = 0
         var failures = 0
         /// Why the last one failed.
         var reason: String?
@@ -70,6 +105,8 @@ package struct PeerTable: Sendable {
     /// By who is said to be there, and by route.
     private var looks: [String?: [Endpoint: Looking]] = [:]
     private var underWay: Set<Probe> = []
+    /// Looks are paid for up to this moment.
+    private var paid = Duration.zero - PeerTable.burst
     /// The node that each record is about.
     private var subjects: [Source: String] = [:]
     private var revoked: Set<String> = []
@@ -85,10 +122,18 @@ package struct PeerTable: Sendable {
     package static let memory = Duration.seconds(15)
     /// Between two looks for one that is there and has no tunnel open, and at most between two for one that is not.
     package static let period = Duration.seconds(10)
+    /// The latter of one that is reached along another route.
+    package static let detour = Duration.seconds(60)
     /// After a look that failed, and twice as long after each more.
     package static let rest = Duration.milliseconds(500)
-    /// Looks at a time.
+    /// Looks at a time, and those for one node along routes that have not led to it.
     package static let probeLimit = 16
+    package static let probesPerNode = 4
+    /// A look costs so much time, and so much can be saved up.
+    package static let pace = Duration.milliseconds(25)
+    package static let burst = Duration.seconds(1)
+    /// A route that led to a node is forgotten after so many looks in vain, if another does.
+    private static let doubts = 3
 
     /// - Parameter ownID: this node's, which never counts.
     package init(ownID: String) { self.ownID = ownID }
@@ -103,7 +148,7 @@ package struct PeerTable: Sendable {
 
     /// A record says that a node is at these places, in the place of what it said before.
     package mutating func hint(_ source: Source, id: String, _ routes: [Endpoint], at now: Time) {
-        if let other = subjects[source], other != id { unhint(source) }
+        if let other = subjects[source], other != id { unhint(source, at: now) }
         guard id != ownID, !revoked.contains(id) else { return }
         if nodes[id] == nil, nodes.count >= PeerTable.nodeLimit { return }
         var node = nodes[id] ?? Node()
@@ -120,9 +165,10 @@ package struct PeerTable: Sendable {
     }
 
     /// A record is no more.
-    package mutating func unhint(_ source: Source) {
+    package mutating func unhint(_ source: Source, at now: Time) {
         guard let id = subjects.removeValue(forKey: source) else { return }
         nodes[id]?.hints[source] = nil
+        refreshLooks(of: id, at: now)
         forgetIfDead(id)
     }
 
@@ -135,7 +181,10 @@ package struct PeerTable: Sendable {
     private mutating func refreshLooks(of id: String, at now: Time) {
         let before = looks[id] ?? [:]
         var after: [Endpoint: Looking] = [:]
-        for route in nodes[id]?.routes ?? [] { after[route] = before[route] ?? Looking(next: now) }
+        for (place, route) in (nodes[id]?.routes ?? []).enumerated() {
+            after[route] = before[route] ?? Looking(next: now)
+            after[route]?.place = place
+        }
         looks[id] = after
     }
 
@@ -147,23 +196,39 @@ package struct PeerTable: Sendable {
 
     // MARK: Looks
 
-    /// The looks that are due, under way from here on.
+    /// The looks that are due, under way from here on: along routes that are known to lead somewhere first, then for one node as many as
+    /// for another, however much is said of one of them.
     package mutating func probes(at now: Time) -> [Probe] {
-        let free = PeerTable.probeLimit - underWay.count
+        paid = max(paid, now - PeerTable.burst)
+        let free = min(PeerTable.probeLimit - underWay.count, Int((now - paid) / PeerTable.pace))
         if free <= 0 { return [] }
-        var due: [(probe: Probe, look: Looking)] = []
+        var due: [(probe: Probe, turn: Int, look: Looking)] = []
         for (id, routes) in looks {
+            var unproven: [(probe: Probe, look: Looking)] = []
             for (route, look) in routes where look.next <= now {
                 let probe = Probe(route: route, id: id)
-                if !underWay.contains(probe) { due.append((probe, look)) }
+                if underWay.contains(probe) { continue }
+                if isSure(probe) { due.append((probe, -1, look)) } else { unproven.append((probe, look)) }
+            }
+            if unproven.isEmpty { continue }
+            // What was not tried yet is not to wait for what leads nowhere.
+            unproven.sort { ($0.look.failures, $0.look.next, $0.look.place) < ($1.look.failures, $1.look.next, $1.look.place) }
+            let begun = begunCount(id)
+            for (number, one) in unproven.prefix(PeerTable.probesPerNode - begun).enumerated() {
+                due.append((one.probe, begun + number, one.look))
             }
         }
-        // What was not tried yet, or led somewhere, is not to wait for what never did.
-        due.sort { ($0.look.failures, $0.look.next) < ($1.look.failures, $1.look.next) }
-        let chosen = due.prefix(free).map(\.probe)
+        let chosen = due.sorted { ($0.turn, $0.look.next) < ($1.turn, $1.look.next) }.prefix(free).map(\.probe)
         underWay.formUnion(chosen)
+        paid += PeerTable.pace * chosen.count
         return chosen
     }
+
+    /// Whether a look is along a route that a user named, or that led there before.
+    private func isSure(_ probe: Probe) -> Bool { probe.id.map { nodes[$0]?.proven.contains(probe.route) ?? false } ?? true }
+
+    /// Looks for a node along other routes that are under way.
+    private func begunCount(_ id: String?) -> Int { min(PeerTable.probesPerNode, underWay.count { $0.id == id && !isSure($0) }) }
 
     /// When ``probes(at:)``, or ``listed(at:)``, has something new if nothing else happens.
     package func nextTime(at now: Time) -> Time? {
@@ -171,8 +236,12 @@ package struct PeerTable: Sendable {
         // While as many are under way as may be, the end of one is news enough.
         if underWay.count < PeerTable.probeLimit {
             for (id, routes) in looks {
-                for (route, look) in routes where !underWay.contains(Probe(route: route, id: id)) {
-                    next = min(next ?? look.next, look.next)
+                let isFull = begunCount(id) >= PeerTable.probesPerNode
+                for (route, look) in routes {
+                    let probe = Probe(route: route, id: id)
+                    if underWay.contains(probe) || isFull && !isSure(probe) { continue }
+                    let due = max(look.next, paid + PeerTable.pace)
+                    next = min(next ?? due, due)
                 }
             }
         }
@@ -185,7 +254,9 @@ package struct PeerTable: Sendable {
     /// A look found a node.
     package mutating func found(_ probe: Probe, _ card: NodeCard, at now: Time) {
         underWay.remove(probe)
-        if looks[probe.id]?[probe.route] != nil { looks[probe.id]?[probe.route] = Looking(next: now + PeerTable.period) }
+        if let place = looks[probe.id]?[probe.route]?.place {
+            looks[probe.id]?[probe.route] = Looking(next: now + PeerTable.period, place: place)
+        }
         guard card.id != ownID, !revoked.contains(card.id) else { return }
         note(card, along: probe.route, at: now)
     }
@@ -195,9 +266,22 @@ package struct PeerTable: Sendable {
         underWay.remove(probe)
         guard var look = looks[probe.id]?[probe.route] else { return }
         look.reason = reason
-        look.next = now + min(PeerTable.period, PeerTable.rest * (1 << min(look.failures, 6)))
+        // The last look along another route found it.
+        let isElsewhere =
+            probe.id.flatMap { nodes[$0] }?.proven.contains { $0 != probe.route && looks[probe.id]?[$0]?.reason == nil } ?? false
+        look.next = now + min(isElsewhere ? PeerTable.detour : PeerTable.period, PeerTable.rest * (1 << min(look.failures, 7)))
         look.failures += 1
         looks[probe.id]?[probe.route] = look
+        if let id = probe.id { doubt(probe.route, of: id, isOver: look.failures >= PeerTable.doubts, at: now) }
+    }
+
+    /// A route that led to a node did not this time.
+    private mutating func doubt(_ route: Endpoint, of id: String, isOver: Bool, at now: Time) {
+        guard var node = nodes[id], node.proven.count > 1, let index = node.proven.firstIndex(of: route) else { return }
+        node.proven.remove(at: index)
+        if !isOver { node.proven.append(route) }
+        nodes[id] = node
+        refreshLooks(of: id, at: now)
     }
 
     private mutating func note(_ card: NodeCard, along route: Endpoint, at now: Time) {
@@ -205,8 +289,7 @@ package struct PeerTable: Sendable {
         var node = nodes[card.id] ?? Node()
         node.card = card
         node.seen = now
-        node.proven.removeAll { $0 == route }
-        node.proven.insert(route, at: 0)
+        if !node.proven.contains(route) { node.proven.insert(route, at: 0) }
         if node.proven.count > PeerTable.routesPerRecord { node.proven.removeLast() }
         nodes[card.id] = node
     }
@@ -238,7 +321,7 @@ package struct PeerTable: Sendable {
         var wasThere = false
         for id in ids where nodes[id] != nil {
             wasThere = true
-            for source in (nodes[id]?.hints ?? [:]).keys { subjects[source] = nil }
+            for source in nodes[id]?.hints.keys ?? [] { subjects[source] = nil }
             nodes[id] = nil
             looks[id] = nil
         }
@@ -251,7 +334,7 @@ package struct PeerTable: Sendable {
     package func listed(at now: Time) -> [Listed] {
         nodes.values.compactMap { node -> Listed? in
             guard let card = node.card, let seen = node.seen, node.openCount > 0 || now - seen < PeerTable.memory else { return nil }
-            return Listed(card: card, routes: node.routes, seen: node.openCount > 0 ? now : seen)
+            return Listed(card: card, routes: node.proven, seen: node.openCount > 0 ? now : seen)
         }.sorted { $0.card.id < $1.card.id }
     }
 
@@ -261,6 +344,7 @@ package struct PeerTable: Sendable {
             guard let seen = node.seen, node.openCount == 0, now - seen >= PeerTable.memory else { continue }
             nodes[id]?.seen = nil
             nodes[id]?.proven = []
+            for route in (looks[id] ?? [:]).keys { looks[id]?[route]?.next = now }
             forgetIfDead(id)
         }
     }
