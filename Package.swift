@@ -55,7 +55,8 @@ let package = Package(
             name: "Swiftlet",
             targets: [
                 "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model",
-                "NodeWorker", "NodeEngine", "NodeCluster", "NodePeers", "NodeServer", "NodeConsole", "Node",
+                "NodeWorker", "NodeEngine", "NodeCluster", "PeerMessages", "NodePeers", "NodeServer", "NodeConsole",
+                "Node",
             ]),
     ],
     dependencies: [
@@ -121,10 +122,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             path: "Sources/Node/Cluster", swiftSettings: house),
+        .target(name: "PeerMessages", dependencies: ["Base"], path: "Sources/Node/Peers/Messages", swiftSettings: house),
         .target(
             name: "NodePeers",
             dependencies: [
-                "Base", "Tensor", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
+                "Base", "PeerMessages", "Tensor", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -135,7 +137,7 @@ let package = Package(
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            path: "Sources/Node/Peers", swiftSettings: house),
+            path: "Sources/Node/Peers", exclude: ["Messages"], swiftSettings: house),
         .target(
             name: "NodeServer",
             dependencies: [
@@ -182,7 +184,7 @@ let package = Package(
             ],
             path: "Examples/EmbeddedWorker", swiftSettings: house),
         .executableTarget(
-            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "NodePeers"], path: "Tests/Fuzz", exclude: ["capture.py"],
+            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "PeerMessages"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
         .executableTarget(

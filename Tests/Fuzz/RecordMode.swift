@@ -1,4 +1,4 @@
-import NodePeers
+import PeerMessages
 
 /// TXT records of services: well-formed ones, damaged ones, and bytes of chance. What is read keeps to its limits, and reads the same when
 /// it is written again.

@@ -66,7 +66,7 @@ import Testing
         let (card, route) = (PeerTableTests.card(0), PeerTableTests.route(0))
         table.hint(.record("first"), id: card.id, [truthComesFirst ? route : PeerTableTests.route(99)], at: .zero)
         for number in 1...20_000 {
-            let liar = PeerTableTests.card(number % 10 == 0 ? 0 : number % 200)
+            let liar = PeerTableTests.card(number % 10 == 0 ? 0 : number % 5)
             table.hint(.record("lie \(number)"), id: liar.id, (1..<40).map { PeerTableTests.route(number + $0) }, at: .zero)
         }
         #expect(table.size < 40_000)

@@ -130,7 +130,7 @@ import Testing
             #expect(server.count == 1)
             try place.revoke(head.node.id)
             // The server's side is told as well.
-            for _ in 0..<1000 where server.count > 0 { SystemThread.sleep(for: .milliseconds(10)) }
+            for _ in 0..<1000 where server.count > 0 || !far.peerHasLeft { SystemThread.sleep(for: .milliseconds(10)) }
             #expect(server.count == 0 && far.peerHasLeft)
             SocketDialer.close(stream.descriptor)
         }

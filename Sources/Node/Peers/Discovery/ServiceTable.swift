@@ -70,6 +70,8 @@ package struct ServiceTable {
         /// From one look to the next at an instance of another network; at one of ours, when it had to make room.
         static let ofOthers = 60 * second
         static let ofOurs = 30 * second
+        /// The former, first; four times as long each time.
+        static let afterRefusal = second / 2
         /// After a failure; twice as long each time.
         static let failure = 5 * second
         /// An instance that was told is kept so long before another may have its place.
@@ -106,6 +108,8 @@ package struct ServiceTable {
         /// Told so often (by IPv4 and by IPv6) and not taken back.
         var sightings = 1
         var states = [State](repeating: State(), count: Lookup.allCases.count)
+        /// How often in a row its words were not those of one of ours.
+        var refusals = 0
         /// Its own words, if it is of this network.
         var answer: Answer?
         var told: ServiceRecord?
@@ -227,9 +231,15 @@ package struct ServiceTable {
         }
         note(number, ticket, now)
         change(ticket.key, to: answer)
-        guard answer == nil else { return }
+        guard answer == nil else {
+            instances[ticket.key]?.refusals = 0
+            return
+        }
         close(number)
-        rest(ticket, until: now &+ Times.ofOthers)
+        // Of one that began anew, port and words may come one after the other, and do not go together for a moment.
+        let refusals = instances[ticket.key]?.refusals ?? 0
+        instances[ticket.key]?.refusals = min(refusals + 1, 4)
+        rest(ticket, until: now &+ min(Times.ofOthers, Times.afterRefusal << UInt64(2 * refusals)))
     }
 
     /// An instance's own words are these now.

@@ -30,7 +30,7 @@ package struct Announcement: Hashable, Sendable {
     ///   - port: that the record names.
     /// - Returns: nil for one of another network, another version, or somebody who has no token.
     package init?(_ text: [String: String], port: Int, _ keys: NetworkKeys) {
-        guard text["v"] == Announcement.version, text["net"] == keys.tag, let id = text["id"], NodeKey.isID(id),
+        guard text["v"] == Announcement.version, text["net"] == keys.tag, let id = text["id"], NodeCard.isID(id),
             let role = text["role"].flatMap(NodeCard.Role.init(rawValue:)), let code = text["mac"],
             Announcement.isSame(code, Announcement.code(keys, id: id, role: role, port: port))
         else { return nil }

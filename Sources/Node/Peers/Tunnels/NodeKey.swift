@@ -7,9 +7,6 @@ package struct NodeKey: Sendable {
     /// 32 hexadecimal digits.
     package let id: String
 
-    /// Digits of an id.
-    package static let idLength = 32
-
     /// A new one.
     package init() { self.init(P256.Signing.PrivateKey()) }
 
@@ -28,14 +25,6 @@ package struct NodeKey: Sendable {
     package var pem: String { key.pemRepresentation }
 
     static func id(of key: P256.Signing.PublicKey) -> String {
-        SHA256.hash(data: key.derRepresentation).prefix(idLength / 2).map { String(format: "%02x", $0) }.joined()
-    }
-
-    /// Whether a text has the form of an id.
-    package static func isID(_ text: some StringProtocol) -> Bool {
-        text.utf8.count == idLength
-            && text.utf8.allSatisfy {
-                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
-            }
+        SHA256.hash(data: key.derRepresentation).prefix(NodeCard.idLength / 2).map { String(format: "%02x", $0) }.joined()
     }
 }

@@ -134,10 +134,3 @@ package final class TunnelCredentials: Sendable {
         package var peer: Result<String, CertificateFault>? { verdict.value }
     }
 }
-
-/// Why there is no tunnel.
-package struct TunnelError: Error, Hashable, CustomStringConvertible {
-    package var description: String
-
-    package init(_ description: String) { self.description = description }
-}

@@ -74,7 +74,7 @@ package struct TunnelGreeting: Hashable, Sendable {
         self.card = card
         revoked = []
         if case .array(let ids)? = json["revoked"] {
-            for case .string(let id) in ids.prefix(TunnelGreeting.mostRevoked) where NodeKey.isID(id) { revoked.append(id) }
+            for case .string(let id) in ids.prefix(TunnelGreeting.mostRevoked) where NodeCard.isID(id) { revoked.append(id) }
         }
         if case .string(let text)? = json["reason"] { reason = NodeCard.shown(text) }
     }

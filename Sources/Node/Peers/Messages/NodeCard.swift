@@ -32,6 +32,17 @@ public struct NodeCard: Hashable, Sendable {
         self.devices = devices
     }
 
+    /// Digits of an id.
+    package static let idLength = 32
+
+    /// Whether a text has the form of an id.
+    package static func isID(_ text: some StringProtocol) -> Bool {
+        text.utf8.count == idLength
+            && text.utf8.allSatisfy {
+                (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0)
+            }
+    }
+
     /// Letters of a name, or of a device, that are kept.
     package static let longestText = 200
     package static let mostDevices = 64
@@ -45,7 +56,7 @@ public struct NodeCard: Hashable, Sendable {
 
     /// - Parameter json: from another node, and so of any form.
     package init?(json: JSONValue) {
-        guard case .string(let id)? = json["id"], NodeKey.isID(id), case .string(let role)? = json["role"], let role = Role(rawValue: role)
+        guard case .string(let id)? = json["id"], NodeCard.isID(id), case .string(let role)? = json["role"], let role = Role(rawValue: role)
         else { return nil }
         func text(_ value: JSONValue?) -> String {
             guard case .string(let text)? = value else { return "" }

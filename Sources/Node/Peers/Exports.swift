@@ -1,0 +1,2 @@
+// Whoever knows nodes knows what they say to each other.
+@_exported public import PeerMessages
