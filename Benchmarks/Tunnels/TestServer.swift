@@ -29,7 +29,7 @@ final class TestServer: Sendable {
         }
     }
 
-    private static func serve(_ stream: SocketStream) throws {
+    static func serve(_ stream: SocketStream) throws {
         let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: Request.pieceByteCount, alignment: 64)
         defer { piece.deallocate() }
         let none = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -62,10 +62,13 @@ final class TestServer: Sendable {
     }
 }
 
-/// The other side, over plain TCP as far as it knows.
+/// The other side.
 struct TestClient {
     private let stream: SocketStream
 
+    init(_ stream: SocketStream) { self.stream = stream }
+
+    /// Over plain TCP, as far as it knows.
     init(port: Int) throws {
         let descriptor = try SocketDialer.connect(to: Endpoint(host: "127.0.0.1", port: port), within: 5)
         stream = SocketStream(descriptor: descriptor, peer: "server")

@@ -4,8 +4,8 @@ import Logging
 import NodePeers
 import RPCProto
 
-// What do tunnels cost a program that knows nothing of them? Bytes per second and round trips through both ends of one (three TCP
-// connections over the loopback, encryption between), beside plain TCP, all in one process.
+// What do tunnels cost? Bytes per second and round trips beside plain TCP, all in one process: of a tunnel whose ends encrypt themselves,
+// as a head and a worker do, and of one that programs use which know nothing of it (three TCP connections over the loopback).
 //
 //     .build/release/tunnel-speed [GIBIBYTES] [ROUND TRIPS]
 
@@ -34,11 +34,30 @@ do {
     }
     ports.show([.init(id: .key(far.id), routes: [Endpoint(host: "127.0.0.1", port: door.port)])])
     guard let port = ports.news(within: .seconds(10))?.first else { throw Failure("there is no port") }
-    for (name, port) in [("plain TCP", server.port), ("tunnelled", port), ("plain TCP", server.port), ("tunnelled", port)] {
-        let rate = try TestClient(port: port).sink(Int(gibibytes * 1_073_741_824))
-        let back = try TestClient(port: port).source(Int(gibibytes * 1_073_741_824))
-        let small = try TestClient(port: port).roundTrip(64, rounds)
-        let large = try TestClient(port: port).roundTrip(16384, rounds / 2)
+    let worker = NodeKey()
+    let workerCard = NodeCard(id: worker.id, name: "worker", role: .worker)
+    let workerDoor = try TunnelDoor(
+        host: "127.0.0.1", port: 0, TunnelCredentials(keys, worker), TunnelDoor.House(ownCard: { workerCard }), RefusalLog(quiet))
+    try workerDoor.start()
+    try SystemThread.start(name: "worker") {
+        while let stream = try? workerDoor.accept() {
+            _ = try? SystemThread.start(name: "serving") { try? TestServer.serve(stream) }
+        }
+    }
+    let direct: () throws -> TestClient = {
+        let route = Endpoint(host: "127.0.0.1", port: workerDoor.port)
+        let opened = try client.open(route, .rpc, expecting: worker.id, within: 5).stream
+        return TestClient(SocketStream(descriptor: opened.descriptor, peer: "worker", seal: opened.seal))
+    }
+    let ways: [(String, () throws -> TestClient)] = [
+        ("plain TCP", { try TestClient(port: server.port) }), ("head and worker", direct),
+        ("between programs", { try TestClient(port: port) }),
+    ]
+    for (name, connect) in ways + ways {
+        let rate = try connect().sink(Int(gibibytes * 1_073_741_824))
+        let back = try connect().source(Int(gibibytes * 1_073_741_824))
+        let small = try connect().roundTrip(64, rounds)
+        let large = try connect().roundTrip(16384, rounds / 2)
         print(
             "\(name): \(format(rate / 1e9)) GB/s there, \(format(back / 1e9)) GB/s back; "
                 + "a round trip of 64 bytes \(format(small * 1e6)) µs, of 16 KiB \(format(large * 1e6)) µs")

@@ -123,6 +123,17 @@ struct PeersOptions: ParsableArguments {
         isOn || token.token != nil || token.tokenFile != nil || (isHead && PeersSettings.isSwitchedOn(by: environment))
     }
 
+    /// For each command's own validation: what is about a network says nothing where there is none, and a port that anybody can connect to
+    /// would be opened in its place.
+    func check(isHead: Bool) throws {
+        if isWanted(isHead: isHead) { return }
+        let given = [
+            ("--p2p-port", port != 0), ("--p2p-listen", host != nil), ("--p2p-peer", !peers.isEmpty), ("--p2p-name", name != nil),
+            ("--no-mdns", noMDNS), ("--p2p-network-id", token.networkID != nil),
+        ]
+        if let (option, _) = given.first(where: \.1) { throw ValidationError("\(option) goes with --p2p, or with a token.") }
+    }
+
     /// - Parameter isHead: as with ``isWanted(isHead:_:)``; a head makes a network where it has no token.
     /// - Returns: nil where no network is wanted.
     func settings(isHead: Bool, environment: [String: String] = ProcessInfo.processInfo.environment) throws -> PeersSettings? {

@@ -109,6 +109,7 @@ struct Serve: AsyncParsableCommand {
 
     func validate() throws {
         try workers.check(hasNetwork: peers.isWanted(isHead: true))
+        try peers.check(isHead: true)
         if !(0...65535).contains(port) { throw ValidationError("--port must be from 0 to 65535.") }
         try checkPositive(contextSize, "--ctx-size")
         try checkPositive(parallel, "--parallel", atMost: 1024)

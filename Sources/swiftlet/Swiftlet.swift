@@ -27,6 +27,7 @@ struct Swiftlet: AsyncParsableCommand {
         let arguments = Spellings.rewritten(
             Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment)
         SecretArguments.hide()
+        DNSServiceLibrary.silence()
         StandardDescriptors.fill()
         // Every command may map files, and have its readers leave.
         MappedFiles.explainLosses()

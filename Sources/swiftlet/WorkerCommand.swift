@@ -116,6 +116,7 @@ struct WorkerCommand: AsyncParsableCommand {
     var place: [String] = []
 
     func validate() throws {
+        try peers.check(isHead: false)
         _ = try address()
         _ = try allowed()
         _ = try dialects()

@@ -103,6 +103,7 @@ final class ClientStream: @unchecked Sendable {
     /// an orderly way is ended by SIGPIPE, and all its clients with it. One that finds a reset goes on with the next client.
     func interrupt() {
         if isInterrupted.exchange(true, ordering: .relaxed) { return }
+        seal?.interrupt()
         guard isOwed.load(ordering: .acquiring) else {
             _ = shutdown(descriptor, Int32(SHUT_RDWR))
             return

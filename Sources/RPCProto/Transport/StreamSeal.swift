@@ -21,6 +21,9 @@ package protocol StreamSeal: AnyObject, Sendable {
     /// - Throws: `failed` for bytes that the peer cannot have wrapped.
     func unwrap(_ receive: (UnsafeMutableRawBufferPointer) -> Int) throws(StreamError) -> Int
 
+    /// The stream is broken off: what was kept beside it is to go at once. Called from any thread.
+    func interrupt()
+
     /// Moves bytes that are unwrapped into `target`.
     ///
     /// - Returns: how many; 0 if there are none.

@@ -14,7 +14,7 @@ import Testing
     private final class NoRevocations: Revocations {
         func contains(_ id: String) -> Bool { false }
         var ids: [String] { [] }
-        func merge(_ ids: [String]) -> Bool { false }
+        func merge(_ ids: [String], from node: NodeCard) -> Bool { false }
     }
 
     private func network(_ side: TunnelTests.Side, _ role: NodeCard.Role) throws -> PeerNetwork {

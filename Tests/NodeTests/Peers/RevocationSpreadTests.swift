@@ -127,6 +127,8 @@ import Testing
             #expect(listed.card.role == .tunnel)
             let stream = try network.open(listed.card.id, listed.routes, within: 5)
             let far = try #require(try listener.accept())
+            // It is joined a moment after the head has read that it is welcome.
+            for _ in 0..<1000 where server.count == 0 { SystemThread.sleep(for: .milliseconds(10)) }
             #expect(server.count == 1)
             try place.revoke(head.node.id)
             // The server's side is told as well.

@@ -58,13 +58,15 @@ package struct DNSServiceLibrary: Sendable {
         #endif
     }
 
+    /// Has Avahi's library print no page of advice. For the beginning of a program: while other threads look at the environment, nobody
+    /// may change it.
+    package static func silence() { setenv("AVAHI_COMPAT_NOWARN", "1", 0) }
+
     /// Loads the library; it stays loaded.
     ///
     /// - Parameter fileName: another library than this machine's.
     /// - Throws: ``DiscoveryError/libraryMissing(_:)`` or ``DiscoveryError/functionMissing(_:)``.
     package init(fileName: String = DNSServiceLibrary.fileName) throws(DiscoveryError) {
-        // Avahi's prints a page of advice otherwise.
-        setenv("AVAHI_COMPAT_NOWARN", "1", 0)
         guard let handle = dlopen(fileName, RTLD_NOW | RTLD_LOCAL) else {
             throw .libraryMissing(dlerror().map { String(cString: $0) } ?? "no reason given")
         }

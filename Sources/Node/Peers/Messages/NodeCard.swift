@@ -47,6 +47,9 @@ public struct NodeCard: Hashable, Sendable {
     package static let longestText = 200
     package static let mostDevices = 64
 
+    /// For people: `node3 (0827390a)`.
+    package var label: String { "\(name) (\(id.prefix(8)))" }
+
     package var json: JSONValue {
         [
             "id": .string(id), "name": .string(name), "role": .string(role.rawValue), "version": .string(version),

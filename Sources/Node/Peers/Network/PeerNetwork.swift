@@ -86,8 +86,8 @@ package final class PeerNetwork: Sendable {
     }
 
     /// Nodes that another one knows to be revoked.
-    package func noteRevoked(_ ids: [String]) {
-        if revocations.merge(ids) { monitor.change { _ in } }
+    package func noteRevoked(_ ids: [String], from node: NodeCard) {
+        if revocations.merge(ids, from: node) { monitor.change { _ in } }
     }
 
     /// Has something called with the nodes that are revoked, every second or so while there are any, so that what is open with them ends.
@@ -175,7 +175,7 @@ package final class PeerNetwork: Sendable {
         do throws(TunnelError) {
             let tunnel = try client.open(probe.route, .look, expecting: probe.id, within: PeerNetwork.lookTime)
             SocketDialer.close(tunnel.stream.descriptor)
-            _ = revocations.merge(tunnel.revoked)
+            _ = revocations.merge(tunnel.revoked, from: tunnel.card)
             let now = now
             monitor.change { $0.table.found(probe, tunnel.card, at: now) }
         } catch {
@@ -200,7 +200,7 @@ package final class PeerNetwork: Sendable {
             do throws(TunnelError) {
                 let tunnel = try client.open(route, .look, expecting: node.card.id, within: PeerNetwork.lookTime)
                 defer { SocketDialer.close(tunnel.stream.descriptor) }
-                _ = revocations.merge(tunnel.revoked)
+                _ = revocations.merge(tunnel.revoked, from: tunnel.card)
                 return (tunnel.card, route, SocketWait.roundTrip(tunnel.stream.descriptor))
             } catch {
                 failure = error
@@ -216,14 +216,18 @@ package final class PeerNetwork: Sendable {
             do throws(TunnelError) {
                 // The first has most of the time, so that one which leads nowhere leaves some to the others.
                 let tunnel = try client.open(route, .rpc, expecting: id, within: index == 0 ? seconds : max(0.5, seconds / 2))
-                _ = revocations.merge(tunnel.revoked)
+                _ = revocations.merge(tunnel.revoked, from: tunnel.card)
+                guard let seal = tunnel.stream.seal as? TLSSeal, let number = tunnels.add(tunnel.stream.descriptor, to: id) else {
+                    // One that could not be ended when its node is revoked is not to be.
+                    SocketDialer.close(tunnel.stream.descriptor)
+                    throw TunnelError("there are no descriptors left for it")
+                }
                 let now = now
                 monitor.change { $0.table.opened(tunnel.card, along: route, at: now) }
-                guard let seal = tunnel.stream.seal as? TLSSeal else { return tunnel.stream }
-                let number = tunnels.add(tunnel.stream.descriptor, to: id)
+                seal.onInterrupt { [weak self] in self?.tunnels.remove(number) }
                 seal.onEnd { [weak self] in
                     guard let self else { return }
-                    if let number { self.tunnels.remove(number) }
+                    self.tunnels.remove(number)
                     let now = self.now
                     self.monitor.change { $0.table.closed(id, at: now) }
                 }
@@ -243,7 +247,7 @@ package protocol Revocations: Sendable {
     /// Adds those that another node knows.
     ///
     /// - Returns: whether there was a new one.
-    func merge(_ ids: [String]) -> Bool
+    func merge(_ ids: [String], from node: NodeCard) -> Bool
 }
 
 extension PeerNetwork: Discovery {

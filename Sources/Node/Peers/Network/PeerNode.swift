@@ -66,6 +66,8 @@ package final class PeerNode: Sendable {
         let key = keyFile?.key ?? NodeKey()
         let credentials = try TunnelCredentials(keys, key)
         let list = RevocationList(path: try RevocationList.path(tag: keys.tag, environment: environment)) { logger.warning("\($0)") }
+        // Who cannot know who was put out lets nobody in.
+        try list.load()
         revocations = list
         let devices = Devices()
         self.devices = devices
@@ -83,7 +85,7 @@ package final class PeerNode: Sendable {
             var house = TunnelDoor.House(
                 ownCard: ownCard,
                 refusal: { card, purpose in kept.contains(card.id) ? "it is revoked" : refusal(card, purpose) },
-                revoked: { kept.ids }, noteGuest: { _, revoked in network.noteRevoked(revoked) })
+                revoked: { kept.ids }, noteGuest: { card, revoked in network.noteRevoked(revoked, from: card) })
             house.receiver = receiver
             house.onStop = { announcing.end() }
             door = try PeerNode.door(settings, credentials, house, RefusalLog(logger))
@@ -127,7 +129,7 @@ package final class PeerNode: Sendable {
         let (keys, network, logger, door) = (keys, network, logger, door)
         do throws(DiscoveryError) {
             let browser = try ServiceBrowser(
-                ServiceFilter(keys), onCondition: { condition in PeerNode.tell(condition, logger) },
+                ServiceFilter(keys), onCondition: PeerNode.teller(logger),
                 onChange: { change in
                     switch change {
                     case .found(let record):
@@ -152,10 +154,27 @@ package final class PeerNode: Sendable {
 
     private static func name(of key: ServiceKey) -> String { "\(key.name)\u{0}\(key.domain)\u{0}\(key.interface)" }
 
-    private static func tell(_ condition: ServiceBrowser.Condition, _ logger: Logger) {
-        switch condition {
-        case .browsing: logger.info("looking for others by multicast")
-        case .interrupted(let error): logger.warning("others are not found by multicast at present: \(error)")
+    /// What tells of changes, not of each attempt.
+    private static func teller(_ logger: Logger) -> @Sendable (ServiceBrowser.Condition) -> Void {
+        let last = LastCondition()
+        return { condition in
+            guard last.isNews(condition) else { return }
+            switch condition {
+            case .browsing: logger.info("looking for others by multicast")
+            case .interrupted(let error):
+                logger.warning("others are not found by multicast at present, which is tried again: \(error)")
+            }
+        }
+    }
+
+    private final class LastCondition: Sendable {
+        private let last = Mutex<ServiceBrowser.Condition?>(nil)
+
+        func isNews(_ condition: ServiceBrowser.Condition) -> Bool {
+            last.withLock { last in
+                defer { last = condition }
+                return last != condition
+            }
         }
     }
 
@@ -171,22 +190,54 @@ package final class PeerNode: Sendable {
         door?.stop()
     }
 
+    /// Something that is said once.
+    private final class OnceFlag: Sendable {
+        private let isSet = Mutex(false)
+
+        /// - Returns: whether it was not set before.
+        func set() -> Bool {
+            isSet.withLock { isSet in
+                defer { isSet = true }
+                return !isSet
+            }
+        }
+    }
+
     /// The list on disk, as the network asks it.
     private struct KeptRevocations: Revocations {
         let list: RevocationList
         let logger: Logger
+        /// Whether it was told that there is no room for what others say.
+        private let isFullTold = OnceFlag()
+
+        init(list: RevocationList, logger: Logger) {
+            self.list = list
+            self.logger = logger
+        }
 
         func contains(_ id: String) -> Bool { list.contains(id) }
         var ids: [String] { Array(list.ids) }
 
-        func merge(_ ids: [String]) -> Bool {
-            if Set(ids).isSubset(of: list.ids) { return false }
+        /// Half of the list is for what other nodes say, so that none of them can keep this machine's owner from adding to it.
+        func merge(_ ids: [String], from node: NodeCard) -> Bool {
+            let known = list.ids
+            let new = Set(ids).subtracting(known)
+            if new.isEmpty { return false }
+            let taken = new.sorted().prefix(max(0, RevocationList.limit / 2 - known.count))
+            if taken.count < new.count, isFullTold.set() {
+                logger.warning(
+                    "the list of revoked nodes has no room for more of what others say, as \(node.label) does: look at \(list.path)")
+            }
+            if taken.isEmpty { return false }
             do throws(RevocationError) {
-                return try list.merge(ids) > 0
+                guard try list.merge(taken) > 0 else { return false }
             } catch {
-                logger.warning("what another node knows of revoked ones cannot be kept: \(error)")
+                if isFullTold.set() { logger.warning("what another node knows of revoked ones cannot be kept: \(error)") }
                 return false
             }
+            let rest = taken.count > 3 ? " and \(taken.count - 3) more" : ""
+            logger.warning("revoked, as \(node.label) says: \(taken.prefix(3).joined(separator: ", "))\(rest)")
+            return true
         }
     }
 }

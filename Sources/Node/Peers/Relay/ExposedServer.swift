@@ -24,6 +24,10 @@ package final class ExposedServer: Sendable {
         self.logger = logger
     }
 
+    /// Tunnels that may be open, in all and with one node. A stock server serves one at a time, and others wait.
+    private static let tunnelLimit = 256
+    private static let tunnelsPerNode = 64
+
     /// Tunnels that are open.
     package var count: Int { state.withLock { $0.streams.count } }
 
@@ -31,6 +35,12 @@ package final class ExposedServer: Sendable {
     ///
     /// - Throws: why it cannot be reached.
     package func receive(_ card: NodeCard) throws(TunnelError) -> @Sendable (SocketStream) -> Void {
+        let (all, own) = state.withLock { state in
+            (state.streams.count, state.streams.values.count { $0.identity == card.id })
+        }
+        if all >= ExposedServer.tunnelLimit || own >= ExposedServer.tunnelsPerNode {
+            throw TunnelError("\(all) tunnels to its server are open, \(own) of them to this node")
+        }
         let server: OwnedDescriptor
         do throws(SocketDialer.Failure) {
             server = OwnedDescriptor(try SocketDialer.connect(to: endpoint, within: ExposedServer.connectTime))

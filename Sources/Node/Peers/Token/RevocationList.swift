@@ -71,6 +71,19 @@ public final class RevocationList: Sendable {
 
     // MARK: asking
 
+    /// Reads the list for the first time.
+    ///
+    /// - Throws: if it is there and cannot be read: whoever goes on without it lets in who was put out.
+    public func load() throws(RevocationError) {
+        var reports: [String] = []
+        let found = try read(unless: nil, &reports)
+        state.withLock { state in
+            if let found { (state.ids, state.stamp) = found }
+            state.lookedAt = now()
+        }
+        reports.forEach(report)
+    }
+
     public var ids: Set<String> {
         var reports: [String] = []
         let ids = state.withLock { state in

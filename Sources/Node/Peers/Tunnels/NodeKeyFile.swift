@@ -34,8 +34,10 @@ package final class NodeKeyFile: Sendable {
             let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
             guard descriptor >= 0 else { throw NodeKeyError("'\(path)' cannot be opened: \(String(cString: strerror(errno)))") }
             guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+                let code = errno
                 close(descriptor)
-                continue
+                if code == EWOULDBLOCK || code == EINTR { continue }
+                throw NodeKeyError("'\(path)' cannot be locked: \(String(cString: strerror(code)))")
             }
             do throws(NodeKeyError) {
                 key = try NodeKeyFile.key(descriptor, path)

@@ -11,6 +11,7 @@ final class TLSSeal: StreamSeal, @unchecked Sendable {
     private let channel = SealedChannel()
     private let handler: NIOSSLHandler
     private let watch = HandshakeWatch()
+    private let interruptCalls = Mutex<[@Sendable () -> Void]>([])
     private let endCalls = Mutex<[@Sendable () -> Void]>([])
 
     /// Bytes that are taken from the wire at a time, as soon as much comes.
@@ -37,13 +38,19 @@ final class TLSSeal: StreamSeal, @unchecked Sendable {
         for call in endCalls.withLock({ $0 }) { call() }
     }
 
+    func interrupt() {
+        for call in interruptCalls.withLock({ $0 }) { call() }
+    }
+
+    /// Has something called when the stream is broken off; maybe more than once.
+    func onInterrupt(_ call: @escaping @Sendable () -> Void) { interruptCalls.withLock { $0.append(call) } }
+
     /// Has something called when nobody holds the stream any more.
     func onEnd(_ call: @escaping @Sendable () -> Void) { endCalls.withLock { $0.append(call) } }
 
     var isEstablished: Bool { watch.isEstablished }
     /// What both sides agreed to speak inside; nil for nothing.
     var protocolName: String? { watch.protocolName }
-    var peerCertificate: NIOSSLCertificate? { handler.peerCertificate }
     /// Why it came to nothing.
     var failure: (any Error)? { channel.failure }
 

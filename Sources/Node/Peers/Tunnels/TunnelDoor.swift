@@ -119,6 +119,7 @@ package final class TunnelDoor: Door {
     // MARK: Those who come
 
     private static func take(_ listener: SocketListener, _ door: () -> TunnelDoor?) {
+        var rest = AcceptingRest()
         while true {
             do throws(StreamError) {
                 guard let stranger = try listener.acceptStranger() else { return }
@@ -129,6 +130,7 @@ package final class TunnelDoor: Door {
                 door.look(at: stranger)
             } catch {
                 // Out of descriptors, most likely: others that end give some back.
+                if rest.isNews() { door()?.refusals.note("everybody", nil, "\(error); more wait until others end") }
                 SystemThread.sleep(for: AcceptingRest.time)
             }
         }

@@ -24,8 +24,7 @@ struct PageOrigins: Sendable {
     }
 
     /// Whether a page of another site may be asking, or one that reached this machine by another's name.
-    func isForeign(_ request: Request, strictly: Bool = false) -> Bool {
-        if strictly, let authority = request.head.authority, !isOwn(authority) { return true }
+    func isForeign(_ request: Request) -> Bool {
         let isCrossSite = request.headers[.secFetchSite] == "cross-site"
         guard let origin = request.headers[.origin] else { return isCrossSite }
         // "null" and what is no address of a page count as foreign.

@@ -8,7 +8,7 @@ internal import NIOCore
 ///
 /// What differs: no node is federated or of MLX, since heads here do not share requests, so these lists are empty and their counts 0.
 /// `TunnelAddress` is where the node itself was seen, not a port of this machine; it is empty where that is not known. A node is online when a
-/// tunnel to it stands, or it was heard of lately; LocalAI goes by 40 s. Nodes that are gone stay listed. Where there is no network,
+/// tunnel to it stands, or it was heard of lately; LocalAI goes by 40 s. Exposed servers count as workers. Where there is no network,
 /// LocalAI lists nothing and gives an empty token; here the answer is 404.
 struct NetworkRoutes: Sendable {
     /// Nil where the server is part of none.
@@ -52,7 +52,7 @@ struct NetworkRoutes: Sendable {
     /// The token as plain text, for those who may have it.
     func token(_ request: Request, _ context: ServerContext) throws -> Response {
         let network = try found()
-        try access.check(request, context)
+        try access.check(request)
         return Response(
             status: .ok, headers: [.contentType: "text/plain; charset=utf-8", .cacheControl: "no-store"],
             body: ResponseBody(byteBuffer: ByteBuffer(string: network.token)))
@@ -64,7 +64,7 @@ struct NetworkRoutes: Sendable {
     }
 
     private func workers(_ nodes: [NetworkNode]) -> [NetworkNode] {
-        nodes.filter { $0.role == .worker }.sorted { $0.id < $1.id }
+        nodes.filter { $0.role != .head }.sorted { $0.id < $1.id }
     }
 
     /// What LocalAI calls the workers of a network.
