@@ -172,7 +172,7 @@ def whole_log(program):
 
 
 def started(program):
-    return [line.split("--rpc ")[1].split()[0].split(",") for line in whole_log(program).splitlines() if "started:" in line]
+    return [line.split(" over ")[1].split()[0].split(",") for line in whole_log(program).splitlines() if "started:" in line]
 
 
 def served_by(address, node, program):

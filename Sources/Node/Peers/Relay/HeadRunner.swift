@@ -111,7 +111,7 @@ package final class HeadRunner: Sendable {
                 let status = child.wait()
                 state.change { $0.status = status }
             }
-            logger.notice("started \(line.first ?? "") over \(ports.text(list))")
+            logger.notice("started: \(line.first ?? "") over \(ports.text(list))")
             // A wish that came meanwhile found no child.
             if let wish = state.read(\.wish) { child.send(wish) }
         } catch {
