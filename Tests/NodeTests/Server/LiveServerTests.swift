@@ -53,7 +53,7 @@ import Testing
 
     @Test("A stream shows that it lives before its first token: headers with its slot, then comments; what fails then is told in it")
     func silence() async throws {
-        let engine = MockEngine(.init(prefill: .milliseconds(400), failure: (-1, .unavailable("gone"))))
+        let engine = MockEngine(.init(prefill: .seconds(2), failure: (-1, .unavailable("gone"))))
         try await serving(engine, .init(pulseTime: .milliseconds(50))) { port, _ in
             try await blocking {
                 let connection = try RawConnection(port: port)
