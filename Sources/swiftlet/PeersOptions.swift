@@ -58,6 +58,15 @@ enum NewNetwork {
     }
 }
 
+/// The nodes that --p2p-peer names.
+enum PeerEndpoints {
+    static func parse(_ texts: [String]) throws -> [Endpoint] {
+        try texts.map { text in
+            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--p2p-peer: \(error).") }
+        }
+    }
+}
+
 /// How a command takes part in a network of peers.
 struct PeersOptions: ParsableArguments {
     @Flag(
@@ -97,13 +106,7 @@ struct PeersOptions: ParsableArguments {
         if let name, PeersSettings.announced(name: name) != name {
             throw ValidationError("--p2p-name must have 1 to 63 bytes, and no control characters.")
         }
-        _ = try endpoints()
-    }
-
-    private func endpoints() throws -> [Endpoint] {
-        try peers.map { text in
-            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--p2p-peer: \(error).") }
-        }
+        _ = try PeerEndpoints.parse(peers)
     }
 
     /// For a command that is always in a network.
@@ -114,7 +117,7 @@ struct PeersOptions: ParsableArguments {
     ) throws -> PeersSettings {
         let (token, networkID) = try token.found(environment, makesOne: makesOne)
         return PeersSettings(
-            token: token, networkID: networkID, port: port, host: host, peers: try endpoints(),
+            token: token, networkID: networkID, port: port, host: host, peers: try PeerEndpoints.parse(peers),
             name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
     }
 
@@ -158,18 +161,12 @@ struct SearchOptions: ParsableArguments {
 
     func validate() throws {
         if !(time > 0 && time <= 3600) { throw ValidationError("--time must be more than 0, and at most 3600.") }
-        _ = try endpoints()
-    }
-
-    private func endpoints() throws -> [Endpoint] {
-        try peers.map { text in
-            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--p2p-peer: \(error).") }
-        }
+        _ = try PeerEndpoints.parse(peers)
     }
 
     func settings(_ token: NetworkToken, _ networkID: String) throws -> PeersSettings {
         PeersSettings(
-            token: token, networkID: networkID, peers: try endpoints(),
+            token: token, networkID: networkID, peers: try PeerEndpoints.parse(peers),
             name: PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
     }
 }

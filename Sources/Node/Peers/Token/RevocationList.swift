@@ -1,5 +1,6 @@
 public import Base
 internal import Foundation
+internal import PeerMessages
 internal import Synchronization
 
 #if canImport(Glibc)
@@ -66,7 +67,7 @@ public final class RevocationList: Sendable {
     /// An id as lists have it: 32 hexadecimal digits, small; nil for what is none.
     public static func id(_ text: some StringProtocol) -> String? {
         let id = text.lowercased()
-        return id.utf8.count == 32 && id.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) } ? id : nil
+        return NodeCard.isID(id) ? id : nil
     }
 
     // MARK: asking

@@ -15,8 +15,6 @@ final class SealedChannel: Channel, ChannelCore, @unchecked Sendable {
     var plain = ByteBuffer()
     /// What went wrong, first.
     private(set) var failure: (any Error)?
-    /// Whether something in the pipeline wants the connection to end.
-    private(set) var isClosed = false
 
     init() {
         closePromise = loop.makePromise()
@@ -77,7 +75,6 @@ final class SealedChannel: Channel, ChannelCore, @unchecked Sendable {
     func read0() {}
 
     func close0(error: any Error, mode: CloseMode, promise: EventLoopPromise<Void>?) {
-        isClosed = true
         promise?.succeed()
     }
 
