@@ -51,7 +51,10 @@ enum PeerTunnels {
         let ports = NetworkPorts(host: host, logger: logger) { id, routes, seconds throws(StreamError) in
             try network.open(id, routes, within: seconds)
         }
-        let runner = HeadRunner(ports, running: words, options, logger: logger) { try Output.standard.write("--rpc \($0)\n") }
+        let hidden = TokenSource.tokenVariables(of: ProcessInfo.processInfo.environment)
+        let runner = HeadRunner(ports, running: words, hiding: hidden, options, logger: logger) {
+            try Output.standard.write("--rpc \($0)\n")
+        }
         Termination.onSignals { runner.end(by: $0) }
         network.start { ports.show($0) }
         try node.start()

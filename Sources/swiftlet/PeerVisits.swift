@@ -15,7 +15,8 @@ enum PeerVisits {
             let entries = Parallel.map(node.network.nodes) { listed -> NodesListing.Entry? in
                 do {
                     let visit = try node.network.visit(listed)
-                    return NodesListing.Entry(card: visit.card, route: visit.route, roundTrip: visit.roundTrip)
+                    return NodesListing.Entry(
+                        card: visit.card, route: "\(visit.route)", way: node.network.kind(of: visit.route), roundTrip: visit.roundTrip)
                 } catch {
                     return nil
                 }

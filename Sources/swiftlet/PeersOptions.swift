@@ -100,6 +100,11 @@ struct PeersOptions: ParsableArguments {
     @Flag(name: .customLong("no-mdns"), help: "Neither look for nodes by multicast nor be found by it.")
     var noMDNS = false
 
+    @Flag(
+        name: .customLong("relay"),
+        help: "Join nodes of the network that cannot connect to each other. For one that all of them can connect to.")
+    var relays = false
+
     func validate() throws {
         if !(0...65535).contains(port) { throw ValidationError("--p2p-port must be from 0 to 65535.") }
         if let host, host.isEmpty { throw ValidationError("--p2p-listen names no address.") }
@@ -118,7 +123,7 @@ struct PeersOptions: ParsableArguments {
         let (token, networkID) = try token.found(environment, makesOne: makesOne)
         return PeersSettings(
             token: token, networkID: networkID, port: port, host: host, peers: try PeerEndpoints.parse(peers),
-            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS, relays: relays)
     }
 
     /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
@@ -132,7 +137,7 @@ struct PeersOptions: ParsableArguments {
         if isWanted(isHead: isHead) { return }
         let given = [
             ("--p2p-port", port != 0), ("--p2p-listen", host != nil), ("--p2p-peer", !peers.isEmpty), ("--p2p-name", name != nil),
-            ("--no-mdns", noMDNS), ("--p2p-network-id", token.networkID != nil),
+            ("--no-mdns", noMDNS), ("--relay", relays), ("--p2p-network-id", token.networkID != nil),
         ]
         if let (option, _) = given.first(where: \.1) { throw ValidationError("\(option) goes with --p2p, or with a token.") }
     }

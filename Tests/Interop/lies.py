@@ -126,10 +126,13 @@ def lies(wire):
         comes, uses = timed(lambda: late.id in head.nodes(), 90), timed(lambda: head.uses(late.id), 60)
         now = time.monotonic()
         report.note(f"Avahi used {Figures(head.node.daemon).seconds - daemon:.2f} s of the head's processor meanwhile")
-        # Most of that time passes in Avahi, whose sockets overflow; what counts is that it comes in, and that nobody else is disturbed.
+        # Every machine's Avahi is at work on all of the names, here on the processors of one machine, and loses what it has no time for: what counts
+        # is that the newcomer comes in, at the latest when the names end, and that nobody else is disturbed.
+        limit = max(60, NAMES_SECONDS + 15)
         report.check(
-            comes is not None and uses is not None and now - began <= 60,
-            f"a worker that is started among {NAMES_RATE} new names a second is in use {now - began:.2f} s after its start (at most 60)")
+            comes is not None and uses is not None and now - began <= limit,
+            f"a worker that is started among {NAMES_RATE} new names a second, for {NAMES_SECONDS} s, is in use {now - began:.2f} s after its start "
+            f"(at most {limit})")
         waited(lying)
         for kinds in ("replay,ports,own", "places", "goodbye", "taken,goodbye,replay"):
             waited(begun(kinds, "--seconds", SECONDS, "--rate", 200))

@@ -17,4 +17,10 @@ package enum MonotonicClock {
     package static func moment(in seconds: Double) -> UInt64 {
         nanoseconds() &+ (seconds > 0 ? UInt64(min(seconds, 1e9) * 1e9) : 0)
     }
+
+    /// The seconds that are left until a moment; 0 once it is over.
+    package static func seconds(until moment: UInt64) -> Double {
+        let now = nanoseconds()
+        return moment > now ? Double(moment - now) / 1e9 : 0
+    }
 }

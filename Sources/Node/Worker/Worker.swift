@@ -185,17 +185,19 @@ public final class Worker: Service {
     public var summary: String {
         let versions = Set(entrances.map(\.dialect)).sorted { $0.version > $1.version }.map { "\($0.version)" }
         var lines = ["swiftlet worker \(Version.current), ggml RPC \(versions.joined(separator: ", "))"]
-        lines += deviceTexts.map { "  " + $0 }
+        lines += deviceTexts { "\($0.free >> 20) MiB free of \($0.total >> 20) MiB" }.map { "  " + $0 }
         if let cache { lines.append("  cache: \(cache.folder), at most \(cache.limits.byteCount >> 20) MiB") }
         return lines.joined(separator: "\n")
     }
 
-    /// For people: what there is, one each.
-    package var deviceTexts: [String] {
-        devices.map { device in
+    /// For people: what there is, one each, as long as the worker runs.
+    package var deviceTexts: [String] { deviceTexts { "\($0.total >> 20) MiB" } }
+
+    private func deviceTexts(_ text: (DeviceMemory) -> String) -> [String] {
+        let threads = "\(threadCount) thread\(threadCount == 1 ? "" : "s")"
+        return devices.map { device in
             let memory = (try? device.backend.memory()) ?? DeviceMemory(free: 0, total: 0)
-            return
-                "\(device.name): \(device.backend.name), \(threadCount) thread\(threadCount == 1 ? "" : "s"), \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
+            return "\(device.name): \(device.backend.name), \(threads), \(text(memory))"
         }
     }
 

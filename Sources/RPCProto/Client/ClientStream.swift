@@ -112,9 +112,8 @@ final class ClientStream: @unchecked Sendable {
         _ = shutdown(descriptor, Int32(SHUT_RD))
         // Another socket takes the descriptor's place, which closes the connection without anybody being able to use the number for
         // something else meanwhile. Where there is none, that waits until the last reference goes.
-        let other = socket(AF_INET, SocketDialer.streamType, 0)
+        let other = SystemSocket.open(AF_INET)
         guard other >= 0 else { return }
-        _ = fcntl(other, F_SETFD, FD_CLOEXEC)
         SocketOption.replace(descriptor, by: other)
         close(other)
     }

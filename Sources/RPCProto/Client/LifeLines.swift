@@ -213,7 +213,7 @@ package final class LifeLines: Sendable {
                 opening = StreamOpening(opener, within: Double(LifeLine.patience) / 1e9)
                 return
             }
-            descriptor = socket(address.family, SocketDialer.streamType, 0)
+            descriptor = SystemSocket.open(address.family)
             guard descriptor >= 0 else { return perform(decisions.broken(MonotonicClock.nanoseconds())) }
             prepare()
             let status = address.withPointer { address, length in
@@ -227,14 +227,10 @@ package final class LifeLines: Sendable {
         }
 
         private func prepare() {
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
             SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
             // What stands at the address by now may be a stock server that owes an answer: see ``ClientStream/interrupt()``.
             SocketOption.setResetting(descriptor, true)
-            #if canImport(Darwin)
-                SocketOption.set(descriptor, SOL_SOCKET, SO_NOSIGPIPE, 1)
-            #endif
         }
 
         private func send(_ bytes: [UInt8]) {
@@ -249,13 +245,7 @@ package final class LifeLines: Sendable {
             if !isSent { perform(decisions.broken(MonotonicClock.nanoseconds())) }
         }
 
-        private func sendRaw(_ bytes: UnsafeRawBufferPointer) -> Int {
-            #if canImport(Glibc)
-                Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL))
-            #else
-                Darwin.send(descriptor, bytes.baseAddress, bytes.count, 0)
-            #endif
-        }
+        private func sendRaw(_ bytes: UnsafeRawBufferPointer) -> Int { SystemSocket.send(descriptor, bytes) }
 
         private func closeSocket() {
             if descriptor >= 0 { close(descriptor) }

@@ -20,7 +20,10 @@ package enum SocketDialer {
     }
 
     /// A connected, blocking socket. The caller owns it.
-    package static func connect(to endpoint: Endpoint, within seconds: Double) throws(Failure) -> Int32 {
+    ///
+    /// - Parameter port: of this machine, which other connections may have at the same time, if they lead elsewhere; 0 for a free one
+    ///   that can be used so later; nil for one of its own.
+    package static func connect(to endpoint: Endpoint, within seconds: Double, from port: Int? = nil) throws(Failure) -> Int32 {
         let deadline = MonotonicClock.moment(in: seconds)
         let addresses = try NameLookup.addresses(of: endpoint, until: deadline)
         var reasons: [String] = []
@@ -29,7 +32,7 @@ package enum SocketDialer {
             let left = deadline > now ? Double(deadline - now) / 1e9 : 0
             do throws(Failure) {
                 // The rest of the time is shared, so that an address behind a wall does not take that of the others.
-                return try connect(to: address, within: left / Double(addresses.count - index))
+                return try connect(to: address, within: left / Double(addresses.count - index), from: port)
             } catch {
                 if !reasons.contains(error.message) { reasons.append(error.message) }
             }
@@ -46,11 +49,14 @@ package enum SocketDialer {
         #endif
     }
 
-    static func connect(to address: SocketAddress, within seconds: Double) throws(Failure) -> Int32 {
-        let descriptor = socket(address.family, streamType, 0)
+    /// The port that a socket has at this end; nil if it has none.
+    package static func localPort(_ descriptor: Int32) -> Int? { SocketListener.localPort(descriptor) }
+
+    static func connect(to address: SocketAddress, within seconds: Double, from port: Int? = nil) throws(Failure) -> Int32 {
+        let descriptor = SystemSocket.open(address.family)
         guard descriptor >= 0 else { throw Failure(message: text(errno)) }
         do throws(Failure) {
-            _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+            if let port { try share(descriptor, address.family, port) }
             let flags = fcntl(descriptor, F_GETFL)
             _ = fcntl(descriptor, F_SETFL, flags | O_NONBLOCK)
             if address.withPointer({ systemConnect(descriptor, $0, $1) }) != 0 {
@@ -63,6 +69,33 @@ package enum SocketDialer {
             close(descriptor)
             throw error
         }
+    }
+
+    private static func share(_ descriptor: Int32, _ family: Int32, _ port: Int) throws(Failure) {
+        SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        SocketOption.set(descriptor, SOL_SOCKET, SO_REUSEPORT, 1)
+        let bits = in_port_t(truncatingIfNeeded: port).bigEndian
+        var status: Int32 = -1
+        if family == AF_INET6 {
+            var own = sockaddr_in6()
+            own.sin6_family = sa_family_t(AF_INET6)
+            own.sin6_port = bits
+            status = withUnsafePointer(to: &own) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in6>.size))
+                }
+            }
+        } else {
+            var own = sockaddr_in()
+            own.sin_family = sa_family_t(AF_INET)
+            own.sin_port = bits
+            status = withUnsafePointer(to: &own) { pointer in
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                    bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+                }
+            }
+        }
+        if status != 0 { throw Failure(message: text(errno)) }
     }
 
     /// Waits for a connection that was begun.
@@ -92,12 +125,6 @@ package enum SocketDialer {
     }
 
     private static func text(_ code: Int32) -> String { String(cString: strerror(code)).lowercased() }
-
-    #if canImport(Glibc)
-        static let streamType = Int32(SOCK_STREAM.rawValue)
-    #else
-        static let streamType = SOCK_STREAM
-    #endif
 }
 
 /// An address with a port, as the system has it.
@@ -143,7 +170,7 @@ private enum NameLookup {
     private static func ask(_ endpoint: Endpoint, _ flags: Int32) -> Result<[SocketAddress], SocketDialer.Failure> {
         var hints = addrinfo()
         hints.ai_flags = flags
-        hints.ai_socktype = SocketDialer.streamType
+        hints.ai_socktype = SystemSocket.streamType
         var found: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(endpoint.host, String(endpoint.port), &hints, &found)
         guard code == 0 else {

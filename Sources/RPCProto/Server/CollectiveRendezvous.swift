@@ -1,7 +1,7 @@
 #if canImport(Glibc)
-internal import Glibc
+    internal import Glibc
 #elseif canImport(Darwin)
-internal import Darwin
+    internal import Darwin
 #endif
 
 /// How two workers find each other: rank 0 listens, rank 1 dials, both only where the options allow it.
@@ -73,13 +73,7 @@ struct CollectiveRendezvous {
         var address = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let descriptor = withUnsafeMutablePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                #if canImport(Glibc)
-                    Glibc.accept(listener.descriptor, pointer, &length)
-                #else
-                    Darwin.accept(listener.descriptor, pointer, &length)
-                #endif
-            }
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { SystemSocket.accept(listener.descriptor, $0, &length) }
         }
         guard descriptor >= 0 else { return nil }
         let socket = CollectiveSocket(descriptor: descriptor, interruption)
@@ -163,7 +157,7 @@ struct CollectiveRendezvous {
     ) throws(CollectiveFailure) -> CollectiveSocket {
         var hints = addrinfo()
         hints.ai_flags = isPassive ? AI_PASSIVE : 0
-        hints.ai_socktype = CollectiveSocket.streamType
+        hints.ai_socktype = SystemSocket.streamType
         var found: UnsafeMutablePointer<addrinfo>?
         let code = getaddrinfo(host, String(port), &hints, &found)
         guard code == 0 else { throw CollectiveFailure("'\(host)': \(String(cString: gai_strerror(code)))") }
@@ -173,7 +167,7 @@ struct CollectiveRendezvous {
         while let candidate = next?.pointee {
             next = candidate.ai_next
             guard let address = candidate.ai_addr else { continue }
-            let descriptor = socket(candidate.ai_family, candidate.ai_socktype, candidate.ai_protocol)
+            let descriptor = SystemSocket.open(candidate.ai_family)
             guard descriptor >= 0 else {
                 reason = reason ?? .system("a socket")
                 continue

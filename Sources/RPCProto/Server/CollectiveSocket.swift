@@ -46,17 +46,10 @@ final class CollectiveSocket {
     /// Milliseconds between two looks at the interruption.
     private static let turn: Int32 = 100
 
-    #if canImport(Glibc)
-        static let streamType = Int32(SOCK_STREAM.rawValue)
-    #else
-        static let streamType = SOCK_STREAM
-    #endif
-
     /// Takes over a socket, which from now on never blocks by itself.
     init(descriptor: Int32, _ interruption: CollectiveInterruption) {
         self.descriptor = descriptor
         self.interruption = interruption
-        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     }
 
@@ -70,11 +63,7 @@ final class CollectiveSocket {
     func send(_ bytes: UnsafeRawBufferPointer, silence: Double) throws(CollectiveFailure) {
         var sent = 0
         while sent < bytes.count {
-            #if canImport(Glibc)
-                let count = Glibc.send(descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, Int32(MSG_NOSIGNAL))
-            #else
-                let count = Darwin.send(descriptor, bytes.baseAddress.map { $0 + sent }, bytes.count - sent, 0)
-            #endif
+            let count = SystemSocket.send(descriptor, UnsafeRawBufferPointer(rebasing: bytes[sent...]))
             if count > 0 {
                 sent += count
             } else if errno == EAGAIN || errno == EWOULDBLOCK {

@@ -50,14 +50,13 @@ public final class SocketListener: Sendable {
 
     private init(_ info: UnsafeMutablePointer<addrinfo>, port: Int) throws(StreamError) {
         let address = info.pointee
-        let socket = socket(address.ai_family, address.ai_socktype, address.ai_protocol)
+        let socket = SystemSocket.open(address.ai_family)
         guard socket >= 0 else { throw StreamError(.address, String(cString: strerror(errno))) }
         SocketOption.set(socket, SOL_SOCKET, SO_REUSEADDR, 1)
         if address.ai_family == AF_INET6 {
             // `::` takes IPv4 clients too; every other address is what it says.
             SocketOption.set(socket, Int32(IPPROTO_IPV6), IPV6_V6ONLY, SocketListener.isWildcard(address) ? 0 : 1)
         }
-        _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
         SocketListener.setPort(port, of: address)
         guard bind(socket, address.ai_addr, address.ai_addrlen) == 0, beginListening(socket, 256) == 0 else {
             let code = errno
@@ -100,6 +99,12 @@ public final class SocketListener: Sendable {
         /// For people: `10.0.0.7:41234`.
         package let peer: String
         package let address: NetworkAddress?
+
+        package init(descriptor: Int32, peer: String, address: NetworkAddress?) {
+            self.descriptor = descriptor
+            self.peer = peer
+            self.address = address
+        }
     }
 
     /// Waits for a connection, which is only accepted; nil once ``stop()`` was called.
@@ -108,10 +113,9 @@ public final class SocketListener: Sendable {
             var address = sockaddr_storage()
             var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
             let socket = withUnsafeMutablePointer(to: &address) { pointer in
-                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { acceptOne($0, &length) }
+                pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { SystemSocket.accept(descriptor, $0, &length) }
             }
             if socket >= 0 {
-                _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
                 return Stranger(
                     descriptor: socket, peer: SocketListener.name(of: address, length), address: NetworkAddress(address))
             }
@@ -128,15 +132,7 @@ public final class SocketListener: Sendable {
         _ = shutdown(descriptor, Int32(SHUT_RDWR))
     }
 
-    private func acceptOne(_ address: UnsafeMutablePointer<sockaddr>, _ length: inout socklen_t) -> Int32 {
-        #if canImport(Glibc)
-            Glibc.accept(descriptor, address, &length)
-        #else
-            Darwin.accept(descriptor, address, &length)
-        #endif
-    }
-
-    private static func localPort(_ socket: Int32) -> Int? {
+    static func localPort(_ socket: Int32) -> Int? {
         var address = sockaddr_storage()
         var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
         let code = withUnsafeMutablePointer(to: &address) { pointer in

@@ -12,7 +12,7 @@ import Testing
         NodeCard(id: String(format: "%032x", number + 1), name: "node \(number)", role: .worker, version: "1")
     }
 
-    private static func route(_ number: Int) -> Endpoint { Endpoint(host: "10.0.0.\(number % 250)", port: 1000 + number) }
+    private static func route(_ number: Int) -> Route { .direct(Endpoint(host: "10.0.0.\(number % 250)", port: 1000 + number)) }
 
     @Test("a record alone makes no node; a look that found it does, until nothing was seen of it for a while")
     func life() {

@@ -93,8 +93,8 @@ func blocking<Result: Sendable>(_ work: @escaping @Sendable () throws -> Result)
 }
 
 /// Looks again until `condition` holds; fails after ten seconds.
-func eventually(_ what: Comment, _ condition: () -> Bool) async throws {
-    for _ in 0..<1000 {
+func eventually(_ what: Comment, within seconds: Int = 10, _ condition: () -> Bool) async throws {
+    for _ in 0..<(100 * seconds) {
         if condition() { return }
         try await Task.sleep(for: .milliseconds(10))
     }

@@ -10,11 +10,14 @@ package struct Peer: Hashable, Sendable {
     package var routes: [Endpoint]
     /// What it calls itself, for people; nil for one of which nothing is known but where it listens.
     package var name: String?
+    /// How it is reached, for people; nil if that is the first of the routes.
+    package var way: String?
 
-    package init(id: NodeID, routes: [Endpoint], name: String? = nil) {
+    package init(id: NodeID, routes: [Endpoint], name: String? = nil, way: String? = nil) {
         self.id = id
         self.routes = routes
         self.name = name
+        self.way = way
     }
 
     /// A worker of which nothing is known but where it listens.

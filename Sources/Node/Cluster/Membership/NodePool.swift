@@ -191,7 +191,7 @@ package final class NodePool: Sendable {
                 var status = entry.status(state.facts[entry.id], connection)
                 if let peer = state.peers[entry.id], let name = peer.name {
                     status.name = name
-                    status.route = peer.routes.first.map { "\($0)" }
+                    status.route = peer.way ?? peer.routes.first.map { "\($0)" }
                 }
                 return status
             }

@@ -1,20 +1,22 @@
 internal import Base
 internal import Foundation
-public import RPCProto
 
 /// What `swiftlet nodes` prints: who is in a network.
 public struct NodesListing: Sendable {
     /// One that was found.
     public struct Entry: Sendable {
         public var card: NodeCard
-        /// Where it was found.
-        public var route: Endpoint
+        /// How it was reached: where it was found, or by way of whom.
+        public var route: String
+        /// The kind of that: `direct`, `called` or `relayed`.
+        public var way: String
         /// Seconds there and back, where they are known.
         public var roundTrip: Double?
 
-        public init(card: NodeCard, route: Endpoint, roundTrip: Double?) {
+        public init(card: NodeCard, route: String, way: String, roundTrip: Double?) {
             self.card = card
             self.route = route
+            self.way = way
             self.roundTrip = roundTrip
         }
     }
@@ -36,7 +38,7 @@ public struct NodesListing: Sendable {
         let nodes = entries.map { entry in
             var object: JSONObject = [
                 "name": .string(entry.card.name), "id": .string(entry.card.id), "role": .string(entry.card.role.rawValue),
-                "version": .string(entry.card.version), "address": .string(entry.route.description),
+                "version": .string(entry.card.version), "address": .string(entry.route), "way": .string(entry.way),
                 "devices": .array(entry.card.devices.map(JSONValue.string)),
             ]
             object["round_trip_ms"] = entry.roundTrip.map { .number(($0 * 1e6).rounded() / 1e3) } ?? .null
@@ -53,7 +55,7 @@ public struct NodesListing: Sendable {
             var rows = [["NAME", "ID", "ROLE", "VERSION", "ADDRESS", "ROUND TRIP", "DEVICES"]]
             for entry in entries {
                 let time = entry.roundTrip.map { String(format: "%.2f ms", $0 * 1e3) } ?? "-"
-                let first = [entry.card.name, entry.card.id, entry.card.role.rawValue, entry.card.version, entry.route.description, time]
+                let first = [entry.card.name, entry.card.id, entry.card.role.rawValue, entry.card.version, entry.route, time]
                 rows.append(first + [entry.card.devices.first ?? "-"])
                 for device in entry.card.devices.dropFirst() { rows.append(first.map { _ in "" } + [device]) }
             }

@@ -1,3 +1,5 @@
+internal import RPCProto
+
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Darwin)
@@ -10,14 +12,9 @@ final class WakePipe: Sendable {
     private let writing: Int32
 
     init() throws(DiscoveryError) {
-        var ends: [Int32] = [0, 0]
-        guard pipe(&ends) == 0 else { throw .noPipe(code: errno) }
-        for end in ends {
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-            _ = fcntl(end, F_SETFL, O_NONBLOCK)
-        }
-        reading = ends[0]
-        writing = ends[1]
+        guard let ends = SystemSocket.openPipe() else { throw .noPipe(code: errno) }
+        reading = ends.reading
+        writing = ends.writing
     }
 
     deinit {

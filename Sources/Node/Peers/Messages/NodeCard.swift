@@ -23,13 +23,16 @@ public struct NodeCard: Hashable, Sendable {
     public var version: String
     /// For people, one each: `cpu, 8 threads, 12000 MiB`.
     public var devices: [String]
+    /// Whether nodes can wait at this one for others, which it joins with them.
+    public var relays: Bool
 
-    public init(id: String, name: String, role: Role, version: String? = nil, devices: [String] = []) {
+    public init(id: String, name: String, role: Role, version: String? = nil, devices: [String] = [], relays: Bool = false) {
         self.id = id
         self.name = name
         self.role = role
         self.version = version ?? Version.current
         self.devices = devices
+        self.relays = relays
     }
 
     /// Digits of an id.
@@ -51,10 +54,12 @@ public struct NodeCard: Hashable, Sendable {
     package var label: String { "\(name) (\(id.prefix(8)))" }
 
     package var json: JSONValue {
-        [
+        var object: JSONObject = [
             "id": .string(id), "name": .string(name), "role": .string(role.rawValue), "version": .string(version),
             "devices": .array(devices.map(JSONValue.string)),
         ]
+        if relays { object["relay"] = .bool(true) }
+        return .object(object)
     }
 
     /// - Parameter json: from another node, and so of any form.
@@ -67,7 +72,9 @@ public struct NodeCard: Hashable, Sendable {
         }
         var devices: [String] = []
         if case .array(let values)? = json["devices"] { devices = values.prefix(NodeCard.mostDevices).map { text($0) } }
-        self.init(id: id, name: text(json["name"]), role: role, version: text(json["version"]), devices: devices)
+        self.init(
+            id: id, name: text(json["name"]), role: role, version: text(json["version"]), devices: devices,
+            relays: json["relay"] == .bool(true))
     }
 
     /// A text of somebody else's, as it can be shown anywhere.

@@ -18,6 +18,8 @@ package final class PeerNetwork: Sendable {
     }
 
     package let credentials: TunnelCredentials
+    /// Where nodes wait for this one to call them.
+    package let desk: CallDesk
     private let client: TunnelClient
     private let revocations: any Revocations
     private let monitor: Monitor<State>
@@ -41,9 +43,11 @@ package final class PeerNetwork: Sendable {
         self.credentials = credentials
         self.revocations = revocations
         self.logger = logger
+        desk = CallDesk(logger: logger)
         client = TunnelClient(
             credentials, ownCard: ownCard, isRevoked: { revocations.contains($0) }, revoked: { revocations.ids })
         monitor = Monitor(State(table: PeerTable(ownID: credentials.node.id)))
+        desk.onChange { [weak self] ids in self?.noteWaiting(ids, at: credentials.node.id) }
     }
 
     private var now: PeerTable.Time { ContinuousClock.now - start }
@@ -68,15 +72,26 @@ package final class PeerNetwork: Sendable {
     // MARK: What is heard
 
     /// A user named a place where a node is.
-    package func name(_ route: Endpoint) {
+    package func name(_ place: Endpoint) {
         let now = now
-        monitor.change { $0.table.name(route, at: now) }
+        monitor.change { $0.table.name(.direct(place), at: now) }
+    }
+
+    /// A list to which anybody can add has a place where a node may be.
+    package func suggest(_ place: Endpoint) {
+        let now = now
+        monitor.change { $0.table.suggest(.direct(place), at: now) }
+    }
+
+    private func noteWaiting(_ ids: [String], at host: String) {
+        let now = now
+        monitor.change { $0.table.wait(ids, at: host, now: now) }
     }
 
     /// A record says that a node is at these places.
-    package func hint(_ source: PeerTable.Source, id: String, _ routes: [Endpoint]) {
+    package func hint(_ source: PeerTable.Source, id: String, _ places: [Endpoint]) {
         let now = now
-        monitor.change { $0.table.hint(source, id: id, routes, at: now) }
+        monitor.change { $0.table.hint(source, id: id, places.map(Route.direct), at: now) }
     }
 
     /// A record is no more.
@@ -145,6 +160,7 @@ package final class PeerNetwork: Sendable {
         }
         if !revoked.isEmpty {
             for id in tunnels.end(revoked) { logger.warning("node \(id) is revoked: the tunnels to it are closed") }
+            desk.end(revoked)
             for call in calls { call(revoked) }
         }
         if let tell { self.tell(tell) }
@@ -154,7 +170,11 @@ package final class PeerNetwork: Sendable {
         telling.withLock { _ in
             let news: [Peer]? = monitor.change { state in
                 let peers = state.listed.filter { $0.card.role == .worker || $0.card.role == .tunnel }
-                    .map { Peer(id: .key($0.card.id), routes: $0.routes, name: $0.card.name) }
+                    .map { listed in
+                        Peer(
+                            id: .key(listed.card.id), routes: listed.routes.compactMap(\.place), name: listed.card.name,
+                            way: listed.routes.first.map { "\($0)" })
+                    }
                 if state.told == peers { return nil }
                 state.told = peers
                 return peers
@@ -173,11 +193,14 @@ package final class PeerNetwork: Sendable {
 
     private func look(_ probe: PeerTable.Probe) {
         do throws(TunnelError) {
-            let tunnel = try client.open(probe.route, .look, expecting: probe.id, within: PeerNetwork.lookTime)
+            let tunnel = try open(along: probe.route, .look, expecting: probe.id, within: PeerNetwork.lookTime)
             SocketDialer.close(tunnel.stream.descriptor)
             _ = revocations.merge(tunnel.revoked, from: tunnel.card)
             let now = now
-            monitor.change { $0.table.found(probe, tunnel.card, at: now) }
+            monitor.change { state in
+                state.table.found(probe, tunnel.card, at: now)
+                if tunnel.card.relays { state.table.wait(tunnel.attending, at: tunnel.card.id, now: now) }
+            }
         } catch {
             logger.debug("\(probe.route): \(error)")
             miss(probe, "\(error)")
@@ -191,17 +214,70 @@ package final class PeerNetwork: Sendable {
 
     // MARK: Tunnels
 
+    /// What kind of way it is: `direct`; `called`, where the node connects to this one; `relayed`, where another joins them.
+    package func kind(of route: Route) -> String {
+        switch route {
+        case .direct: "direct"
+        case .punched: "punched"
+        case .called(credentials.node.id): "called"
+        case .called: "relayed"
+        }
+    }
+
     /// Looks at a node that is listed, and tells it who is revoked. Blocks.
     ///
     /// - Returns: what it says of itself, where it is, and the seconds to it and back, where the system knows.
-    package func visit(_ node: PeerTable.Listed) throws(TunnelError) -> (card: NodeCard, route: Endpoint, roundTrip: Double?) {
+    package func visit(_ node: PeerTable.Listed) throws(TunnelError) -> (card: NodeCard, route: Route, roundTrip: Double?) {
         var failure = TunnelError("no address of it is known")
         for route in node.routes {
             do throws(TunnelError) {
-                let tunnel = try client.open(route, .look, expecting: node.card.id, within: PeerNetwork.lookTime)
+                let tunnel = try open(along: route, .look, expecting: node.card.id, within: PeerNetwork.lookTime)
                 defer { SocketDialer.close(tunnel.stream.descriptor) }
                 _ = revocations.merge(tunnel.revoked, from: tunnel.card)
-                return (tunnel.card, route, SocketWait.roundTrip(tunnel.stream.descriptor))
+                // The system knows of the way to who joins them, not of the rest.
+                return (tunnel.card, route, route.isDirect ? SocketWait.roundTrip(tunnel.stream.descriptor) : nil)
+            } catch {
+                failure = error
+            }
+        }
+        throw failure
+    }
+
+    /// A tunnel along a way that is known. Blocks.
+    package func open(
+        along route: Route, _ purpose: TunnelGreeting.Purpose, expecting id: String?, within seconds: Double
+    ) throws(TunnelError) -> TunnelClient.Tunnel {
+        let deadline = MonotonicClock.moment(in: seconds)
+        switch route {
+        case .direct(let place): return try client.open(place, TunnelClient.Request(purpose), expecting: id, until: deadline)
+        case .called(let host):
+            guard let id else { throw TunnelError("nobody is called that way") }
+            let connection =
+                host == credentials.node.id
+                ? try desk.call(id, until: deadline).released()
+                : try openDirectly(host, .reach, target: id, within: seconds).stream.descriptor
+            return try client.open(over: connection, TunnelClient.Request(purpose), expecting: id, until: deadline)
+        case .punched(let host):
+            guard let id else { throw TunnelError("nobody is met that way") }
+            let meeting = try openDirectly(host, .punch, target: id, sharesPort: true, within: seconds)
+            let connection = try Punch.connect(asToldIn: meeting, until: deadline)
+            return try client.open(over: connection, TunnelClient.Request(purpose), expecting: id, until: deadline)
+        }
+    }
+
+    /// A tunnel to a node at an address of its own. Blocks.
+    ///
+    /// - Parameter sharesPort: whether the port from which it is made can be used for other connections too.
+    func openDirectly(
+        _ id: String, _ purpose: TunnelGreeting.Purpose, target: String? = nil, ticket: CallTicket? = nil, sharesPort: Bool = false,
+        within seconds: Double
+    ) throws(TunnelError) -> TunnelClient.Tunnel {
+        let deadline = MonotonicClock.moment(in: seconds)
+        let request = TunnelClient.Request(purpose, target: target, ticket: ticket)
+        var failure = TunnelError("no address of node \(id) is known")
+        for place in monitor.read({ $0.table.routes(to: id) }).compactMap(\.place) {
+            do throws(TunnelError) {
+                return try client.open(place, request, expecting: id, until: deadline, sharesPort: sharesPort)
             } catch {
                 failure = error
             }
@@ -210,12 +286,17 @@ package final class PeerNetwork: Sendable {
     }
 
     /// A tunnel to a node's worker, which counts as a sign of it for as long as its stream is held.
-    package func open(_ id: String, _ routes: [Endpoint], within seconds: Double) throws(StreamError) -> OpenedStream {
+    ///
+    /// - Parameter places: to be tried beside the ways that led to it lately.
+    package func open(_ id: String, _ places: [Endpoint], within seconds: Double) throws(StreamError) -> OpenedStream {
         var reasons: [String] = []
+        var routes = monitor.read { $0.table.routes(to: id) }
+        routes += places.map(Route.direct).filter { !routes.contains($0) }
+        routes = routes.directFirst
         for (index, route) in routes.enumerated() {
             do throws(TunnelError) {
                 // The first has most of the time, so that one which leads nowhere leaves some to the others.
-                let tunnel = try client.open(route, .rpc, expecting: id, within: index == 0 ? seconds : max(0.5, seconds / 2))
+                let tunnel = try open(along: route, .rpc, expecting: id, within: index == 0 ? seconds : max(0.5, seconds / 2))
                 _ = revocations.merge(tunnel.revoked, from: tunnel.card)
                 guard let seal = tunnel.stream.seal as? TLSSeal, let number = tunnels.add(tunnel.stream.descriptor, to: id) else {
                     // One that could not be ended when its node is revoked is not to be.
@@ -264,17 +345,16 @@ extension PeerNetwork: Discovery {
 
 extension PeerNetwork: Dialer {
     package func connect(to peer: Peer, _ limits: ClientLimits) throws(BackendError) -> ServerConnection {
-        guard case .key(let id) = peer.id, let route = peer.routes.first else {
-            throw BackendError(.connection, "\(peer.id) is no node of the network")
-        }
-        return try ServerConnection.connect(to: route, through: Opener(network: self, id: id, routes: peer.routes), limits: limits)
+        guard case .key(let id) = peer.id else { throw BackendError(.connection, "\(peer.id) is no node of the network") }
+        let place = peer.routes.first ?? Endpoint(host: peer.name ?? id, port: 0)
+        return try ServerConnection.connect(to: place, through: Opener(network: self, id: id, places: peer.routes), limits: limits)
     }
 
     private struct Opener: StreamOpener {
         let network: PeerNetwork
         let id: String
-        let routes: [Endpoint]
+        let places: [Endpoint]
 
-        func open(within seconds: Double) throws(StreamError) -> OpenedStream { try network.open(id, routes, within: seconds) }
+        func open(within seconds: Double) throws(StreamError) -> OpenedStream { try network.open(id, places, within: seconds) }
     }
 }

@@ -19,6 +19,8 @@ package final class PeerNode: Sendable {
     private let devices: Devices
     private let announcing: Announcing
     private let browser = Mutex<ServiceBrowser?>(nil)
+    /// Where this node waits to be called; nil for one that nobody calls.
+    private let attendance: Attendance?
 
     /// What is announced at present.
     private final class Announcing: Sendable {
@@ -71,25 +73,51 @@ package final class PeerNode: Sendable {
         revocations = list
         let devices = Devices()
         self.devices = devices
+        let relays = settings.relays
         let ownCard: @Sendable () -> NodeCard = { [id = key.id, name = settings.name] in
-            NodeCard(id: id, name: name, role: role, devices: devices.value)
+            NodeCard(id: id, name: name, role: role, devices: devices.value, relays: relays)
         }
         let announcing = Announcing()
         self.announcing = announcing
         let kept = KeptRevocations(list: list, logger: logger)
         let network = PeerNetwork(credentials, ownCard: ownCard, kept, logger: logger)
         self.network = network
-        if role == .visitor {
+        guard role != .visitor else {
             door = nil
-        } else {
-            var house = TunnelDoor.House(
-                ownCard: ownCard,
-                refusal: { card, purpose in kept.contains(card.id) ? "it is revoked" : refusal(card, purpose) },
-                revoked: { kept.ids }, noteGuest: { card, revoked in network.noteRevoked(revoked, from: card) })
-            house.receiver = receiver
-            house.onStop = { announcing.end() }
-            door = try PeerNode.door(settings, credentials, house, RefusalLog(logger))
+            attendance = nil
+            return
         }
+        let guests = Guests()
+        var house = TunnelDoor.House(
+            ownCard: ownCard,
+            refusal: { card, purpose in
+                if kept.contains(card.id) { return "it is revoked" }
+                if purpose == .reach || purpose == .punch, !relays { return "this node joins nobody with others (--relay)" }
+                return refusal(card, purpose)
+            },
+            revoked: { kept.ids },
+            noteGuest: { card, revoked in
+                network.noteRevoked(revoked, from: card)
+                guests.note(card.id)
+            })
+        house.receiver = receiver
+        house.desk = relays || role == .head ? network.desk : nil
+        house.onStop = {
+            announcing.end()
+            guests.stop()
+        }
+        let door = try PeerNode.door(settings, credentials, house, RefusalLog(logger))
+        self.door = door
+        attendance = role == .head ? nil : Attendance(network, door, logger: logger)
+        guests.attendance.withLock { [attendance] in $0 = { [weak attendance] in attendance } }
+    }
+
+    /// Those who connect to this node, as ``Attendance`` is told of them, which comes after the door and holds it.
+    private final class Guests: Sendable {
+        let attendance = Mutex<@Sendable () -> Attendance?>({ nil })
+
+        func note(_ id: String) { attendance.withLock { $0 }()?.noteGuest(id) }
+        func stop() { attendance.withLock { $0 }()?.stop() }
     }
 
     /// At every address, unless one is named: of both families where there are both.
@@ -121,6 +149,7 @@ package final class PeerNode: Sendable {
     package func start() throws(ThreadError) {
         try door?.start()
         try network.begin()
+        try attendance?.begin()
         for peer in settings.peers { network.name(peer) }
         if settings.usesMDNS { startMulticast() }
     }
@@ -186,8 +215,10 @@ package final class PeerNode: Sendable {
             return browser
         }
         browser?.stop()
+        attendance?.stop()
         network.end()
         door?.stop()
+        network.desk.endAll()
     }
 
     /// Something that is said once.

@@ -1,5 +1,3 @@
-package import RPCProto
-
 /// The nodes of a network as one of them knows them: where each is said to be, and which were really there lately. A value without
 /// clocks, threads or sockets: what happens goes in by methods with its time, ``probes(at:)`` says what is to be looked for, and
 /// ``listed(at:)`` who counts.
@@ -13,20 +11,44 @@ package struct PeerTable: Sendable {
     package enum Source: Hashable, Sendable {
         case record(String)
         case named
+        /// A node says that another waits there.
+        case desk(of: String, node: String)
 
         fileprivate var name: String {
             switch self {
             case .record(let name): name
-            case .named: ""
+            case .named, .desk: ""
             }
         }
     }
 
     /// A look for a node that is to be taken now.
     package struct Probe: Hashable, Sendable {
-        package var route: Endpoint
+        package var route: Route
+        fileprivate var group: Group
+
         /// Who is said to be there; nil where nobody said so.
-        package var id: String?
+        package var id: String? {
+            switch group {
+            case .node(let id): id
+            case .named, .suggested: nil
+            }
+        }
+
+        fileprivate init(route: Route, group: Group) {
+            self.route = route
+            self.group = group
+        }
+    }
+
+    /// Looks that have their turns together.
+    fileprivate enum Group: Hashable, Sendable {
+        /// For one node.
+        case node(String)
+        /// For whoever is where a user says.
+        case named
+        /// For whoever is at a place of a list to which anybody can add.
+        case suggested
     }
 
     /// A node that counts.
@@ -34,7 +56,7 @@ package struct PeerTable: Sendable {
         package var card: NodeCard
         /// Those that led there, the latest first but for such as do not lead there any more. What others say of it is not among them: it
         /// would be tried with patience when a tunnel is wanted.
-        package var routes: [Endpoint]
+        package var routes: [Route]
         /// When a tunnel was last open, or made.
         package var seen: Time
     }
@@ -42,21 +64,21 @@ package struct PeerTable: Sendable {
     private struct Node {
         var hints = Hints()
         /// The latest to have worked for the first time is first, those that failed since are last.
-        var proven: [Endpoint] = []
+        var proven: [Route] = []
         var card: NodeCard?
         var seen: Time?
         var openCount = 0
 
-        var routes: [Endpoint] {
+        var routes: [Route] {
             var routes = proven
             // Of each record the first, then of each the second: one that names many places leaves room to the others.
             for number in 0..<PeerTable.routesPerRecord {
                 for hint in hints.values where number < hint.count && !routes.contains(hint[number]) {
                     routes.append(hint[number])
-                    if routes.count >= PeerTable.routesPerNode { return routes }
+                    if routes.count >= PeerTable.routesPerNode { return routes.directFirst }
                 }
             }
-            return routes
+            return routes.directFirst
         }
 
         /// Whether a route of a hint's has led there.
@@ -68,9 +90,9 @@ package struct PeerTable: Sendable {
     private struct Hints {
         private(set) var keys: [Source] = []
         /// Of each key in its place.
-        private(set) var values: [[Endpoint]] = []
+        private(set) var values: [[Route]] = []
 
-        subscript(source: Source) -> [Endpoint]? {
+        subscript(source: Source) -> [Route]? {
             get { keys.firstIndex(of: source).map { values[$0] } }
             set {
                 if let index = keys.firstIndex(of: source) {
@@ -101,12 +123,15 @@ package struct PeerTable: Sendable {
     private let ownID: String
     private var nodes: [String: Node] = [:]
     /// Routes that a user named.
-    private var named: Set<Endpoint> = []
-    /// By who is said to be there, and by route.
-    private var looks: [String?: [Endpoint: Looking]] = [:]
+    private var named: Set<Route> = []
+    /// Routes that were suggested, and when last.
+    private var suggested: [Route: Time] = [:]
+    private var looks: [Group: [Route: Looking]] = [:]
     private var underWay: Set<Probe> = []
     /// Looks are paid for up to this moment.
     private var paid = Duration.zero - PeerTable.burst
+    /// Who waits at which node.
+    private var desks: [String: Set<String>] = [:]
     /// The node that each record is about.
     private var subjects: [Source: String] = [:]
     private var revoked: Set<String> = []
@@ -122,6 +147,8 @@ package struct PeerTable: Sendable {
     package static let memory = Duration.seconds(15)
     /// Between two looks for one that is there and has no tunnel open, and at most between two for one that is not.
     package static let period = Duration.seconds(10)
+    /// The former of one that joins others: who waits there is to be known soon.
+    package static let relayPeriod = Duration.seconds(3)
     /// The latter of one that is reached along another route.
     package static let detour = Duration.seconds(60)
     /// After a look that failed, and twice as long after each more.
@@ -129,6 +156,11 @@ package struct PeerTable: Sendable {
     /// Looks at a time, and those for one node along routes that have not led to it.
     package static let probeLimit = 16
     package static let probesPerNode = 4
+    package static let suggestedProbes = 8
+    /// Places that are kept of those suggested, and of one host's; and for how long after the last time.
+    package static let suggestionLimit = 256
+    package static let suggestionsPerHost = 8
+    package static let suggestionMemory = Duration.seconds(40 * 60)
     /// A look costs so much time, and so much can be saved up.
     package static let pace = Duration.milliseconds(25)
     package static let burst = Duration.seconds(1)
@@ -141,16 +173,45 @@ package struct PeerTable: Sendable {
     // MARK: Hints
 
     /// A user named a place where a node is.
-    package mutating func name(_ route: Endpoint, at now: Time) {
+    package mutating func name(_ route: Route, at now: Time) {
         guard named.insert(route).inserted else { return }
-        looks[nil, default: [:]][route] = Looking(next: now)
+        looks[.named, default: [:]][route] = Looking(next: now)
+    }
+
+    /// Somebody may be at this place, says a list to which anybody can add. What led nowhere makes room for what is new.
+    package mutating func suggest(_ route: Route, at now: Time) {
+        if suggested[route] != nil {
+            suggested[route] = now
+            return
+        }
+        let neighbours = suggested.keys.filter { $0.place?.host == route.place?.host }
+        if neighbours.count >= PeerTable.suggestionsPerHost {
+            guard dropWorst(of: neighbours) else { return }
+        } else if suggested.count >= PeerTable.suggestionLimit {
+            guard dropWorst(of: Array(suggested.keys)) else { return }
+        }
+        suggested[route] = now
+        looks[.suggested, default: [:]][route] = Looking(next: now)
+    }
+
+    /// Of these suggestions the one that was looked along in vain most often makes room; if none was, none does.
+    private mutating func dropWorst(of routes: [Route]) -> Bool {
+        let failures = routes.map { (route: $0, count: looks[.suggested]?[$0]?.failures ?? 0) }
+        guard let worst = failures.max(by: { $0.count < $1.count }), worst.count > 0 else { return false }
+        drop(worst.route)
+        return true
+    }
+
+    private mutating func drop(_ suggestion: Route) {
+        suggested[suggestion] = nil
+        looks[.suggested]?[suggestion] = nil
     }
 
     /// A record says that a node is at these places, in the place of what it said before.
-    package mutating func hint(_ source: Source, id: String, _ routes: [Endpoint], at now: Time) {
+    package mutating func hint(_ source: Source, id: String, _ routes: [Route], at now: Time) {
         if let other = subjects[source], other != id { unhint(source, at: now) }
         guard id != ownID, !revoked.contains(id) else { return }
-        if nodes[id] == nil, nodes.count >= PeerTable.nodeLimit { return }
+        if nodes[id] == nil, nodes.count >= PeerTable.nodeLimit, !makeRoom() { return }
         var node = nodes[id] ?? Node()
         if node.hints[source] == nil, node.hints.count >= PeerTable.recordsPerNode {
             // Somebody repeats a node's record, it seems: what leads nowhere makes room.
@@ -172,26 +233,53 @@ package struct PeerTable: Sendable {
         forgetIfDead(id)
     }
 
+    /// These nodes wait at another one to be called, in the place of those that did before.
+    package mutating func wait(_ ids: [String], at host: String, now: Time) {
+        let (before, after) = (desks[host] ?? [], Set(ids.prefix(PeerTable.nodeLimit)))
+        for id in before.subtracting(after) { unhint(.desk(of: host, node: id), at: now) }
+        for id in after.subtracting(before) {
+            hint(.desk(of: host, node: id), id: id, host == ownID ? [.called(at: host)] : [.punched(at: host), .called(at: host)], at: now)
+        }
+        desks[host] = after.isEmpty ? nil : after
+    }
+
     /// Whether all that a record says was looked along in vain.
     private func isTried(_ source: Source, of id: String) -> Bool {
-        nodes[id]?.hints[source]?.allSatisfy { looks[id]?[$0]?.reason != nil } ?? true
+        nodes[id]?.hints[source]?.allSatisfy { looks[.node(id)]?[$0]?.reason != nil } ?? true
+    }
+
+    /// A node that only records tell of, and that was at none of the places they name, makes room for another: who has the token can
+    /// announce as many as it likes.
+    private mutating func makeRoom() -> Bool {
+        let unproven = nodes.first { id, node in
+            node.seen == nil && node.openCount == 0 && node.hints.keys.allSatisfy { isTried($0, of: id) }
+        }
+        guard let id = unproven?.key else { return false }
+        forget(id)
+        return true
+    }
+
+    private mutating func forget(_ id: String) {
+        for source in nodes[id]?.hints.keys ?? [] { subjects[source] = nil }
+        nodes[id] = nil
+        looks[.node(id)] = nil
     }
 
     /// Has each of a node's routes looked along.
     private mutating func refreshLooks(of id: String, at now: Time) {
-        let before = looks[id] ?? [:]
-        var after: [Endpoint: Looking] = [:]
+        let before = looks[.node(id)] ?? [:]
+        var after: [Route: Looking] = [:]
         for (place, route) in (nodes[id]?.routes ?? []).enumerated() {
             after[route] = before[route] ?? Looking(next: now)
             after[route]?.place = place
         }
-        looks[id] = after
+        looks[.node(id)] = after
     }
 
     private mutating func forgetIfDead(_ id: String) {
         guard let node = nodes[id], node.hints.isEmpty, node.seen == nil, node.openCount == 0 else { return }
         nodes[id] = nil
-        looks[id] = nil
+        looks[.node(id)] = nil
     }
 
     // MARK: Looks
@@ -203,18 +291,18 @@ package struct PeerTable: Sendable {
         let free = min(PeerTable.probeLimit - underWay.count, Int((now - paid) / PeerTable.pace))
         if free <= 0 { return [] }
         var due: [(probe: Probe, turn: Int, look: Looking)] = []
-        for (id, routes) in looks {
+        for (group, routes) in looks {
             var unproven: [(probe: Probe, look: Looking)] = []
             for (route, look) in routes where look.next <= now {
-                let probe = Probe(route: route, id: id)
+                let probe = Probe(route: route, group: group)
                 if underWay.contains(probe) { continue }
                 if isSure(probe) { due.append((probe, -1, look)) } else { unproven.append((probe, look)) }
             }
             if unproven.isEmpty { continue }
             // What was not tried yet is not to wait for what leads nowhere.
             unproven.sort { ($0.look.failures, $0.look.next, $0.look.place) < ($1.look.failures, $1.look.next, $1.look.place) }
-            let begun = begunCount(id)
-            for (number, one) in unproven.prefix(PeerTable.probesPerNode - begun).enumerated() {
+            let begun = begunCount(group)
+            for (number, one) in unproven.prefix(PeerTable.limit(of: group) - begun).enumerated() {
                 due.append((one.probe, begun + number, one.look))
             }
         }
@@ -225,20 +313,35 @@ package struct PeerTable: Sendable {
     }
 
     /// Whether a look is along a route that a user named, or that led there before.
-    private func isSure(_ probe: Probe) -> Bool { probe.id.map { nodes[$0]?.proven.contains(probe.route) ?? false } ?? true }
+    private func isSure(_ probe: Probe) -> Bool {
+        switch probe.group {
+        case .node(let id): nodes[id]?.proven.contains(probe.route) ?? false
+        case .named: true
+        case .suggested: false
+        }
+    }
 
-    /// Looks for a node along other routes that are under way.
-    private func begunCount(_ id: String?) -> Int { min(PeerTable.probesPerNode, underWay.count { $0.id == id && !isSure($0) }) }
+    /// Looks along other routes that are under way.
+    private func begunCount(_ group: Group) -> Int {
+        min(PeerTable.limit(of: group), underWay.count { $0.group == group && !isSure($0) })
+    }
+
+    private static func limit(of group: Group) -> Int {
+        switch group {
+        case .node, .named: probesPerNode
+        case .suggested: suggestedProbes
+        }
+    }
 
     /// When ``probes(at:)``, or ``listed(at:)``, has something new if nothing else happens.
     package func nextTime(at now: Time) -> Time? {
         var next: Time?
         // While as many are under way as may be, the end of one is news enough.
         if underWay.count < PeerTable.probeLimit {
-            for (id, routes) in looks {
-                let isFull = begunCount(id) >= PeerTable.probesPerNode
+            for (group, routes) in looks {
+                let isFull = begunCount(group) >= PeerTable.limit(of: group)
                 for (route, look) in routes {
-                    let probe = Probe(route: route, id: id)
+                    let probe = Probe(route: route, group: group)
                     if underWay.contains(probe) || isFull && !isSure(probe) { continue }
                     let due = max(look.next, paid + PeerTable.pace)
                     next = min(next ?? due, due)
@@ -254,29 +357,33 @@ package struct PeerTable: Sendable {
     /// A look found a node.
     package mutating func found(_ probe: Probe, _ card: NodeCard, at now: Time) {
         underWay.remove(probe)
-        if let place = looks[probe.id]?[probe.route]?.place {
-            looks[probe.id]?[probe.route] = Looking(next: now + PeerTable.period, place: place)
+        if let place = looks[probe.group]?[probe.route]?.place {
+            // One that was suggested is looked for as the node that it is from now on.
+            let pause = probe.group == .suggested ? PeerTable.detour : card.relays ? PeerTable.relayPeriod : PeerTable.period
+            looks[probe.group]?[probe.route] = Looking(next: now + pause, place: place)
         }
         guard card.id != ownID, !revoked.contains(card.id) else { return }
         note(card, along: probe.route, at: now)
+        if probe.group == .suggested { refreshLooks(of: card.id, at: now + PeerTable.period) }
     }
 
     /// A look found nobody, or not who was looked for.
     package mutating func missed(_ probe: Probe, _ reason: String, at now: Time) {
         underWay.remove(probe)
-        guard var look = looks[probe.id]?[probe.route] else { return }
+        guard var look = looks[probe.group]?[probe.route] else { return }
         look.reason = reason
         // The last look along another route found it.
         let isElsewhere =
-            probe.id.flatMap { nodes[$0] }?.proven.contains { $0 != probe.route && looks[probe.id]?[$0]?.reason == nil } ?? false
-        look.next = now + min(isElsewhere ? PeerTable.detour : PeerTable.period, PeerTable.rest * (1 << min(look.failures, 7)))
+            probe.id.flatMap { nodes[$0] }?.proven.contains { $0 != probe.route && looks[probe.group]?[$0]?.reason == nil } ?? false
+        let longest = isElsewhere || probe.group == .suggested ? PeerTable.detour : PeerTable.period
+        look.next = now + min(longest, PeerTable.rest * (1 << min(look.failures, 7)))
         look.failures += 1
-        looks[probe.id]?[probe.route] = look
+        looks[probe.group]?[probe.route] = look
         if let id = probe.id { doubt(probe.route, of: id, isOver: look.failures >= PeerTable.doubts, at: now) }
     }
 
     /// A route that led to a node did not this time.
-    private mutating func doubt(_ route: Endpoint, of id: String, isOver: Bool, at now: Time) {
+    private mutating func doubt(_ route: Route, of id: String, isOver: Bool, at now: Time) {
         guard var node = nodes[id], node.proven.count > 1, let index = node.proven.firstIndex(of: route) else { return }
         node.proven.remove(at: index)
         if !isOver { node.proven.append(route) }
@@ -284,8 +391,8 @@ package struct PeerTable: Sendable {
         refreshLooks(of: id, at: now)
     }
 
-    private mutating func note(_ card: NodeCard, along route: Endpoint, at now: Time) {
-        if nodes[card.id] == nil, nodes.count >= PeerTable.nodeLimit { return }
+    private mutating func note(_ card: NodeCard, along route: Route, at now: Time) {
+        if nodes[card.id] == nil, nodes.count >= PeerTable.nodeLimit, !makeRoom() { return }
         var node = nodes[card.id] ?? Node()
         node.card = card
         node.seen = now
@@ -297,7 +404,7 @@ package struct PeerTable: Sendable {
     // MARK: Tunnels
 
     /// A tunnel to a node was made.
-    package mutating func opened(_ card: NodeCard, along route: Endpoint, at now: Time) {
+    package mutating func opened(_ card: NodeCard, along route: Route, at now: Time) {
         if revoked.contains(card.id) { return }
         note(card, along: route, at: now)
         nodes[card.id]?.openCount += 1
@@ -310,7 +417,11 @@ package struct PeerTable: Sendable {
         node.seen = now
         nodes[id] = node
         // Why is found out soon.
-        for route in (looks[id] ?? [:]).keys { looks[id]?[route]?.next = now }
+        lookAgain(for: id, at: now)
+    }
+
+    private mutating func lookAgain(for id: String, at now: Time) {
+        for route in (looks[.node(id)] ?? [:]).keys { looks[.node(id)]?[route]?.next = now }
     }
 
     /// These are to be had nothing to do with.
@@ -321,44 +432,52 @@ package struct PeerTable: Sendable {
         var wasThere = false
         for id in ids where nodes[id] != nil {
             wasThere = true
-            for source in nodes[id]?.hints.keys ?? [] { subjects[source] = nil }
-            nodes[id] = nil
-            looks[id] = nil
+            for host in desks.keys { desks[host]?.remove(id) }
+            forget(id)
         }
         return wasThere
     }
 
     // MARK: Who counts
 
+    /// The ways to a node that are known to lead there.
+    package func routes(to id: String) -> [Route] { nodes[id]?.proven.directFirst ?? [] }
+
     /// The nodes that count, by their ids.
     package func listed(at now: Time) -> [Listed] {
         nodes.values.compactMap { node -> Listed? in
             guard let card = node.card, let seen = node.seen, node.openCount > 0 || now - seen < PeerTable.memory else { return nil }
-            return Listed(card: card, routes: node.proven, seen: node.openCount > 0 ? now : seen)
+            return Listed(card: card, routes: node.proven.directFirst, seen: node.openCount > 0 ? now : seen)
         }.sorted { $0.card.id < $1.card.id }
     }
 
-    /// Forgets what was seen of those that do not count any more. Where they are said to be is looked along all the same.
+    /// Forgets what was seen of those that do not count any more, and suggestions that nobody repeats. Where nodes are said to be is looked
+    /// along all the same.
     package mutating func expire(at now: Time) {
+        for (route, time) in suggested where now - time >= PeerTable.suggestionMemory { drop(route) }
         for (id, node) in nodes {
             guard let seen = node.seen, node.openCount == 0, now - seen >= PeerTable.memory else { continue }
             nodes[id]?.seen = nil
             nodes[id]?.proven = []
-            for route in (looks[id] ?? [:]).keys { looks[id]?[route]?.next = now }
+            wait([], at: id, now: now)
+            lookAgain(for: id, at: now)
+            // It may come back to where it was.
+            for route in node.proven where suggested[route] != nil { looks[.suggested]?[route] = Looking(next: now) }
             forgetIfDead(id)
         }
     }
 
     /// What was tried in vain, for people.
     package var misses: [(probe: Probe, reason: String)] {
-        looks.flatMap { id, routes in
-            routes.compactMap { route, look in look.reason.map { (probe: Probe(route: route, id: id), reason: $0) } }
+        looks.flatMap { group, routes in
+            routes.compactMap { route, look in look.reason.map { (probe: Probe(route: route, group: group), reason: $0) } }
         }.sorted { "\($0.probe.route)" < "\($1.probe.route)" }
     }
 
     /// Entries of all kinds, for those who watch its size.
     package var size: Int {
-        nodes.count + looks.values.reduce(0) { $0 + $1.count } + named.count + subjects.count
+        nodes.count + looks.values.reduce(0) { $0 + $1.count } + named.count + suggested.count + desks.values.reduce(0) { $0 + $1.count }
+            + subjects.count
             + nodes.values.reduce(0) { $0 + $1.hints.count + $1.proven.count }
     }
 }

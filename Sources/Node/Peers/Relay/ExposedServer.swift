@@ -97,7 +97,7 @@ package final class ExposedServer: Sendable {
             defer { connection.close() }
             return try connection.devices.enumerated().map { index, device throws(BackendError) in
                 let memory = try device.memory()
-                return "device \(index) of \(endpoint): \(memory.free >> 20) MiB free of \(memory.total >> 20) MiB"
+                return "device \(index) of \(endpoint): \(memory.total >> 20) MiB"
             }
         } catch {
             logger.debug("the devices of \(endpoint) are not known: \(error)")

@@ -23,6 +23,7 @@ package final class HeadRunner: Sendable {
     private let ports: NetworkPorts
     /// The program and its arguments, `{}` standing for the list; nil to run none.
     private let words: [String]?
+    private let hidden: Set<String>
     private let options: HeadSchedule.Options
     private let tell: @Sendable (String) throws -> Void
     private let logger: Logger
@@ -33,13 +34,16 @@ package final class HeadRunner: Sendable {
     /// So long a head may take to end.
     private static let stopTime = Duration.seconds(15)
 
-    /// - Parameter tell: is given each settled list.
+    /// - Parameters:
+    ///   - hidden: variables of the environment that the program is not given.
+    ///   - tell: is given each settled list.
     package init(
-        _ ports: NetworkPorts, running words: [String]?, _ options: HeadSchedule.Options, logger: Logger,
+        _ ports: NetworkPorts, running words: [String]?, hiding hidden: Set<String> = [], _ options: HeadSchedule.Options, logger: Logger,
         tell: @escaping @Sendable (String) throws -> Void
     ) {
         self.ports = ports
         self.words = words
+        self.hidden = hidden
         self.options = options
         self.logger = logger
         self.tell = tell
@@ -57,8 +61,27 @@ package final class HeadRunner: Sendable {
     /// Runs until the head has ended for good, or until ``end(by:)`` where there is none.
     ///
     /// - Returns: the status to end with.
-    /// - Throws: what `tell` throws.
+    /// - Throws: what `tell` throws; the head has ended then too.
     package func run() throws -> Int32 {
+        do {
+            return try runUntilEnd()
+        } catch {
+            endChild()
+            throw error
+        }
+    }
+
+    /// Ends the head, and waits for that.
+    private func endChild() {
+        state.read(\.child)?.send(SIGTERM)
+        for patience in [HeadRunner.stopTime, .seconds(1)] {
+            let hasEnded: Void? = state.wait(atMost: patience) { $0.child == nil || $0.status != nil ? () : nil }
+            if hasEnded != nil { return }
+            state.read(\.child)?.send(SIGKILL)
+        }
+    }
+
+    private func runUntilEnd() throws -> Int32 {
         let start = ContinuousClock.now
         let startTime = MonotonicClock.nanoseconds()
         var schedule = HeadSchedule(options, at: .zero)
@@ -105,18 +128,24 @@ package final class HeadRunner: Sendable {
     private func begin(_ list: [Int], _ schedule: inout HeadSchedule, at now: HeadSchedule.Time) {
         let line = CommandWords.fill(words ?? [], with: ports.text(list))
         do {
-            let child = try ChildProcess(line)
-            state.change { $0.child = child }
-            try SystemThread.start(name: "head", stackSize: 1 << 20) { [state] in
-                let status = child.wait()
-                state.change { $0.status = status }
+            let child = try ChildProcess(line, hiding: hidden)
+            do throws(ThreadError) {
+                try SystemThread.start(name: "head", stackSize: 1 << 20) { [state] in
+                    let status = child.wait()
+                    state.change { $0.status = status }
+                }
+            } catch {
+                // Nobody would notice its end.
+                child.send(SIGKILL)
+                _ = child.wait()
+                throw error
             }
+            state.change { $0.child = child }
             logger.notice("started: \(line.first ?? "") over \(ports.text(list))")
             // A wish that came meanwhile found no child.
             if let wish = state.read(\.wish) { child.send(wish) }
         } catch {
             logger.error("\(error)")
-            state.change { $0.child = nil }
             schedule.ended(status: 127, isWanted: false, at: now)
         }
     }

@@ -63,6 +63,7 @@ package final class NetworkPorts: Sendable {
                 do throws(ThreadError) {
                     try SystemThread.start(name: "port \(port)", stackSize: 1 << 20) { [self] in take(listener, for: id) }
                 } catch {
+                    for listener in listeners { listener.stop() }
                     throw StreamError(.failed, "\(error)")
                 }
             }

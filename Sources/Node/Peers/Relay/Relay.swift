@@ -117,7 +117,7 @@ package struct Relay: ~Copyable {
 
     private mutating func sendWire() throws(StreamError) {
         while hasWrapped {
-            let count = seal.withWrapped { Relay.send(wire, $0) }
+            let count = seal.withWrapped { SystemSocket.send(wire, $0, waits: false) }
             if count > 0 {
                 seal.dropWrapped(count)
                 traffic?.note()
@@ -142,7 +142,7 @@ package struct Relay: ~Copyable {
 
     private mutating func sendPlain() throws(StreamError) {
         while hasPlain {
-            let count = seal.withPlain { Relay.send(plain, $0) }
+            let count = seal.withPlain { SystemSocket.send(plain, $0, waits: false) }
             if count > 0 {
                 seal.dropPlain(count)
                 traffic?.note()
@@ -175,14 +175,6 @@ package struct Relay: ~Copyable {
         #endif
     }
 
-    private static func send(_ descriptor: Int32, _ bytes: UnsafeRawBufferPointer) -> Int {
-        #if canImport(Glibc)
-            Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | SocketWait.withoutWaiting)
-        #else
-            Darwin.send(descriptor, bytes.baseAddress, bytes.count, SocketWait.withoutWaiting)
-        #endif
-    }
-
     private static func failure(_ what: String) -> StreamError {
         StreamError(.failed, "\(what) failed: \(String(cString: strerror(errno)).lowercased())")
     }
@@ -198,13 +190,4 @@ package final class Traffic: Sendable {
 
     /// A moment of the monotonic clock; 0 for never.
     package var lastTime: UInt64 { last.load(ordering: .relaxed) }
-}
-
-/// A descriptor that is closed with the last reference.
-package final class OwnedDescriptor: Sendable {
-    package let number: Int32
-
-    package init(_ number: Int32) { self.number = number }
-
-    deinit { SocketDialer.close(number) }
 }

@@ -17,6 +17,8 @@ package struct NetworkKeys: Hashable, Sendable {
         case announcement
         /// The name by which nodes recognise each other's announcements; it is sent in the clear.
         case tag
+        /// Under what nodes find each other in a table that is open to all; numbered by time (``Rendezvous``).
+        case rendezvous
     }
 
     private let material: [UInt8]

@@ -15,10 +15,12 @@ public struct PeersSettings: Hashable, Sendable {
     public var name: String
     /// Whether nodes are looked for by multicast on the local network.
     public var usesMDNS: Bool
+    /// Whether this node joins others that cannot connect to each other.
+    public var relays: Bool
 
     public init(
         token: NetworkToken, networkID: String = "", port: Int = 0, host: String? = nil, peers: [Endpoint] = [], name: String,
-        usesMDNS: Bool = true
+        usesMDNS: Bool = true, relays: Bool = false
     ) {
         self.token = token
         self.networkID = networkID
@@ -27,6 +29,7 @@ public struct PeersSettings: Hashable, Sendable {
         self.peers = peers
         self.name = name
         self.usesMDNS = usesMDNS
+        self.relays = relays
     }
 
     /// Variables that have a head join a network, as LocalAI's main program reads them. They mean nothing to its workers.

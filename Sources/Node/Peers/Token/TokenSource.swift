@@ -75,7 +75,7 @@ public struct TokenSource: Sendable {
             do throws(TokenFileError) {
                 let file = try read(path)
                 given = file.text
-                if let permissions = file.permissions, permissions & 0o044 != 0 {
+                if let permissions = file.permissions, permissions & 0o044 != 0, !isCredential(path) {
                     let mode = String(permissions, radix: 8)
                     warnings.append("others can read the token in '\(path)' (its mode is \(mode)): chmod 600 '\(path)'")
                 }
@@ -86,6 +86,11 @@ public struct TokenSource: Sendable {
         } catch { throw .token(place, error) }
     }
 
+    /// Whether a service manager keeps the file for this service alone; who may read it is not in its mode then (systemd.exec(5)).
+    private func isCredential(_ path: String) -> Bool {
+        value("CREDENTIALS_DIRECTORY").map { path.hasPrefix($0.hasSuffix("/") ? $0 : $0 + "/") } ?? false
+    }
+
     /// Which network of the token is meant.
     ///
     /// - Parameter option: what the command was given.
@@ -93,6 +98,11 @@ public struct TokenSource: Sendable {
         let id = option ?? TokenSource.networkVariables.lazy.compactMap { value($0) }.first ?? ""
         if id.utf8.count > 256 { throw .networkID }
         return id
+    }
+
+    /// The variables that hold a network's token; other programs have variables of their own by these names.
+    public static func tokenVariables(of environment: [String: String]) -> Set<String> {
+        Set(variables.filter { name in environment[name].map { (try? NetworkToken(parsing: $0)) != nil } ?? false })
     }
 
     private func value(_ name: String) -> String? {

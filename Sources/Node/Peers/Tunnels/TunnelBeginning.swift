@@ -28,9 +28,11 @@ struct TunnelBeginning {
         }
     }
 
-    func send(_ greeting: TunnelGreeting) throws(TunnelError) {
+    func send(_ greeting: TunnelGreeting) throws(TunnelError) { try send(greeting.encoded) }
+
+    func send(_ bytes: [UInt8]) throws(TunnelError) {
         do throws(StreamError) {
-            try seal.wrap(greeting.encoded)
+            try seal.wrap(bytes)
         } catch {
             throw TunnelError(error.message)
         }
@@ -81,7 +83,7 @@ struct TunnelBeginning {
         while true {
             let count = seal.withWrapped { bytes -> Int in
                 if bytes.isEmpty { return 0 }
-                return sendSome(bytes)
+                return SystemSocket.send(descriptor, bytes, waits: false)
             }
             if count == 0 { return }
             if count > 0 {
@@ -92,14 +94,6 @@ struct TunnelBeginning {
                 throw TunnelError(String(cString: strerror(errno)).lowercased())
             }
         }
-    }
-
-    private func sendSome(_ bytes: UnsafeRawBufferPointer) -> Int {
-        #if canImport(Glibc)
-            Glibc.send(descriptor, bytes.baseAddress, bytes.count, Int32(MSG_NOSIGNAL) | SocketWait.withoutWaiting)
-        #else
-            Darwin.send(descriptor, bytes.baseAddress, bytes.count, SocketWait.withoutWaiting)
-        #endif
     }
 
     private func wait(for events: Int16) throws(TunnelError) {

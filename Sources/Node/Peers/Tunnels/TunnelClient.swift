@@ -15,6 +15,10 @@ package final class TunnelClient: Sendable {
         package var card: NodeCard
         /// The nodes that the other end knows to be revoked.
         package var revoked: [String]
+        /// The nodes that wait at the other end to be called.
+        package var attending: [String]
+        /// Where another node came from that is to be met half-way.
+        package var place: String?
     }
 
     private let credentials: TunnelCredentials
@@ -36,6 +40,21 @@ package final class TunnelClient: Sendable {
         self.revoked = revoked
     }
 
+    /// What a tunnel is wanted for.
+    package struct Request: Sendable {
+        package var purpose: TunnelGreeting.Purpose
+        /// The node to be joined with, for ``TunnelGreeting/Purpose/reach``.
+        package var target: String?
+        /// The call that is answered, for ``TunnelGreeting/Purpose/meet``.
+        package var ticket: CallTicket?
+
+        package init(_ purpose: TunnelGreeting.Purpose, target: String? = nil, ticket: CallTicket? = nil) {
+            self.purpose = purpose
+            self.target = target
+            self.ticket = ticket
+        }
+    }
+
     /// Connects, and finds out who is there. Blocks.
     ///
     /// - Parameters:
@@ -43,17 +62,31 @@ package final class TunnelClient: Sendable {
     ///   - seconds: that all of it may take.
     /// - Throws: why there is no tunnel: nobody is there, or it is none of the network, or not who it should be, or does not want us.
     package func open(
-        _ route: Endpoint, _ purpose: TunnelGreeting.Purpose, expecting id: String?, within seconds: Double
+        _ place: Endpoint, _ purpose: TunnelGreeting.Purpose, expecting id: String?, within seconds: Double
     ) throws(TunnelError) -> Tunnel {
-        let deadline = MonotonicClock.moment(in: seconds)
+        try open(place, Request(purpose), expecting: id, until: MonotonicClock.moment(in: seconds))
+    }
+
+    /// - Parameters:
+    ///   - deadline: of the monotonic clock.
+    ///   - sharesPort: whether the port from which it is made can be used for other connections too.
+    package func open(
+        _ place: Endpoint, _ request: Request, expecting id: String?, until deadline: UInt64, sharesPort: Bool = false
+    ) throws(TunnelError) -> Tunnel {
         let descriptor: Int32
         do throws(SocketDialer.Failure) {
-            descriptor = try SocketDialer.connect(to: route, within: seconds)
+            descriptor = try SocketDialer.connect(
+                to: place, within: MonotonicClock.seconds(until: deadline), from: sharesPort ? 0 : nil)
         } catch {
             throw TunnelError(error.message)
         }
+        return try open(over: descriptor, request, expecting: id, until: deadline)
+    }
+
+    /// Over a connection that there is, and that is closed if it comes to nothing.
+    func open(over descriptor: Int32, _ request: Request, expecting id: String?, until deadline: UInt64) throws(TunnelError) -> Tunnel {
         do throws(TunnelError) {
-            return try begin(descriptor, purpose, id, deadline)
+            return try begin(descriptor, request, id, deadline)
         } catch {
             close(descriptor)
             throw error
@@ -61,7 +94,7 @@ package final class TunnelClient: Sendable {
     }
 
     private func begin(
-        _ descriptor: Int32, _ purpose: TunnelGreeting.Purpose, _ expected: String?, _ deadline: UInt64
+        _ descriptor: Int32, _ request: Request, _ expected: String?, _ deadline: UInt64
     ) throws(TunnelError) -> Tunnel {
         var one: Int32 = 1
         _ = setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
@@ -76,13 +109,18 @@ package final class TunnelClient: Sendable {
         guard case .success(let id)? = side.verdict.value else { throw TunnelError("\(CertificateFault.none)") }
         if let expected, id != expected { throw TunnelError("another node is there now: \(id)") }
         if isRevoked(id) { throw TunnelError("\(id) is revoked") }
-        try beginning.send(TunnelGreeting(number: purpose.rawValue, card: ownCard(), revoked: revoked()))
+        var greeting = TunnelGreeting(number: request.purpose.rawValue, card: ownCard(), revoked: revoked())
+        greeting.target = request.target
+        greeting.ticket = request.ticket
+        try beginning.send(greeting)
         let answer = try beginning.receiveGreeting()
         guard answer.number == TunnelGreeting.Answer.welcome.rawValue else {
             throw TunnelError("it refuses this node: \(answer.reason ?? "it does not say why")")
         }
         // Nobody is who has not proven it.
         guard answer.card.id == id else { throw TunnelError("it says that it is \(answer.card.id), and is \(id)") }
-        return Tunnel(stream: OpenedStream(descriptor: descriptor, seal: side.seal), card: answer.card, revoked: answer.revoked)
+        return Tunnel(
+            stream: OpenedStream(descriptor: descriptor, seal: side.seal), card: answer.card, revoked: answer.revoked,
+            attending: answer.attending, place: answer.place)
     }
 }

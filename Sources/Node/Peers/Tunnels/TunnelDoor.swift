@@ -28,6 +28,8 @@ package final class TunnelDoor: Door {
         /// Makes ready for a stream of a node that may come in, before it is told so, and gives what takes the stream then; what it throws
         /// is why the node is refused. Without it streams wait for ``TunnelDoor/accept()``.
         package var receiver: (@Sendable (NodeCard) throws(TunnelError) -> @Sendable (SocketStream) -> Void)?
+        /// Where nodes wait to be called; nil where none can.
+        package var desk: (any CallHost)?
         /// Called, on a thread of its own, when nobody is let in any more.
         package var onStop: @Sendable () -> Void = {}
 
@@ -117,6 +119,17 @@ package final class TunnelDoor: Door {
     deinit { stop() }
 
     // MARK: Those who come
+
+    /// Takes a connection that did not come in here as if it had. Whoever is there is asked who it is.
+    ///
+    /// - Parameter peer: where it comes from, for people.
+    func take(_ connection: Int32, from peer: String) {
+        if queue.read(\.isStopped) {
+            close(connection)
+            return
+        }
+        look(at: SocketListener.Stranger(descriptor: connection, peer: peer, address: nil))
+    }
 
     private static func take(_ listener: SocketListener, _ door: () -> TunnelDoor?) {
         var rest = AcceptingRest()
@@ -262,14 +275,35 @@ package final class TunnelDoor: Door {
                 try refuse(beginning, "\(error)")
             }
         }
+        let prepared = try prepare(purpose, greeting, stranger, beginning)
         house.noteGuest(greeting.card, greeting.revoked)
-        try beginning.send(
-            TunnelGreeting(number: TunnelGreeting.Answer.welcome.rawValue, card: house.ownCard(), revoked: house.revoked()))
+        var welcome = TunnelGreeting(number: TunnelGreeting.Answer.welcome.rawValue, card: house.ownCard(), revoked: house.revoked())
+        welcome.attending = house.desk?.ids ?? []
+        if case .place(let place)? = prepared { welcome.place = place }
+        try beginning.send(welcome)
         switch purpose {
         case .look:
             // It has all that it wanted, and closes.
             _ = SocketWait.wait(stranger.descriptor, Int16(POLLIN), until: deadline)
             return nil
+        case .attend:
+            return { [house] in
+                let wire = OwnedDescriptor(stranger.descriptor)
+                house.desk?.attend(greeting.card, wire, side.seal)
+            }
+        case .punch: return wayIsKept(stranger, beginning)
+        case .meet where prepared != nil: return wayIsKept(stranger, beginning)
+        case .meet:
+            try awaitReady(beginning)
+            return { [house] in
+                let connection = OwnedDescriptor(stranger.descriptor)
+                if let ticket = greeting.ticket { house.desk?.meet(ticket, connection) }
+            }
+        case .reach:
+            return {
+                let caller = OwnedDescriptor(stranger.descriptor)
+                if case .junction(let junction)? = prepared { junction.run(with: caller) }
+            }
         case .rpc:
             return { [self] in
                 let stream = SocketStream(
@@ -280,6 +314,58 @@ package final class TunnelDoor: Door {
         }
     }
 
+    /// A node goes on from where it came; its connection stays until it closes it, so that routers keep what they have of the way.
+    private func wayIsKept(_ stranger: SocketListener.Stranger, _ beginning: TunnelBeginning) -> (() -> Void)? {
+        _ = SocketWait.wait(stranger.descriptor, Int16(POLLIN), until: beginning.deadline)
+        return nil
+    }
+
+    private enum Prepared {
+        /// What joins the client with the node that it wants to.
+        case junction(any CallJunction)
+        /// Where the node that it meets half-way came from.
+        case place(String)
+    }
+
+    /// Has ready what a purpose needs before the node is told that it is welcome, or refuses it.
+    private func prepare(
+        _ purpose: TunnelGreeting.Purpose, _ greeting: TunnelGreeting, _ stranger: SocketListener.Stranger, _ beginning: TunnelBeginning
+    ) throws(TunnelError) -> Prepared? {
+        switch purpose {
+        case .rpc, .look: return nil
+        case .attend, .meet, .reach, .punch: break
+        }
+        guard let desk = house.desk else { try refuse(beginning, "nobody can wait here to be called") }
+        switch purpose {
+        case .rpc, .look: return nil
+        case .attend:
+            if !desk.hasRoom(for: greeting.card.id) { try refuse(beginning, "too many wait here already") }
+            return nil
+        case .meet:
+            switch greeting.ticket.flatMap({ desk.answer(greeting.card.id, $0, from: stranger.peer) }) {
+            case .joined?: return nil
+            case .halfway(let place)?: return .place(place)
+            case nil: try refuse(beginning, "it was not called, or it came too late")
+            }
+        case .reach, .punch:
+            guard let target = greeting.target else { try refuse(beginning, "it does not say whom it wants") }
+            do throws(TunnelError) {
+                if purpose == .punch { return .place(try desk.punch(target, from: stranger.peer, until: beginning.deadline)) }
+                return .junction(try desk.reach(target, for: greeting.card.id, until: beginning.deadline))
+            } catch {
+                try refuse(beginning, "\(target): \(error)")
+            }
+        }
+    }
+
+    /// Waits until a node that was called has read the welcome: what it gets from now on is not for TLS here.
+    private func awaitReady(_ beginning: TunnelBeginning) throws(TunnelError) {
+        var byte: UInt8 = 0
+        guard SocketWait.wait(beginning.descriptor, Int16(POLLIN), until: beginning.deadline),
+            recv(beginning.descriptor, &byte, 1, SocketWait.withoutWaiting) == 1, byte == CallWords.ready
+        else { throw TunnelError("it was called, and does not say that it is there") }
+    }
+
     private func refuse(_ beginning: TunnelBeginning, _ reason: String) throws(TunnelError) -> Never {
         try beginning.send(
             TunnelGreeting(number: TunnelGreeting.Answer.refused.rawValue, card: house.ownCard(), revoked: [], reason: reason))
@@ -287,10 +373,6 @@ package final class TunnelDoor: Door {
     }
 
     private func turnAway(_ descriptor: Int32, _ words: [UInt8]) {
-        #if canImport(Glibc)
-            _ = Glibc.send(descriptor, words, words.count, Int32(MSG_NOSIGNAL) | SocketWait.withoutWaiting)
-        #else
-            _ = Darwin.send(descriptor, words, words.count, SocketWait.withoutWaiting)
-        #endif
+        _ = words.withUnsafeBytes { SystemSocket.send(descriptor, $0, waits: false) }
     }
 }
