@@ -55,7 +55,7 @@ let package = Package(
             name: "Swiftlet",
             targets: [
                 "Base", "Tensor", "GGUF", "Kernels", "RPCProto", "Jinja", "Model",
-                "NodeWorker", "NodeEngine", "NodeCluster", "PeerMessages", "NodePeers", "NodeServer", "NodeConsole",
+                "NodeWorker", "NodeEngine", "NodeCluster", "PeerMessages", "DHT", "NodePeers", "NodeServer", "NodeConsole",
                 "Node",
             ]),
     ],
@@ -124,9 +124,12 @@ let package = Package(
             path: "Sources/Node/Cluster", swiftSettings: house),
         .target(name: "PeerMessages", dependencies: ["Base"], path: "Sources/Node/Peers/Messages", swiftSettings: house),
         .target(
+            name: "DHT", dependencies: [.product(name: "Crypto", package: "swift-crypto")], path: "Sources/Node/Peers/DHT",
+            swiftSettings: house),
+        .target(
             name: "NodePeers",
             dependencies: [
-                "Base", "PeerMessages", "Tensor", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
+                "Base", "PeerMessages", "DHT", "Tensor", "RPCProto", "NodeWorker", "NodeEngine", "NodeCluster",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -137,7 +140,7 @@ let package = Package(
                 .product(name: "X509", package: "swift-certificates"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            path: "Sources/Node/Peers", exclude: ["Messages"], swiftSettings: house),
+            path: "Sources/Node/Peers", exclude: ["Messages", "DHT"], swiftSettings: house),
         .target(
             name: "NodeServer",
             dependencies: [
@@ -184,7 +187,7 @@ let package = Package(
             ],
             path: "Examples/EmbeddedWorker", swiftSettings: house),
         .executableTarget(
-            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "PeerMessages"], path: "Tests/Fuzz", exclude: ["capture.py"],
+            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "PeerMessages", "DHT"], path: "Tests/Fuzz", exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
         .executableTarget(
@@ -193,6 +196,7 @@ let package = Package(
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
         .testTarget(
             name: "BaseTests", dependencies: ["Base", "TestSupport", .product(name: "Logging", package: "swift-log")], swiftSettings: house),
+        .testTarget(name: "DHTTests", dependencies: ["DHT"], swiftSettings: house),
         .testTarget(name: "TensorTests", dependencies: ["Tensor", "RPCProto"], swiftSettings: house),
         .testTarget(name: "GGUFTests", dependencies: ["GGUF"], swiftSettings: house),
         .testTarget(

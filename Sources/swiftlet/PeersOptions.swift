@@ -67,6 +67,40 @@ enum PeerEndpoints {
     }
 }
 
+/// How a command finds others across the internet.
+struct TableOptions: ParsableArguments {
+    @Flag(name: .customLong("no-dht"), help: "Neither look for nodes across the internet, in the Mainline DHT, nor be found there.")
+    var noDHT = false
+
+    @Option(
+        name: .customLong("bootstrap"),
+        help: ArgumentHelp(
+            """
+            A node of the DHT to begin at, in the place of the well-known public ones; may be given more than once. A DHT of one's own: \
+            swiftlet bootstrap.
+            """, valueName: "host:port"))
+    var bootstrap: [String] = []
+
+    func validate() throws {
+        if noDHT, !bootstrap.isEmpty { throw ValidationError("--bootstrap goes without --no-dht.") }
+        _ = try parse(bootstrap)
+    }
+
+    private func parse(_ texts: [String]) throws -> [Endpoint] {
+        try texts.map { text in
+            do throws(EndpointError) { return try PeersSettings.peer(text) } catch { throw ValidationError("--bootstrap: \(error).") }
+        }
+    }
+
+    /// Where to begin: what is given, else what the token says, else the public ones; nil for not at all.
+    func places(_ token: NetworkToken, _ environment: [String: String]) throws -> [Endpoint]? {
+        if noDHT || (bootstrap.isEmpty && PeersSettings.isTableOff(by: environment)) { return nil }
+        if !bootstrap.isEmpty { return try parse(bootstrap) }
+        let own = token.bootstrap.compactMap { try? PeersSettings.peer($0) }
+        return own.isEmpty ? PeersSettings.publicBootstrap : own
+    }
+}
+
 /// How a command takes part in a network of peers.
 struct PeersOptions: ParsableArguments {
     @Flag(
@@ -100,6 +134,8 @@ struct PeersOptions: ParsableArguments {
     @Flag(name: .customLong("no-mdns"), help: "Neither look for nodes by multicast nor be found by it.")
     var noMDNS = false
 
+    @OptionGroup var table: TableOptions
+
     @Flag(
         name: .customLong("relay"),
         help: "Join nodes of the network that cannot connect to each other. For one that all of them can connect to.")
@@ -112,6 +148,7 @@ struct PeersOptions: ParsableArguments {
             throw ValidationError("--p2p-name must have 1 to 63 bytes, and no control characters.")
         }
         _ = try PeerEndpoints.parse(peers)
+        try table.validate()
     }
 
     /// For a command that is always in a network.
@@ -123,7 +160,8 @@ struct PeersOptions: ParsableArguments {
         let (token, networkID) = try token.found(environment, makesOne: makesOne)
         return PeersSettings(
             token: token, networkID: networkID, port: port, host: host, peers: try PeerEndpoints.parse(peers),
-            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS, relays: relays)
+            name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS,
+            bootstrap: try table.places(token, environment), relays: relays)
     }
 
     /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
@@ -137,7 +175,7 @@ struct PeersOptions: ParsableArguments {
         if isWanted(isHead: isHead) { return }
         let given = [
             ("--p2p-port", port != 0), ("--p2p-listen", host != nil), ("--p2p-peer", !peers.isEmpty), ("--p2p-name", name != nil),
-            ("--no-mdns", noMDNS), ("--relay", relays), ("--p2p-network-id", token.networkID != nil),
+            ("--no-mdns", noMDNS), ("--relay", relays), ("--no-dht", table.noDHT), ("--bootstrap", !table.bootstrap.isEmpty), ("--p2p-network-id", token.networkID != nil),
         ]
         if let (option, _) = given.first(where: \.1) { throw ValidationError("\(option) goes with --p2p, or with a token.") }
     }
@@ -161,17 +199,21 @@ struct SearchOptions: ParsableArguments {
     @Flag(name: .customLong("no-mdns"), help: "Do not look for nodes by multicast.")
     var noMDNS = false
 
+    @OptionGroup var table: TableOptions
+
     @Option(help: ArgumentHelp("Seconds to look at most.", valueName: "s"))
     var time = 3.0
 
     func validate() throws {
         if !(time > 0 && time <= 3600) { throw ValidationError("--time must be more than 0, and at most 3600.") }
         _ = try PeerEndpoints.parse(peers)
+        try table.validate()
     }
 
     func settings(_ token: NetworkToken, _ networkID: String) throws -> PeersSettings {
         PeersSettings(
             token: token, networkID: networkID, peers: try PeerEndpoints.parse(peers),
-            name: PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS)
+            name: PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS,
+            bootstrap: try table.places(token, ProcessInfo.processInfo.environment))
     }
 }

@@ -20,7 +20,7 @@ struct Swiftlet: AsyncParsableCommand {
         subcommands: [
             Serve.self, WorkerCommand.self, Plan.self, Run.self, Embed.self, Tokenize.self, Inspect.self, Devices.self,
             Bench.self, PerplexityCommand.self, Eval.self, DoctorCommand.self, TokenCommand.self,
-            NodesCommand.self, TunnelCommand.self,
+            NodesCommand.self, TunnelCommand.self, BootstrapCommand.self,
         ])
 
     static func main() async {

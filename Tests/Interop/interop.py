@@ -35,6 +35,8 @@ TEXT = ROOT / "Fixtures" / "english.txt"
 SWIFTLET = os.environ.get("SWIFTLET") or str(ROOT / ".build" / "release" / "swiftlet")
 SHORT = os.environ.get("SWIFTLET_INTEROP", "full") == "short"
 
+# Nothing that runs here is to look for others across the internet.
+os.environ["LOCALAI_P2P_DISABLE_DHT"] = "true"
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="swiftlet-interop-"))
 atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 

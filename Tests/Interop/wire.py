@@ -49,7 +49,7 @@ enable-wide-area=no
 """
 # Entries of Avahi's cache for each interface; more than its own 4096, so that a flood comes through to whoever browses.
 CACHE_ENTRIES = int(os.environ.get("SWIFTLET_AVAHI_CACHE", 65536))
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8"}
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", "LOCALAI_P2P_DISABLE_DHT": "true"}
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 

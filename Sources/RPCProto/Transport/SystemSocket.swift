@@ -8,11 +8,11 @@
 /// inherited copy of a connection would keep it open.
 package enum SystemSocket {
     #if canImport(Glibc)
-        static let streamType = Int32(SOCK_STREAM.rawValue)
+        package static let streamType = Int32(SOCK_STREAM.rawValue)
         private static let withoutWaiting = Int32(MSG_DONTWAIT)
         private static let withoutSignal = Int32(MSG_NOSIGNAL)
     #else
-        static let streamType = SOCK_STREAM
+        package static let streamType = SOCK_STREAM
         private static let withoutWaiting = MSG_DONTWAIT
         private static let withoutSignal: Int32 = 0
     #endif

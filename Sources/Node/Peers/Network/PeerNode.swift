@@ -19,6 +19,9 @@ package final class PeerNode: Sendable {
     private let devices: Devices
     private let announcing: Announcing
     private let browser = Mutex<ServiceBrowser?>(nil)
+    private let table = Mutex<TableDiscovery?>(nil)
+    /// Where the table's state is kept.
+    private let tableFolder: String?
     /// Where this node waits to be called; nil for one that nobody calls.
     private let attendance: Attendance?
 
@@ -64,6 +67,8 @@ package final class PeerNode: Sendable {
         self.logger = logger
         keys = settings.token.keys(networkID: settings.networkID)
         // One that only looks is nobody that others would know again.
+        let folder = try? UserFolders(environment).state("peers")
+        tableFolder = role == .visitor ? nil : folder
         keyFile = role == .visitor ? nil : try NodeKeyFile(folder: UserFolders(environment).state("peers"), role: role.rawValue)
         let key = keyFile?.key ?? NodeKey()
         let credentials = try TunnelCredentials(keys, key)
@@ -152,6 +157,28 @@ package final class PeerNode: Sendable {
         try attendance?.begin()
         for peer in settings.peers { network.name(peer) }
         if settings.usesMDNS { startMulticast() }
+        if let bootstrap = settings.bootstrap { startTable(bootstrap) }
+    }
+
+    /// Looks for others, and can be found, across the internet.
+    private func startTable(_ bootstrap: [Endpoint]) {
+        var options = TableService.Options(bootstrap: bootstrap)
+        options.port = door == nil ? 0 : settings.port
+        options.host = settings.host
+        options.folder = tableFolder
+        let (network, door, logger) = (network, door, logger)
+        let service = TableService(options, logger: logger) { _, place in
+            if place.port == door?.port, OwnAddresses.current().contains(place) { return }
+            network.suggest(place)
+        }
+        let keys = RendezvousKeys(keys, interval: settings.token.discovery.interval)
+        let table = TableDiscovery(service, keys, network, ownPort: { door?.port }, logger: logger)
+        do {
+            try table.begin()
+            self.table.withLock { $0 = table }
+        } catch {
+            logger.warning("other machines are not found across the internet: \(error)")
+        }
     }
 
     private func startMulticast() {
@@ -215,6 +242,11 @@ package final class PeerNode: Sendable {
             return browser
         }
         browser?.stop()
+        let table = table.withLock { table in
+            defer { table = nil }
+            return table
+        }
+        table?.stop()
         attendance?.stop()
         network.end()
         door?.stop()

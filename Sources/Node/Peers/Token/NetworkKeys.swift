@@ -17,7 +17,7 @@ package struct NetworkKeys: Hashable, Sendable {
         case announcement
         /// The name by which nodes recognise each other's announcements; it is sent in the clear.
         case tag
-        /// Under what nodes find each other in a table that is open to all; numbered by time (``Rendezvous``).
+        /// Under what nodes find each other in a table that is open to all; numbered by time (``RendezvousKeys``).
         case rendezvous
     }
 

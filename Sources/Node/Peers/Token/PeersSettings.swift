@@ -15,12 +15,14 @@ public struct PeersSettings: Hashable, Sendable {
     public var name: String
     /// Whether nodes are looked for by multicast on the local network.
     public var usesMDNS: Bool
+    /// Nodes of a distributed hash table to begin at, for finding others across the internet; nil for not doing so.
+    public var bootstrap: [Endpoint]?
     /// Whether this node joins others that cannot connect to each other.
     public var relays: Bool
 
     public init(
         token: NetworkToken, networkID: String = "", port: Int = 0, host: String? = nil, peers: [Endpoint] = [], name: String,
-        usesMDNS: Bool = true, relays: Bool = false
+        usesMDNS: Bool = true, bootstrap: [Endpoint]? = nil, relays: Bool = false
     ) {
         self.token = token
         self.networkID = networkID
@@ -29,6 +31,7 @@ public struct PeersSettings: Hashable, Sendable {
         self.peers = peers
         self.name = name
         self.usesMDNS = usesMDNS
+        self.bootstrap = bootstrap
         self.relays = relays
     }
 
@@ -38,6 +41,21 @@ public struct PeersSettings: Hashable, Sendable {
     /// Whether the environment has a head join a network: the first variable that is set decides.
     public static func isSwitchedOn(by environment: [String: String]) -> Bool {
         let value = switchVariables.lazy.compactMap { environment[$0] }.first { !$0.isEmpty }
+        return value.map { ["1", "true", "yes"].contains($0.lowercased()) } ?? false
+    }
+
+    /// Nodes of the Mainline DHT that are there for whoever wants to begin.
+    public static let publicBootstrap = [
+        Endpoint(host: "router.bittorrent.com", port: 6881), Endpoint(host: "dht.transmissionbt.com", port: 6881),
+        Endpoint(host: "dht.libtorrent.org", port: 25401),
+    ]
+
+    /// Variables that keep a node out of the table, as LocalAI reads them.
+    public static let noTableVariables = ["LOCALAI_P2P_DISABLE_DHT", "P2P_DISABLE_DHT"]
+
+    /// Whether the environment keeps a node out of the table.
+    public static func isTableOff(by environment: [String: String]) -> Bool {
+        let value = noTableVariables.lazy.compactMap { environment[$0] }.first { !$0.isEmpty }
         return value.map { ["1", "true", "yes"].contains($0.lowercased()) } ?? false
     }
 

@@ -5,7 +5,7 @@ package import Foundation
 ///
 /// Time is cut into slots. Clocks differ, and what was put under a key stays there for half an hour, so that around the end of a slot
 /// two keys are in use.
-package struct Rendezvous: Sendable {
+package struct RendezvousKeys: Sendable {
     private let keys: NetworkKeys
     private let interval: Int
 
@@ -19,21 +19,21 @@ package struct Rendezvous: Sendable {
     /// - Parameter interval: seconds of a slot, as the token has it.
     package init(_ keys: NetworkKeys, interval: Int) {
         self.keys = keys
-        self.interval = max(Rendezvous.shortestInterval, interval)
+        self.interval = max(RendezvousKeys.shortestInterval, interval)
     }
 
     /// The keys under which a node is to be found now, the slot's own first.
     package func announced(at now: Date) -> [[UInt8]] {
         let (slot, age) = place(now)
-        return [key(slot)] + (interval - age <= Rendezvous.leeway ? [key(slot + 1)] : [])
+        return [key(slot)] + (interval - age <= RendezvousKeys.leeway ? [key(slot + 1)] : [])
     }
 
     /// The keys under which others may be now, the slot's own first.
     package func sought(at now: Date) -> [[UInt8]] {
         let (slot, age) = place(now)
         var slots = [slot]
-        if age < Rendezvous.leeway { slots.append(slot - 1) }
-        if interval - age <= Rendezvous.leeway { slots.append(slot + 1) }
+        if age < RendezvousKeys.leeway { slots.append(slot - 1) }
+        if interval - age <= RendezvousKeys.leeway { slots.append(slot + 1) }
         return slots.map(key)
     }
 
@@ -42,5 +42,5 @@ package struct Rendezvous: Sendable {
         return (seconds / interval, seconds % interval)
     }
 
-    private func key(_ slot: Int) -> [UInt8] { keys.secret(for: .rendezvous, number: slot, byteCount: Rendezvous.keyByteCount) }
+    private func key(_ slot: Int) -> [UInt8] { keys.secret(for: .rendezvous, number: slot, byteCount: RendezvousKeys.keyByteCount) }
 }
