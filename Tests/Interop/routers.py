@@ -26,7 +26,6 @@ from wire import Namespace, Wire, wait_for
 KINDS = ("full cone", "restricted", "symmetric", "upnp")
 # A network that is routed to its owner alone, and never on the internet: to be believed public, and to be nobody's.
 OUTSIDE = "25.77.0"
-PORTS_FIRST, PORTS_LAST = 1024, 65535
 
 RULES = {
     "full cone": """
@@ -67,7 +66,7 @@ table inet router {
 }
 DAEMON = """ext_ifname=eth0
 listening_ip=inside
-enable_natpmp=yes
+enable_natpmp={natpmp}
 enable_upnp=yes
 secure_mode=yes
 system_uptime=no
@@ -80,7 +79,7 @@ upnp_nat_chain=prerouting_miniupnpd
 upnp_nat_postrouting_chain=postrouting_miniupnpd
 notify_interval=30
 uuid=00000000-0000-4000-8000-0000000000{number:02x}
-{more}allow 1024-65535 {network}.0/24 1024-65535
+allow 1024-65535 {network}.0/24 1024-65535
 deny 0-65535 0.0.0.0/0 0-65535
 """
 
@@ -142,10 +141,11 @@ class Router(Host):
         self.hosts.append(host)
         return host
 
-    def start_daemon(self, shortest=5, more=""):
-        """Starts miniupnpd; leases of fewer than `shortest` seconds are made as long. `more` is lines of its settings."""
+    def start_daemon(self, shortest=5, natpmp=True):
+        """Starts miniupnpd; leases of fewer than `shortest` seconds are made as long."""
         settings = SCRATCH / f"{self.name}-miniupnpd.conf"
-        settings.write_text(DAEMON.format(number=self.number, network=self.network, shortest=shortest, more=more))
+        settings.write_text(DAEMON.format(
+            number=self.number, network=self.network, shortest=shortest, natpmp="yes" if natpmp else "no"))
         self.daemon = self.start(["miniupnpd", "-d", "-f", settings, "-P", f"/run/miniupnpd-{self.number}.pid"])
         wait_for(lambda: "HTTP listening" in self.daemon.text() or not self.daemon.alive(), 10, "miniupnpd")
         if not self.daemon.alive():

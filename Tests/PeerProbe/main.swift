@@ -35,7 +35,8 @@ do {
 }
 
 func usage() -> Never {
-    FileHandle.standardError.write(Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX] | map PORT [option=value…]\n".utf8))
+    FileHandle.standardError.write(
+        Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX] | map PORT [option=value…]\n".utf8))
     exit(2)
 }
 

@@ -14,8 +14,8 @@ package enum MappingError: Error, Hashable, Sendable, CustomStringConvertible {
     case portsTaken(MappingMethod, tried: Int)
     /// The router says that it has no address outside, or one that is none; its words.
     case noAddress(MappingMethod, String)
-    /// The router's own address is a private one: another router is before it, and nothing comes in from there. The place is where the router
-    /// would let in what reached it.
+    /// The router's own address is a private one: another router is before it, and nothing comes in from there. It is asked to
+    /// let them in all the same, for what the other one may do.
     case behindAnotherRouter(MappingMethod, address: String)
     /// What came of every method, in their order.
     case all([MappingError])
@@ -31,9 +31,10 @@ package enum MappingError: Error, Hashable, Sendable, CustomStringConvertible {
         case .noRouter(let method): "\(method): no router answers (many have it turned off)"
         case .refused(let method, let operation, let code):
             "\(method): the router refuses \(operation): \(MappingError.meaning(method, code).map { "\($0) (\(code))" } ?? "error \(code)")"
-        case .portsTaken(let method, let tried): "\(method): \(tried) ports of the router that were tried are taken"
+        case .portsTaken(let method, let tried): "\(method): \(tried) ports of the router that were tried are taken, or not allowed"
         case .noAddress(let method, let words):
             "\(method): the router has no address outside: " + (words.isEmpty ? "it names none" : "it names '\(words)'")
+                + " (it has no connection, or is behind another router)"
         case .behindAnotherRouter(let method, let address):
             "\(method): the router's address outside is \(address), which is a private one: another router is before it, and has to let "
                 + "connections in as well"
@@ -46,7 +47,7 @@ package enum MappingError: Error, Hashable, Sendable, CustomStringConvertible {
     private static func meaning(_ method: MappingMethod, _ code: Int32) -> String? {
         switch (method, code) {
         case (.natPMP, -51), (.upnp, 606): "it does not allow it"
-        case (.natPMP, -52): "it has no connection"
+        case (.natPMP, -52): "it has no connection, or is behind another router"
         case (.natPMP, -53), (.upnp, 728): "it has no room for more"
         case (.natPMP, -14), (.natPMP, -15), (.upnp, 401): "it does not know that request"
         case (.upnp, 402): "it does not understand the request"

@@ -94,7 +94,9 @@ package struct MappingSchedule: Sendable {
         guard !mapping.isBehindAnotherRouter else {
             return tell(.failed(.behindAnotherRouter(method, address: mapping.address.description)))
         }
-        if case .mapped(let before, let by) = told, by == method, before.address == mapping.address, before.ports == mapping.ports { return nil }
+        if case .mapped(let before, let by) = told, by == method, before.address == mapping.address, before.ports == mapping.ports {
+            return nil
+        }
         return tell(.mapped(mapping, by: method))
     }
 

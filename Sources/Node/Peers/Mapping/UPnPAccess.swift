@@ -163,7 +163,8 @@ package struct UPnPAccess: MappingAccess {
         var inside = [CChar](repeating: 0, count: 128)
         var (description, enabled, lease) = ([CChar](repeating: 0, count: 1024), client, client)
         let status = library.entry(
-            gateway.controlURL, gateway.serviceType, "\(port.outside)", port.transport.rawValue, nil, &client, &inside, &description, &enabled,
+            gateway.controlURL, gateway.serviceType, "\(port.outside)", port.transport.rawValue, nil, &client, &inside, &description,
+            &enabled,
             &lease)
         switch status {
         case 0: return UPnPAccess.text(client) == gateway.ownAddress && UPnPAccess.text(inside) == "\(port.inside)" ? .own : .other
