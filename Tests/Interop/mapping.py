@@ -144,7 +144,7 @@ def check_refusal(report):
         # Ports below 1024 are not allowed by its settings.
         one = mapper(inside, 700, "UPnP")
         line = told(one, "failed")
-        report.check(line and "taken" in line["failed"], f"a port that is not allowed: {line and line['failed']}")
+        report.check(line and "does not allow" in line["failed"], f"a port that is not allowed: {line and line['failed']}")
         report.check(not router.mappings(), "of which nothing stays at the router")
         end(one)
 

@@ -111,4 +111,16 @@ import Testing
         #expect(read.controlURL == "/connection/control")
         #expect(read.serviceType == kind)
     }
+
+    /// As above, of the record that the library keeps of a gateway: nothing is sent to it.
+    @Test func recordOfTheGatewayIsWhereTheLibraryWritesItAndNoLonger() throws {
+        guard let library = try? NATPMPLibrary() else { return }
+        let loopback = UInt32(bigEndian: 0x7f00_0001)
+        let record = try #require(library.record(gateway: loopback))
+        let number = { (offset: Int) in record.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) } }
+        #expect(number(NATPMPLibrary.ClientLayout.gateway) == loopback)
+        #expect((0..<1_000_000).contains(number(NATPMPLibrary.ClientLayout.socket)))
+        #expect(record[NATPMPLibrary.ClientLayout.size...].allSatisfy { $0 == 0xa5 }, "it has written more than it was taken to")
+        #expect(record[..<NATPMPLibrary.ClientLayout.size].suffix(16).contains { $0 != 0xa5 }, "it has written less")
+    }
 }

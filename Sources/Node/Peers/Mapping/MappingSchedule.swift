@@ -42,8 +42,8 @@ package struct MappingSchedule: Sendable {
     private var state: State
     /// Rounds in a row that came to nothing.
     private var failures = 0
-    private var lastMethod: MappingMethod?
-    private var lastPorts: [MappedPort]?
+    /// What was granted last, and may still be there although the router does not say so.
+    package private(set) var last: (method: MappingMethod, mapping: PortMapping)?
     private var told: MappingChange?
 
     package init(_ ports: [MappedPort], _ settings: Settings = Settings()) {
@@ -84,8 +84,7 @@ package struct MappingSchedule: Sendable {
     /// A router granted what was asked for.
     package mutating func granted(_ mapping: PortMapping, by method: MappingMethod, at now: UInt64) -> MappingChange? {
         failures = 0
-        lastMethod = method
-        lastPorts = mapping.ports
+        last = (method, mapping)
         // A router that grants next to nothing is not asked all the time; what it forgets meanwhile a look tells.
         let lifetime = Double(min(mapping.lifetime ?? settings.lifetime, settings.lifetime))
         state = .holding(
@@ -129,10 +128,10 @@ package struct MappingSchedule: Sendable {
     }
 
     /// What was granted before is wished for again: others may have been told of it.
-    private var ports: [MappedPort] { lastPorts ?? wished }
+    private var ports: [MappedPort] { last?.mapping.ports ?? wished }
 
     private var order: [MappingMethod] {
-        settings.methods.filter { $0 == lastMethod } + settings.methods.filter { $0 != lastMethod }
+        settings.methods.filter { $0 == last?.method } + settings.methods.filter { $0 != last?.method }
     }
 
     private mutating func tell(_ change: MappingChange) -> MappingChange? {

@@ -75,9 +75,7 @@ package struct NATPMPAccess: MappingAccess {
     private mutating func exchange(
         _ operation: String, type: UInt16, isAnswer: ([UInt8]) -> Bool, _ send: (NATPMPLibrary, NATPMPLibrary.Client) -> Int32
     ) throws(MappingError) -> [UInt8] {
-        // More than the library's record has today.
-        let client = UnsafeMutableRawPointer.allocate(byteCount: NATPMPLibrary.ClientLayout.size * 4, alignment: 16)
-        client.initializeMemory(as: UInt8.self, repeating: 0, count: NATPMPLibrary.ClientLayout.size * 4)
+        let client = NATPMPLibrary.clean()
         defer { client.deallocate() }
         guard library.open(client, 0, 0) == 0 else { throw .noRouter(.natPMP) }
         defer { _ = library.close(client) }
@@ -98,7 +96,7 @@ package struct NATPMPAccess: MappingAccess {
                 if response.load(UInt16.self, Layout.type) == type, isAnswer(response) { return response }
                 guard now < end, send(library, client) >= 0 else { throw .noRouter(.natPMP) }
             case NATPMPLibrary.tryAgain: if now >= end { throw .noRouter(.natPMP) }
-            case -20 ... -1 where status != -14 && status != -15: throw .noRouter(.natPMP)
+            case NATPMPLibrary.local: throw .noRouter(.natPMP)
             default: throw .refused(.natPMP, operation: operation, code: status)
             }
         }

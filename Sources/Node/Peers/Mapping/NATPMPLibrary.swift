@@ -56,11 +56,28 @@ package struct NATPMPLibrary: Sendable {
         static let lifetime = 12
     }
 
+    /// Has the library fill its record for a gateway that is named, and gives the record in more room than it needs: that it ends, and has its
+    /// fields, where it is taken to can be told only so. Nothing is sent.
+    package func record(gateway: UInt32) -> [UInt8]? {
+        let room = NATPMPLibrary.ClientLayout.size * 4
+        let client = NATPMPLibrary.clean(room, 0xa5)
+        defer { client.deallocate() }
+        guard open(client, 1, gateway) == 0 else { return nil }
+        defer { _ = close(client) }
+        return Array(UnsafeRawBufferPointer(start: client, count: room))
+    }
+
+    /// Room for a record, and more than it has today.
+    static func clean(_ size: Int = NATPMPLibrary.ClientLayout.size * 4, _ value: UInt8 = 0) -> Client {
+        let client = UnsafeMutableRawPointer.allocate(byteCount: size, alignment: 16)
+        client.initializeMemory(as: UInt8.self, repeating: value, count: size)
+        return client
+    }
+
     /// Nothing has come yet.
     static let tryAgain: Int32 = -100
-    static let noGateway: Int32 = -3
-    static let noSupport: Int32 = -7
-    static let receiving: Int32 = -5
+    /// What is wrong on this side of the router: no socket, no gateway, no answer. Codes below are the router's own.
+    static let local: ClosedRange<Int32> = -12 ... -1
 }
 
 /// A library that is loaded for port mapping.

@@ -1,5 +1,11 @@
 package import Base
 
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Darwin)
+    internal import Darwin
+#endif
+
 /// Keeps ports of this machine open at the router for as long as it is wanted, by whatever method the router knows.
 ///
 /// A thread of its own does it; what the router grants is taken back when it ends.
@@ -66,12 +72,17 @@ private struct MappingWork {
     }
 
     mutating func run(_ isStopped: Monitor<Bool>) {
+        // A router that closes a connection while a library writes to it must not end a program that knows nothing of that.
+        var brokenPipe = sigset_t()
+        sigemptyset(&brokenPipe)
+        sigaddset(&brokenPipe, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &brokenPipe, nil)
         while isStopped.wait(until: schedule.due, { $0 ? true : nil }) == nil {
             guard let step = schedule.step(at: MonotonicClock.nanoseconds()) else { continue }
             let change = take(step)
             if let change, !isStopped.read({ $0 }) { onChange(change) }
         }
-        if let (method, mapping) = schedule.held { accesses[method]?.release(mapping) }
+        if let (method, mapping) = schedule.last { accesses[method]?.release(mapping) }
     }
 
     private mutating func take(_ step: MappingSchedule.Step) -> MappingChange? {
