@@ -136,6 +136,9 @@ struct PeersOptions: ParsableArguments {
 
     @OptionGroup var table: TableOptions
 
+    @Flag(name: .customLong("upnp"), help: "Ask the router, by NAT-PMP or UPnP, to let tunnels in from outside. Goes well with --p2p-port.")
+    var mapsPort = false
+
     @Flag(
         name: .customLong("relay"),
         help: "Join nodes of the network that cannot connect to each other. For one that all of them can connect to.")
@@ -161,7 +164,8 @@ struct PeersOptions: ParsableArguments {
         return PeersSettings(
             token: token, networkID: networkID, port: port, host: host, peers: try PeerEndpoints.parse(peers),
             name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS,
-            bootstrap: try table.places(token, environment), relays: relays)
+            bootstrap: try table.places(token, environment), mapsPort: mapsPort,
+            relays: relays)
     }
 
     /// - Parameter isHead: whether the environment can turn it on, as it does for LocalAI's main program but not for its workers.
@@ -175,7 +179,7 @@ struct PeersOptions: ParsableArguments {
         if isWanted(isHead: isHead) { return }
         let given = [
             ("--p2p-port", port != 0), ("--p2p-listen", host != nil), ("--p2p-peer", !peers.isEmpty), ("--p2p-name", name != nil),
-            ("--no-mdns", noMDNS), ("--relay", relays), ("--no-dht", table.noDHT), ("--bootstrap", !table.bootstrap.isEmpty), ("--p2p-network-id", token.networkID != nil),
+            ("--no-mdns", noMDNS), ("--relay", relays), ("--upnp", mapsPort), ("--no-dht", table.noDHT), ("--bootstrap", !table.bootstrap.isEmpty), ("--p2p-network-id", token.networkID != nil),
         ]
         if let (option, _) = given.first(where: \.1) { throw ValidationError("\(option) goes with --p2p, or with a token.") }
     }

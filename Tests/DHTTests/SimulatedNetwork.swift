@@ -86,6 +86,7 @@ struct SimulatedNetwork {
                 underWay.append(Datagram(due: now + delay, bytes: bytes, from: address, to: to))
             case .found(let key, let peers): found[address, default: [:]][key, default: []].formUnion(peers)
             case .ended(let key, let answers): ended[address, default: [:]][key] = answers
+            case .hasBegun: break
             case .isAlone:
                 if let other = nodes.keys.sorted(by: { $0.description < $1.description }).randomElement(using: &random), other != address {
                     nodes[address]?.begin(at: [other], now: now)

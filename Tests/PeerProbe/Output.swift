@@ -36,4 +36,15 @@ enum Output {
         case .interrupted(let error): write(["interrupted": "\(error)"])
         }
     }
+
+    static func say(_ change: MappingChange) {
+        switch change {
+        case .mapped(let mapping, let method):
+            var fields: [String: Any] = ["mapped": mapping.external(.tcp)?.description ?? "", "by": method.rawValue]
+            if let datagrams = mapping.external(.udp) { fields["udp"] = datagrams.description }
+            if let lifetime = mapping.lifetime { fields["lifetime"] = Int(lifetime) }
+            write(fields)
+        case .failed(let error): write(["failed": error.description])
+        }
+    }
 }

@@ -1,7 +1,7 @@
 import Foundation
 import NodePeers
 
-// Announces or browses, for the checks of Tests/Interop: a line of JSON for each thing that happens.
+// Announces, browses, or has a router's port mapped, for the checks of Tests/Interop: a line of JSON for each thing that happens.
 
 let arguments = Array(CommandLine.arguments.dropFirst())
 
@@ -26,6 +26,7 @@ do {
         let browser = try ServiceBrowser(filter, onCondition: { Output.say($0) }, onChange: { Output.say($0) })
         Thread.sleep(forTimeInterval: seconds)
         browser.stop()
+    case "map" where arguments.count >= 2: try map(arguments[1], entries(arguments.dropFirst(2)))
     default: usage()
     }
 } catch {
@@ -34,7 +35,8 @@ do {
 }
 
 func usage() -> Never {
-    FileHandle.standardError.write(Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX]\n".utf8))
+    FileHandle.standardError.write(
+        Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX] | map PORT [option=value…]\n".utf8))
     exit(2)
 }
 

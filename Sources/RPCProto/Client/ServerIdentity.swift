@@ -15,7 +15,8 @@ extension ServerConnection {
     /// - Parameter asks: a worker of ours, over a second connection; blocks for as long as a greeting may take.
     package func identities(asks: Bool = true) -> Set<ServerIdentity> {
         guard let address = peerAddress else { return [] }
-        var identities: Set<ServerIdentity> = [.address(address.bytes)]
+        // Where a stream was made in another way, its address may be that of somebody between.
+        var identities: Set<ServerIdentity> = opener == nil ? [.address(address.bytes)] : []
         if asks, hasLifeLines, let number = askNumber(at: address) { identities.insert(.number(number)) }
         return identities
     }

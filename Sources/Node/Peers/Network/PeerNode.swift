@@ -20,6 +20,7 @@ package final class PeerNode: Sendable {
     private let announcing: Announcing
     private let browser = Mutex<ServiceBrowser?>(nil)
     private let table = Mutex<TableDiscovery?>(nil)
+    private let mapping = Mapping()
     /// Where the table's state is kept.
     private let tableFolder: String?
     /// Where this node waits to be called; nil for one that nobody calls.
@@ -157,7 +158,54 @@ package final class PeerNode: Sendable {
         try attendance?.begin()
         for peer in settings.peers { network.name(peer) }
         if settings.usesMDNS { startMulticast() }
+        if settings.mapsPort, let door { mapping.begin(door.port, logger) }
         if let bootstrap = settings.bootstrap { startTable(bootstrap) }
+    }
+
+    /// What the router lets in.
+    private final class Mapping: Sendable {
+        private struct State {
+            var mapper: PortMapper?
+            var external: Endpoint?
+        }
+
+        private let state = Mutex(State())
+
+        /// Where tunnels come in from outside; nil while that is nowhere.
+        var external: Endpoint? { state.withLock { $0.external } }
+
+        func begin(_ port: Int, _ logger: Logger) {
+            let port = UInt16(clamping: port)
+            do throws(MappingError) {
+                let mapper = try PortMapper([MappedPort(.tcp, inside: port, outside: port)]) { [weak self] change in
+                    switch change {
+                    case .mapped(let mapping, let method):
+                        let place = mapping.external(.tcp)
+                        self?.state.withLock { $0.external = mapping.isBehindAnotherRouter ? nil : place }
+                        logger.notice("the router lets tunnels in at \(place.map { "\($0)" } ?? "no port"), by \(method)")
+                        if mapping.isBehindAnotherRouter {
+                            logger.warning("its address outside is \(mapping.address), which is a private one: it is itself behind a router")
+                        }
+                    case .failed(let error):
+                        self?.state.withLock { $0.external = nil }
+                        logger.warning("the router lets nothing in: \(error)")
+                    }
+                }
+                state.withLock { $0.mapper = mapper }
+            } catch {
+                logger.warning("the router is not asked to let tunnels in: \(error)")
+            }
+        }
+
+        /// Takes back what was granted, which may take a moment.
+        func end() {
+            let mapper = state.withLock { state in
+                defer { state.mapper = nil }
+                return state.mapper
+            }
+            mapper?.stop()
+            mapper?.join()
+        }
     }
 
     /// Looks for others, and can be found, across the internet.
@@ -172,7 +220,8 @@ package final class PeerNode: Sendable {
             network.suggest(place)
         }
         let keys = RendezvousKeys(keys, interval: settings.token.discovery.interval)
-        let table = TableDiscovery(service, keys, network, ownPort: { door?.port }, logger: logger)
+        // The router may have another port for it.
+        let table = TableDiscovery(service, keys, network, ownPort: { [mapping] in mapping.external?.port ?? door?.port }, logger: logger)
         do {
             try table.begin()
             self.table.withLock { $0 = table }
@@ -247,6 +296,7 @@ package final class PeerNode: Sendable {
             return table
         }
         table?.stop()
+        mapping.end()
         attendance?.stop()
         network.end()
         door?.stop()

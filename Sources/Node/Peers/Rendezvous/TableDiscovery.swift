@@ -74,7 +74,7 @@ package final class TableDiscovery: Sendable {
     }
 }
 
-/// How often the table is looked into: often while nobody is there, then every minute.
+/// How often the table is looked into: often at first and while nobody is there, then every minute.
 struct LookSchedule: Sendable {
     private var next = Duration.zero
     private var pause = LookSchedule.shortest
@@ -85,16 +85,16 @@ struct LookSchedule: Sendable {
 
     /// Whether to look now; if so it counts as done.
     mutating func isDue(hasNodes: Bool, at now: Duration) -> Bool {
-        // Somebody has left: it may be elsewhere.
-        if !hasNodes, next - now > pause { next = now + pause }
-        guard now >= next else { return false }
-        if hasNodes {
-            next = now + LookSchedule.regular
+        // All have left: they may be elsewhere.
+        if !hasNodes, next - now > LookSchedule.longest {
             pause = LookSchedule.shortest
-        } else {
-            next = now + pause
-            pause = min(LookSchedule.longest, pause * 2)
+            next = now
         }
+        guard now >= next else { return false }
+        // Others may be a moment behind the first.
+        let isEarly = pause < LookSchedule.longest
+        next = now + (hasNodes && !isEarly ? LookSchedule.regular : pause)
+        pause = min(LookSchedule.longest, pause * 2)
         return true
     }
 }

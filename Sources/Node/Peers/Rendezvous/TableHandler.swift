@@ -14,6 +14,7 @@ final class TableHandler: ChannelInboundHandler {
     private var context: ChannelHandlerContext?
     private var timer: Scheduled<Void>?
     private var announced: Set<[UInt8]> = []
+    private var sought: [[UInt8]] = []
     private var lastSaving = ContinuousClock.now
     private let start = ContinuousClock.now
     private let path: String?
@@ -56,6 +57,7 @@ final class TableHandler: ChannelInboundHandler {
     }
 
     func look(for keys: [[UInt8]]) {
+        sought = keys
         for key in keys { NodeNumber(key).map { node.look(for: $0, at: now) } }
         perform()
     }
@@ -112,6 +114,7 @@ final class TableHandler: ChannelInboundHandler {
     private func perform() {
         guard let context else { return }
         var hasSent = false
+        var hasBegun = false
         for effect in node.takeEffects() {
             switch effect {
             case .send(let bytes, let address):
@@ -125,9 +128,14 @@ final class TableHandler: ChannelInboundHandler {
                 }
             case .ended(let key, let answers): logger.trace("table: a search for \(key) has ended, \(answers) nodes have answered")
             case .isAlone: isAlone()
+            case .hasBegun:
+                for key in sought { NodeNumber(key).map { node.look(for: $0, at: now) } }
+                hasBegun = true
             }
         }
         if hasSent { context.flush() }
+        // What comes of that.
+        if hasBegun { return perform() }
         timer?.cancel()
         let pause = max(.milliseconds(10), node.nextTime - now)
         let loopBound = NIOLoopBound(self, eventLoop: context.eventLoop)

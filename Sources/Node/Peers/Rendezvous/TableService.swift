@@ -77,6 +77,7 @@ package final class TableService: Sendable {
         if state.withLock({ $0.channels.isEmpty }) {
             throw ListeningError(host: options.host ?? "0.0.0.0", port: options.port, reason: "\(failure.map { "\($0)" } ?? "no address")")
         }
+        resolve()
     }
 
     private func open(_ host: String, _ isIPv6: Bool) throws {
@@ -150,7 +151,7 @@ package final class TableService: Sendable {
             state.isResolving = true
             return true
         }
-        guard isNew, !options.bootstrap.isEmpty else { return }
+        guard isNew else { return }
         do throws(ThreadError) {
             try SystemThread.start(name: "bootstrap", stackSize: 1 << 20) { [weak self, options, logger] in
                 var places: [NodeAddress] = []

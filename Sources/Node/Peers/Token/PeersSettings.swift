@@ -17,12 +17,14 @@ public struct PeersSettings: Hashable, Sendable {
     public var usesMDNS: Bool
     /// Nodes of a distributed hash table to begin at, for finding others across the internet; nil for not doing so.
     public var bootstrap: [Endpoint]?
+    /// Whether the router is asked to let connections in.
+    public var mapsPort: Bool
     /// Whether this node joins others that cannot connect to each other.
     public var relays: Bool
 
     public init(
         token: NetworkToken, networkID: String = "", port: Int = 0, host: String? = nil, peers: [Endpoint] = [], name: String,
-        usesMDNS: Bool = true, bootstrap: [Endpoint]? = nil, relays: Bool = false
+        usesMDNS: Bool = true, bootstrap: [Endpoint]? = nil, mapsPort: Bool = false, relays: Bool = false
     ) {
         self.token = token
         self.networkID = networkID
@@ -32,6 +34,7 @@ public struct PeersSettings: Hashable, Sendable {
         self.name = name
         self.usesMDNS = usesMDNS
         self.bootstrap = bootstrap
+        self.mapsPort = mapsPort
         self.relays = relays
     }
 

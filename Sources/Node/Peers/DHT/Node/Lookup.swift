@@ -46,8 +46,12 @@ struct Lookup: Sendable {
     /// Whether peers are looked for, and not only nodes.
     private let wantsPeers: Bool
 
-    init(_ target: NodeNumber, wantsPeers: Bool) {
+    /// The number of the node that searches: others tell it of itself.
+    private let own: NodeNumber
+
+    init(_ target: NodeNumber, own: NodeNumber, wantsPeers: Bool) {
         self.target = target
+        self.own = own
         self.wantsPeers = wantsPeers
     }
 
@@ -56,7 +60,7 @@ struct Lookup: Sendable {
     /// Has heard of nodes.
     mutating func add(_ contacts: [TableMessage.Contact], atMost limit: Int = Lookup.contactsPerAnswer) {
         for contact in contacts.sorted(by: { target.distance(to: $0.number) < target.distance(to: $1.number) }).prefix(limit) {
-            guard contact.address.isUsable, contact.number.isRight(for: contact.address) else { continue }
+            guard contact.number != own, contact.address.isUsable, contact.number.isRight(for: contact.address) else { continue }
             insert(Candidate(address: contact.address, number: contact.number))
         }
     }

@@ -14,6 +14,8 @@ package struct TableNode: Sendable {
         ///
         /// - Parameter answers: nodes that have answered.
         case ended(key: NodeNumber, answers: Int)
+        /// Somebody is known now, after nobody was: what was looked for in vain is worth looking for again.
+        case hasBegun
         /// Nobody is known; places where somebody is are wanted (``TableNode/begin(at:now:)``).
         case isAlone
     }
@@ -67,6 +69,7 @@ package struct TableNode: Sendable {
     private var searches: [Int: Search] = [:]
     private var lastSearch = 0
     private var effects: [Effect] = []
+    private var isAlone = true
     private var nextBeginning: Time = .zero
     private var beginningPause = TableNode.shortestPause
     private var nextUpkeep: Time = .zero
@@ -205,6 +208,7 @@ package struct TableNode: Sendable {
 
     private mutating func startBeginning(_ now: Time) {
         if searches.values.contains(where: { $0.goal == .nodes }) { return }
+        isAlone = true
         nextBeginning = now + beginningPause
         beginningPause = min(TableNode.longestPause, beginningPause * 2)
         effects.append(.isAlone)
@@ -223,7 +227,7 @@ package struct TableNode: Sendable {
     private mutating func search(_ target: NodeNumber, _ goal: Goal, _ now: Time) -> Bool {
         guard searches.count < TableNode.searchLimit else { return false }
         lastSearch += 1
-        var lookup = Lookup(target, wantsPeers: goal == .peers)
+        var lookup = Lookup(target, own: table.own, wantsPeers: goal == .peers)
         // More than it takes, since some of them may be gone.
         let known = table.nearest(to: target, TableNode.seedCount)
         lookup.add(known, atMost: TableNode.seedCount)
@@ -253,7 +257,12 @@ package struct TableNode: Sendable {
         guard let search = searches.removeValue(forKey: number) else { return }
         let key = search.lookup.target
         switch search.goal {
-        case .nodes: break
+        case .nodes:
+            if isAlone, table.count > 0 {
+                isAlone = false
+                announcements.hurry(at: now)
+                effects.append(.hasBegun)
+            }
         case .peers: effects.append(.ended(key: key, answers: search.lookup.answeredCount))
         case .announcement:
             var holders: Set<NodeAddress> = []
