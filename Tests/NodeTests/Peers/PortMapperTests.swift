@@ -71,7 +71,7 @@ import Testing
         router.change { $0.isThere = true }
         #expect(try #require(wait(changes, for: 3))[2] == .mapped(mapping, by: .natPMP))
         mapper.stop()
-        mapper.join()
+        #expect(mapper.join(atMost: .seconds(60)))
         #expect(router.read { $0.released } == mapping.ports)
     }
 
@@ -86,7 +86,24 @@ import Testing
         isInstalled.change { $0 = true }
         guard case .mapped = try #require(wait(changes, for: 2))[1] else { return #expect(Bool(false)) }
         mapper.stop()
-        mapper.join()
+        #expect(mapper.join(atMost: .seconds(60)))
+    }
+
+    /// Who ends the program does not wait for a router for ever.
+    @Test(.timeLimit(.minutes(2))) func waitingForARouterThatKeepsTheLibraryHasALimit() throws {
+        let (router, changes) = (Monitor(Router()), Monitor([MappingChange]()))
+        let (isAsking, goesOn) = (Monitor(false), Monitor(false))
+        let mapper = try mapper(router, changes) { _ throws(MappingError) in
+            isAsking.change { $0 = true }
+            _ = goesOn.wait { $0 ? true : nil }
+            return Access(router: router)
+        }
+        #expect(isAsking.wait(atMost: .seconds(60)) { $0 ? true : nil } == true)
+        mapper.stop()
+        #expect(!mapper.join(atMost: .milliseconds(20)))
+        goesOn.change { $0 = true }
+        #expect(mapper.join(atMost: .seconds(60)))
+        #expect(changes.read { $0.isEmpty }, "nothing is told after it was stopped")
     }
 
     @Test func librariesThatAreMissingAreNamed() {

@@ -14,7 +14,7 @@ package final class PortMapper: Sendable {
     package typealias Opening = @Sendable (MappingMethod) throws(MappingError) -> any MappingAccess
 
     private let isStopped = Monitor(false)
-    private let thread = Monitor<SystemThread?>(nil)
+    private let hasEnded = Monitor(false)
 
     /// Begins, until ``stop()``.
     ///
@@ -28,11 +28,11 @@ package final class PortMapper: Sendable {
         opening: @escaping Opening = PortMapper.library, onChange: @escaping @Sendable (MappingChange) -> Void
     ) throws(MappingError) {
         do throws(ThreadError) {
-            let started = try SystemThread.start(name: "port mapping", stackSize: 1 << 20) { [isStopped] in
+            try SystemThread.start(name: "port mapping", stackSize: 1 << 20) { [isStopped, hasEnded] in
                 var work = MappingWork(MappingSchedule(ports, settings), settings.lifetime, opening, onChange)
                 work.run(isStopped)
+                hasEnded.change { $0 = true }
             }
-            thread.change { $0 = started }
         } catch {
             throw .noThread(error)
         }
@@ -41,8 +41,14 @@ package final class PortMapper: Sendable {
     /// Has it end: what the router granted is taken back, and nothing is told any more. Returns at once.
     package func stop() { isStopped.change { $0 = true } }
 
-    /// Returns when it has ended, some seconds after ``stop()`` at most.
-    package func join() { thread.read { $0 }?.join() }
+    /// Waits until it has ended, some seconds after ``stop()``. Whoever answers in the router's place, a little at a time, can keep a library
+    /// for longer: hence a limit.
+    ///
+    /// - Returns: whether it has.
+    @discardableResult
+    package func join(atMost patience: Duration = .seconds(10)) -> Bool {
+        hasEnded.wait(atMost: patience) { $0 ? true : nil } ?? false
+    }
 
     /// This machine's libraries.
     package static let library: Opening = { method throws(MappingError) in
