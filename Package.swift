@@ -187,11 +187,13 @@ let package = Package(
             ],
             path: "Examples/EmbeddedWorker", swiftSettings: house),
         .executableTarget(
-            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "PeerMessages", "DHT"], path: "Tests/Fuzz", exclude: ["capture.py"],
+            name: "fuzz", dependencies: ["Base", "Tensor", "Kernels", "RPCProto", "PeerMessages", "DHT"], path: "Tests/Fuzz",
+            exclude: ["capture.py"],
             swiftSettings: house),
         .executableTarget(name: "peer-probe", dependencies: ["NodePeers"], path: "Tests/PeerProbe", swiftSettings: house),
         .executableTarget(
-            name: "tunnel-speed", dependencies: ["Base", "RPCProto", "NodeCluster", "NodePeers", .product(name: "Logging", package: "swift-log")],
+            name: "tunnel-speed",
+            dependencies: ["Base", "RPCProto", "NodeCluster", "NodePeers", .product(name: "Logging", package: "swift-log")],
             path: "Benchmarks/Tunnels", swiftSettings: house),
         .target(name: "TestSupport", dependencies: ["GGUF", "Tensor"], path: "Tests/Support", swiftSettings: house),
         .testTarget(

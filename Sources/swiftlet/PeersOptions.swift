@@ -179,7 +179,8 @@ struct PeersOptions: ParsableArguments {
         if isWanted(isHead: isHead) { return }
         let given = [
             ("--p2p-port", port != 0), ("--p2p-listen", host != nil), ("--p2p-peer", !peers.isEmpty), ("--p2p-name", name != nil),
-            ("--no-mdns", noMDNS), ("--relay", relays), ("--upnp", mapsPort), ("--no-dht", table.noDHT), ("--bootstrap", !table.bootstrap.isEmpty), ("--p2p-network-id", token.networkID != nil),
+            ("--no-mdns", noMDNS), ("--relay", relays), ("--upnp", mapsPort), ("--no-dht", table.noDHT),
+            ("--bootstrap", !table.bootstrap.isEmpty), ("--p2p-network-id", token.networkID != nil),
         ]
         if let (option, _) = given.first(where: \.1) { throw ValidationError("\(option) goes with --p2p, or with a token.") }
     }

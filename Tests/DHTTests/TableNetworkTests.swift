@@ -128,4 +128,27 @@ import Testing
             #expect(TableNode(saved: wrong, seed: 1).nodeCount == 0)
         }
     }
+
+    @Test("one that knows nobody asks for places ever more seldom, and not again because it was told of some")
+    func alone() {
+        var node = TableNode(seed: 1)
+        var asked: [Duration] = []
+        for step in 0..<6000 {
+            let now = Duration.milliseconds(50 * step)
+            node.tick(at: now)
+            var isAsking = true
+            while isAsking {
+                isAsking = false
+                for effect in node.takeEffects() where effect == .isAlone {
+                    asked.append(now)
+                    node.begin(at: [], now: now)
+                    node.begin(at: [NodeAddress(host: [9, 9, 9, 9], port: 9)!], now: now)
+                    isAsking = true
+                }
+                if asked.count > 1000 { break }
+            }
+            if asked.count > 1000 { break }
+        }
+        #expect((3...20).contains(asked.count))
+    }
 }

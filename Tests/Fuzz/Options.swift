@@ -3,18 +3,19 @@ import Kernels
 /// What the command line asks for.
 struct Options {
     enum Mode: String, CaseIterable {
-        case messages, sessions, graphs, records, preambles
+        case messages, sessions, graphs, records, preambles, datagrams
     }
 
     static let help = """
-        fuzz messages|sessions|graphs|records|preambles [options]
+        fuzz messages|sessions|graphs|records|preambles|datagrams [options]
           messages   requests of every command, made of hostile numbers and damaged bytes
           sessions   recordings of real heads, replayed with changes
           graphs     graphs of every operation, plausible and not, computed and computed again
           records    TXT records of services on the network, well-formed, damaged and of chance
           preambles  what strangers say first to a node's door; one in a thousand is a whole handshake
+          datagrams  what strangers send to a node of the DHT, with time going on
 
-          --count N         messages, sessions, graphs, records or preambles to run (100,000)
+          --count N         messages, sessions, graphs, records, preambles or datagrams to run (100,000)
           --seconds S       stop after so many seconds
           --seed N          of the random numbers (1); the same seed gives the same run
           --variant NAME    kernels: baseline, avx2, avx512 (the widest that runs here)
@@ -60,7 +61,7 @@ struct Options {
             guard let value = rest.popFirst() else { throw Wrong(message: "\(argument): unknown, or it lacks its value") }
             try set(argument, value)
         }
-        guard mode != nil || replay != nil else { throw Wrong(message: "messages, sessions, graphs, records or preambles?") }
+        guard mode != nil || replay != nil else { throw Wrong(message: "messages, sessions, graphs, records, preambles or datagrams?") }
     }
 
     private mutating func set(_ name: String, _ value: String) throws(Wrong) {

@@ -29,6 +29,10 @@ func fuzz(_ options: Options) throws -> Bool {
         var mode = try PreambleMode(options, CaseMarker(options))
         return mode.perform()
     }
+    if options.mode == .datagrams {
+        var mode = DatagramMode(options, CaseMarker(options))
+        return mode.perform()
+    }
     // No message may take a second, and the sanitizer makes five of one.
     var limits = CPUBackend.Limits()
     limits.graphSeconds = 0.2
@@ -48,7 +52,7 @@ func fuzz(_ options: Options) throws -> Bool {
         let isWell = try run.perform(&mode)
         if options.showsTable { print(Report.table(backend.counts, drawn: mode.drawn)) }
         return isWell
-    case .records?, .preambles?, nil: return false
+    case .records?, .preambles?, .datagrams?, nil: return false
     }
 }
 

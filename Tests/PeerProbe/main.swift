@@ -1,7 +1,8 @@
 import Foundation
 import NodePeers
 
-// Announces, browses, or has a router's port mapped, for the checks of Tests/Interop: a line of JSON for each thing that happens.
+// Announces, browses, has a router's port mapped, or is a node of the distributed hash table, for the checks of Tests/Interop: a line of JSON
+// for each thing that happens.
 
 let arguments = Array(CommandLine.arguments.dropFirst())
 
@@ -27,6 +28,7 @@ do {
         Thread.sleep(forTimeInterval: seconds)
         browser.stop()
     case "map" where arguments.count >= 2: try map(arguments[1], entries(arguments.dropFirst(2)))
+    case "dht" where arguments.count >= 2: TableProbe.run(host: arguments[1], bootstrap: Array(arguments.dropFirst(2)))
     default: usage()
     }
 } catch {
@@ -36,7 +38,11 @@ do {
 
 func usage() -> Never {
     FileHandle.standardError.write(
-        Data("peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX] | map PORT [option=value…]\n".utf8))
+        Data(
+            """
+            peer-probe announce NAME PORT key=value… | browse TAG SECONDS [PREFIX] | map PORT [option=value…] | dht HOST [HOST:PORT…]
+
+            """.utf8))
     exit(2)
 }
 

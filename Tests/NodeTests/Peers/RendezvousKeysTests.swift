@@ -25,7 +25,8 @@ import Testing
     @Test("keys are of twenty bytes, change with the slot, and differ between networks of one token")
     func keys() {
         let rendezvous = RendezvousKeys(RendezvousKeysTests.keys, interval: RendezvousKeysTests.interval)
-        let other = RendezvousKeys(NetworkKeys(material: Array("a token's secrets".utf8), networkID: "b"), interval: RendezvousKeysTests.interval)
+        let other = RendezvousKeys(
+            NetworkKeys(material: Array("a token's secrets".utf8), networkID: "b"), interval: RendezvousKeysTests.interval)
         var seen: Set<[UInt8]> = []
         for slot in 0..<200 {
             let now = Date(timeIntervalSince1970: Double(slot * RendezvousKeysTests.interval) + 4000)

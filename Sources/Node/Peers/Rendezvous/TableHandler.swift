@@ -21,6 +21,7 @@ final class TableHandler: ChannelInboundHandler {
     private let logger: Logger
     private let isAlone: @Sendable () -> Void
     private let found: @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void
+    private let ended: @Sendable (_ key: [UInt8]) -> Void
 
     /// Between two times that what is known is kept.
     private static let savingPeriod = Duration.seconds(300)
@@ -29,14 +30,17 @@ final class TableHandler: ChannelInboundHandler {
 
     init(
         _ options: TableNode.Options, savedAt path: String?, logger: Logger, isAlone: @escaping @Sendable () -> Void,
-        found: @escaping @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void
+        found: @escaping @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void, ended: @escaping @Sendable (_ key: [UInt8]) -> Void
     ) {
+        self.ended = ended
         self.path = path
         self.logger = logger
         self.isAlone = isAlone
         self.found = found
         var saved: [UInt8]?
-        if let path, let file = FileHandle(forReadingAtPath: path) { saved = (try? file.read(upToCount: TableHandler.largestFile)).map { Array($0) } }
+        if let path, let file = FileHandle(forReadingAtPath: path) {
+            saved = (try? file.read(upToCount: TableHandler.largestFile)).map { Array($0) }
+        }
         node = TableNode(options, saved: saved)
     }
 
@@ -91,6 +95,7 @@ final class TableHandler: ChannelInboundHandler {
     func channelInactive(context: ChannelHandlerContext) {
         timer?.cancel()
         self.context = nil
+        logger.debug("table: the port is closed")
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -118,7 +123,9 @@ final class TableHandler: ChannelInboundHandler {
         for effect in node.takeEffects() {
             switch effect {
             case .send(let bytes, let address):
-                guard let remote = try? SocketAddress(packedIPAddress: ByteBuffer(bytes: address.host), port: Int(address.port)) else { break }
+                guard let remote = try? SocketAddress(packedIPAddress: ByteBuffer(bytes: address.host), port: Int(address.port)) else {
+                    break
+                }
                 context.write(wrapOutboundOut(AddressedEnvelope(remoteAddress: remote, data: ByteBuffer(bytes: bytes))), promise: nil)
                 hasSent = true
             case .found(let key, let places):
@@ -126,7 +133,9 @@ final class TableHandler: ChannelInboundHandler {
                     guard let host = NetworkAddress(bytes: place.host) else { continue }
                     found(key.bytes, Endpoint(host: "\(host)", port: Int(place.port)))
                 }
-            case .ended(let key, let answers): logger.trace("table: a search for \(key) has ended, \(answers) nodes have answered")
+            case .ended(let key, let answers):
+                logger.trace("table: a search for \(key) has ended, \(answers) nodes have answered")
+                ended(key.bytes)
             case .isAlone: isAlone()
             case .hasBegun:
                 for key in sought { NodeNumber(key).map { node.look(for: $0, at: now) } }

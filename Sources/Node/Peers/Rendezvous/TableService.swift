@@ -47,11 +47,18 @@ package final class TableService: Sendable {
     private let options: Options
     private let logger: Logger
     private let found: @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void
+    private let ended: @Sendable (_ key: [UInt8]) -> Void
     private let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     private let state = Mutex(State())
 
-    /// - Parameter found: called with places where programs are said to be, under keys that are looked for; on a thread of the service's own.
-    package init(_ options: Options, logger: Logger, found: @escaping @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void) {
+    /// - Parameters:
+    ///   - found: called with places where programs are said to be, under keys that are looked for; on a thread of the service's own.
+    ///   - ended: called, on that thread too, when a search for a key has ended, of one family of addresses.
+    package init(
+        _ options: Options, logger: Logger, found: @escaping @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void,
+        ended: @escaping @Sendable (_ key: [UInt8]) -> Void = { _ in }
+    ) {
+        self.ended = ended
         self.options = options
         self.logger = logger
         self.found = found
@@ -71,6 +78,7 @@ package final class TableService: Sendable {
             do {
                 try open(host, isIPv6)
             } catch {
+                logger.debug("the table has no port of \(isIPv6 ? "IPv6" : "IPv4"): \(error)")
                 failure = failure ?? error
             }
         }
@@ -84,7 +92,7 @@ package final class TableService: Sendable {
         let loop = group.next()
         // The other family has the same port where it is free.
         let port = state.withLock { $0.port == 0 ? options.port : $0.port }
-        let (logger, found, sharesNeighbourhoods) = (logger, found, options.sharesNeighbourhoods)
+        let (logger, found, ended, sharesNeighbourhoods) = (logger, found, ended, options.sharesNeighbourhoods)
         let path = options.folder.map { "\($0)/table-\(isIPv6 ? "v6" : "v4")" }
         let isAlone: @Sendable () -> Void = { [weak self] in self?.resolve() }
         var bootstrap = DatagramBootstrap(group: loop)
@@ -95,11 +103,13 @@ package final class TableService: Sendable {
                 table.isIPv6 = isIPv6
                 table.sharesNeighbourhoods = sharesNeighbourhoods
                 try channel.pipeline.syncOperations.addHandler(
-                    TableHandler(table, savedAt: path, logger: logger, isAlone: isAlone, found: found))
+                    TableHandler(table, savedAt: path, logger: logger, isAlone: isAlone, found: found, ended: ended))
             }
         }.bind(host: host, port: port).wait()
-        let handler = try loop.submit { NIOLoopBound(try channel.pipeline.syncOperations.handler(type: TableHandler.self), eventLoop: loop) }
-            .wait()
+        let handler = try loop.submit {
+            NIOLoopBound(try channel.pipeline.syncOperations.handler(type: TableHandler.self), eventLoop: loop)
+        }
+        .wait()
         state.withLock { state in
             state.port = channel.localAddress?.port ?? port
             state.channels.append(channel)
@@ -185,7 +195,9 @@ package final class TableService: Sendable {
                 case AF_INET:
                     address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) { withUnsafeBytes(of: $0.pointee.sin_addr) { Array($0) } }
                 case AF_INET6:
-                    address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { withUnsafeBytes(of: $0.pointee.sin6_addr) { Array($0) } }
+                    address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                        withUnsafeBytes(of: $0.pointee.sin6_addr) { Array($0) }
+                    }
                 default: []
                 }
             if let node = NodeAddress(host: host, port: place.port) { found.append(node) }

@@ -142,7 +142,9 @@ package indirect enum Bencode: Hashable, Sendable {
                 at += 1
             }
             let digits = at - start
-            guard digits > 0, next == mark, digits == 1 || bytes[start] != UInt8(ascii: "0"), !(isNegative && number == 0) else { return nil }
+            guard digits > 0, next == mark, digits == 1 || bytes[start] != UInt8(ascii: "0"), !(isNegative && number == 0) else {
+                return nil
+            }
             at += 1
             return isNegative ? -number : number
         }

@@ -129,7 +129,9 @@ package struct TableMessage: Hashable, Sendable {
     }
 
     package static func read(_ bytes: [UInt8]) -> Outcome {
-        guard let value = Bencode(bytes), let transaction = value["t"]?.bytes, transaction.count <= transactionLimit else { return .nothing }
+        guard let value = Bencode(bytes), let transaction = value["t"]?.bytes, transaction.count <= transactionLimit else {
+            return .nothing
+        }
         switch value["y"]?.bytes {
         case Array("q".utf8):
             guard let arguments = value["a"], let number = arguments["id"]?.bytes.flatMap({ NodeNumber($0) }) else {

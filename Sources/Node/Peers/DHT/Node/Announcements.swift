@@ -50,7 +50,9 @@ struct Announcements: Sendable {
             announcement.next = now + Announcements.retry
         } else {
             // As many of the last ones gone, or behind nearer ones, as says how soon these will be.
-            let stayed = announcement.holders.isEmpty ? 0 : Double(announcement.holders.intersection(holders).count) / Double(announcement.holders.count)
+            let stayed =
+                announcement.holders.isEmpty
+                ? 0 : Double(announcement.holders.intersection(holders).count) / Double(announcement.holders.count)
             if stayed > 0.8 {
                 announcement.pause = min(Announcements.longest, announcement.pause * 2)
             } else if stayed < 0.5 {

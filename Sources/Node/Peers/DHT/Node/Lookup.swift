@@ -81,7 +81,9 @@ struct Lookup: Sendable {
         let index = candidates.firstIndex { isNearer(candidate, than: $0) } ?? candidates.count
         candidates.insert(candidate, at: index)
         // The farthest that was not asked makes room.
-        if candidates.count > Lookup.candidateLimit, let last = candidates.lastIndex(where: { $0.state == .new }) { candidates.remove(at: last) }
+        if candidates.count > Lookup.candidateLimit, let last = candidates.lastIndex(where: { $0.state == .new }) {
+            candidates.remove(at: last)
+        }
     }
 
     private func isNearer(_ one: Candidate, than other: Candidate) -> Bool {

@@ -92,7 +92,7 @@ package struct TableNode: Sendable {
     private static let shortestPause = Duration.seconds(3)
     private static let longestPause = Duration.seconds(120)
     /// Peers in one answer: it is to fit into a datagram that every network carries, and to be no larger than it must.
-    private static let answerPeers = 40
+    private var answerPeers: Int { options.isIPv6 ? 28 : 40 }
 
     /// - Parameters:
     ///   - saved: what ``saved`` gave earlier.
@@ -142,7 +142,8 @@ package struct TableNode: Sendable {
     package mutating func begin(at addresses: [NodeAddress], now: Time) {
         for address in addresses where address.isIPv6 == options.isIPv6 && !places.contains(address) { places.append(address) }
         if places.count > 2 * TableNode.savedLimit { places.removeFirst(places.count - 2 * TableNode.savedLimit) }
-        if table.count == 0 { startBeginning(now) }
+        // Told, it asks for no more places.
+        if table.count == 0, !places.isEmpty, !searches.values.contains(where: { $0.goal == .nodes }) { search(table.own, .nodes, now) }
     }
 
     /// Looks for programs under a key: ``Effect/found(key:_:)`` and ``Effect/ended(key:answers:)`` follow.
@@ -203,7 +204,9 @@ package struct TableNode: Sendable {
         beginningPause = TableNode.shortestPause
         let free = TableNode.lookLimit - questions.values.count { $0.purpose == .look }
         for contact in table.doubtful(atMost: max(0, min(free, 4)), at: now) { ask(contact.address, .ping, .look, now) }
-        if !searches.values.contains(where: { $0.goal == .nodes }), let target = table.stale(at: now, &random) { search(target, .nodes, now) }
+        if !searches.values.contains(where: { $0.goal == .nodes }), let target = table.stale(at: now, &random) {
+            search(target, .nodes, now)
+        }
     }
 
     private mutating func startBeginning(_ now: Time) {
@@ -234,7 +237,7 @@ package struct TableNode: Sendable {
         if known.count < RoutingTable.size { lookup.add(places: places.shuffled(using: &random)) }
         if goal == .peers {
             // This node may be one of the nearest itself.
-            let own = lookup.take(store.peers(under: target, atMost: TableNode.answerPeers, at: now, &random))
+            let own = lookup.take(store.peers(under: target, atMost: answerPeers, at: now, &random))
             if !own.isEmpty { effects.append(.found(key: target, own)) }
         }
         searches[lastSearch] = Search(lookup: lookup, goal: goal)
@@ -298,7 +301,9 @@ package struct TableNode: Sendable {
         switch TableMessage.read(bytes) {
         case .nothing: break
         case .wrong(let transaction, let code):
-            if !options.isReadOnly, limits.take(address, at: now) { send(TableMessage(transaction: transaction, .error(code: code)), to: address) }
+            if !options.isReadOnly, limits.take(address, at: now) {
+                send(TableMessage(transaction: transaction, .error(code: code)), to: address)
+            }
         case .message(let message):
             switch message.content {
             case .query(let query, let number, let isReadOnly):
@@ -319,7 +324,7 @@ package struct TableNode: Sendable {
         case .findNode(let target): reply.contacts = table.nearest(to: target)
         case .getPeers(let key):
             reply.contacts = table.nearest(to: key)
-            reply.peers = store.peers(under: key, atMost: TableNode.answerPeers, at: now, &random)
+            reply.peers = store.peers(under: key, atMost: answerPeers, at: now, &random)
             reply.token = tokens.token(for: address)
         case .announcePeer(let key, let port, let token):
             guard tokens.isGood(token, for: address),

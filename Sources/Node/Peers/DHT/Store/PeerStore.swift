@@ -79,7 +79,8 @@ package struct PeerStore: Sendable {
     }
 
     /// Some of those under a key, drawn by lot.
-    package func peers(under key: NodeNumber, atMost limit: Int, at now: Time, _ random: inout some RandomNumberGenerator) -> [NodeAddress] {
+    package func peers(under key: NodeNumber, atMost limit: Int, at now: Time, _ random: inout some RandomNumberGenerator) -> [NodeAddress]
+    {
         let fresh = (keys[key] ?? []).filter { now - $0.time < PeerStore.memory }.map(\.address)
         return fresh.count <= limit ? fresh : Array(fresh.shuffled(using: &random).prefix(limit))
     }

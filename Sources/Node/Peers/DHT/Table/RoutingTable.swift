@@ -130,7 +130,9 @@ package struct RoutingTable: Sendable {
         guard let index = buckets[place].entries.firstIndex(where: { $0.contact.address == address }) else { return }
         buckets[place].entries[index].failures += 1
         buckets[place].entries[index].asked = nil
-        guard buckets[place].entries[index].failures >= RoutingTable.failureLimit, let next = buckets[place].waiting.popLast() else { return }
+        guard buckets[place].entries[index].failures >= RoutingTable.failureLimit, let next = buckets[place].waiting.popLast() else {
+            return
+        }
         forget(address)
         buckets[place].entries[index] = next
         buckets[place].changed = now
