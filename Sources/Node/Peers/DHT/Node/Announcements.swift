@@ -14,7 +14,7 @@ struct Announcements: Sendable {
     private var announcements: [NodeNumber: Announcement] = [:]
 
     /// Between two times; what is put somewhere stays there for half an hour.
-    static let shortest = Duration.seconds(60)
+    static let shortest = Duration.seconds(30)
     static let longest = Duration.seconds(12 * 60)
     /// Where nobody could be reached.
     static let retry = Duration.seconds(5)
@@ -55,7 +55,7 @@ struct Announcements: Sendable {
                 ? 0 : Double(announcement.holders.intersection(holders).count) / Double(announcement.holders.count)
             if stayed > 0.8 {
                 announcement.pause = min(Announcements.longest, announcement.pause * 2)
-            } else if stayed < 0.5 {
+            } else if stayed < 0.7 {
                 announcement.pause = max(Announcements.shortest, announcement.pause / 2)
             }
             announcement.holders = holders
