@@ -223,6 +223,19 @@ class Node(Namespace):
         self.run("ip", "address", "add", f"10.88.0.{self.number}/24", "dev", "eth1")
         self.run("ip", "link", "set", "eth1", "up")
 
+    def put_behind_link(self):
+        """Has a link that can be made bad (link_shaper.py) in place of its own; gives what `say` tells what to do."""
+        self.wire.bridge.run("ip", "link", "del", self.link)
+        inner = f"inner{self.number}"
+        shaper = self.wire.bridge.start([sys.executable, pathlib.Path(__file__).with_name("link_shaper.py"), self.link, inner])
+        wait_for(lambda: "ready" in shaper.text(), 10, f"the link: {shaper.text()}")
+        self.wire.bridge.run("ip", "link", "set", inner, "netns", self.keeper.pid, "name", "eth0")
+        self.wire.bridge.run("ip", "link", "set", self.link, "master", "bridge", "up")
+        self.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad", check=False)
+        self.run("ip", "address", "add", f"{self.address}/24", "dev", "eth0")
+        self.run("ip", "link", "set", "eth0", "up")
+        return shaper
+
     def change_address(self, last):
         """Has the address 10.77.0.`last` in place of what it has."""
         self.run("ip", "address", "add", f"10.77.0.{last}/24", "dev", "eth0")
