@@ -36,6 +36,9 @@ struct SimulatedNetwork {
     var turnover: Duration?
     var staying: Set<NodeAddress> = []
     private var nextTurn = Duration.zero
+    /// One that answers every search with nodes of its own making.
+    var liar: NodeAddress?
+    var lie: (NodeNumber) -> [TableMessage.Contact] = { _ in [] }
     /// Datagrams in a thousand that are lost.
     var losses = 0
     private(set) var datagramCount = 0
@@ -110,6 +113,7 @@ struct SimulatedNetwork {
             }
             let due = underWay.filter { $0.due <= now }
             underWay.removeAll { $0.due <= now }
+            for datagram in due where datagram.to == liar { answerFalsely(datagram) }
             for datagram in due where nodes[datagram.to] != nil {
                 nodes[datagram.to]?.receive(datagram.bytes, from: datagram.from, at: now)
                 perform(datagram.to)
@@ -119,6 +123,17 @@ struct SimulatedNetwork {
                 perform(address)
             }
         }
+    }
+
+    private mutating func answerFalsely(_ datagram: Datagram) {
+        guard case .message(let message) = TableMessage.read(datagram.bytes), case .query(let query, _, _) = message.content else { return }
+        var reply = TableMessage.Reply(number: NodeNumber(for: datagram.to.host, &random))
+        reply.token = [1]
+        switch query {
+        case .findNode(let target), .getPeers(let target): reply.contacts = lie(target)
+        case .ping, .announcePeer: break
+        }
+        inject(TableMessage(transaction: message.transaction, .reply(reply)).encoded, from: datagram.to, to: datagram.from)
     }
 
     /// Looks for a key, and waits for what comes of it.
