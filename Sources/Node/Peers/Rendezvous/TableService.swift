@@ -39,7 +39,6 @@ package final class TableService: Sendable {
         var handlers: [NIOLoopBound<TableHandler>] = []
         var channels: [any Channel] = []
         var port = 0
-        /// Where nodes are to be asked for, at the time of the last question.
         var isResolving = false
         var isStopped = false
     }
@@ -142,12 +141,13 @@ package final class TableService: Sendable {
 
     /// Closes the ports, and keeps what is known. Blocks for a moment.
     package func stop() {
+        // On the loop before the ports close, so while there are handlers.
+        each { $0.save() }
         let channels = state.withLock { state in
             state.isStopped = true
             defer { (state.channels, state.handlers) = ([], []) }
             return state.channels
         }
-        each { $0.save() }
         for channel in channels { try? channel.close().wait() }
         try? group.syncShutdownGracefully()
     }

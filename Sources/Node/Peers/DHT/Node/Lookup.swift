@@ -120,10 +120,7 @@ struct Lookup: Sendable {
     mutating func answered(_ address: NodeAddress, _ reply: TableMessage.Reply, isIPv6: Bool) {
         guard let index = index(of: address), candidates[index].state == .asked || candidates[index].state == .late else { return }
         var candidate = candidates.remove(at: index)
-        if let number = candidate.number, number != reply.number {
-            // It is not who it was said to be; what it says is as good as what anybody says.
-            candidate.number = reply.number
-        }
+        // Also where it is not who it was said to be: what it says is as good as what anybody says.
         candidate.number = reply.number
         candidate.state = .answered
         candidate.token = reply.token
