@@ -25,12 +25,16 @@ struct SimulatedNetwork {
     }
 
     private(set) var nodes: [NodeAddress: TableNode] = [:]
+    /// Their addresses in the order of coming: the same seed makes the same course of things.
+    private(set) var order: [NodeAddress] = []
     private(set) var now = Duration.zero
     private var underWay: [Datagram] = []
     private var random: Draws
     /// What the nodes told, by who told it and the key.
     private(set) var found: [NodeAddress: [NodeNumber: Set<NodeAddress>]] = [:]
     private(set) var ended: [NodeAddress: [NodeNumber: Int]] = [:]
+    /// How often each asked for places where nodes are.
+    private(set) var wishes: [NodeAddress: Int] = [:]
     private var nextHost = 0
     /// How often one node leaves, and another comes; and who stays.
     var turnover: Duration?
@@ -42,7 +46,6 @@ struct SimulatedNetwork {
     /// Datagrams in a thousand that are lost.
     var losses = 0
     private(set) var datagramCount = 0
-    private var start: [NodeAddress] = []
 
     init(seed: UInt64) { random = Draws(seed) }
 
@@ -57,15 +60,19 @@ struct SimulatedNetwork {
     mutating func add(_ options: TableNode.Options = .init()) -> NodeAddress {
         let address = freshAddress()
         var node = TableNode(options, seed: random.next())
-        if let other = nodes.keys.sorted(by: { $0.description < $1.description }).randomElement(using: &random) {
+        if let other = order.randomElement(using: &random) {
             node.begin(at: [other], now: now)
         }
         nodes[address] = node
+        order.append(address)
         perform(address)
         return address
     }
 
-    mutating func remove(_ address: NodeAddress) { nodes[address] = nil }
+    mutating func remove(_ address: NodeAddress) {
+        nodes[address] = nil
+        order.removeAll { $0 == address }
+    }
 
     /// Has a node do something.
     mutating func with<Result>(_ address: NodeAddress, _ body: (inout TableNode, Duration) -> Result) -> Result {
@@ -90,8 +97,9 @@ struct SimulatedNetwork {
             case .found(let key, let peers): found[address, default: [:]][key, default: []].formUnion(peers)
             case .ended(let key, let answers): ended[address, default: [:]][key] = answers
             case .hasBegun: break
-            case .isAlone:
-                if let other = nodes.keys.sorted(by: { $0.description < $1.description }).randomElement(using: &random), other != address {
+            case .wantsPlaces:
+                wishes[address, default: 0] += 1
+                if let other = order.randomElement(using: &random), other != address {
                     nodes[address]?.begin(at: [other], now: now)
                 }
             }
@@ -118,7 +126,8 @@ struct SimulatedNetwork {
                 nodes[datagram.to]?.receive(datagram.bytes, from: datagram.from, at: now)
                 perform(datagram.to)
             }
-            for (address, node) in nodes where node.nextTime <= now {
+            for address in order {
+                guard let next = nodes[address]?.nextTime, next <= now else { continue }
                 nodes[address]?.tick(at: now)
                 perform(address)
             }
@@ -146,8 +155,6 @@ struct SimulatedNetwork {
     }
 
     mutating func number() -> NodeNumber { NodeNumber(random: &random) }
-    mutating func someone() -> NodeAddress {
-        nodes.keys.sorted { $0.description < $1.description }.randomElement(using: &random)!
-    }
+    mutating func someone() -> NodeAddress { order.randomElement(using: &random)! }
     mutating func below(_ limit: Int) -> Int { Int.random(in: 0..<limit, using: &random) }
 }

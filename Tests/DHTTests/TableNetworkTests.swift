@@ -3,9 +3,10 @@ import Testing
 
 /// Many nodes that come and go find what each of them has put into the table.
 @Suite struct TableNetworkTests {
-    @Test("of two hundred nodes, of which three in ten leave and as many come every minute, who looks finds who is there")
-    func churn() {
-        var network = SimulatedNetwork(seed: 1)
+    @Test("of two hundred nodes, of which three in ten leave and as many come every minute, who looks finds who is there",
+        arguments: [1, 16] as [UInt64])
+    func churn(_ seed: UInt64) {
+        var network = SimulatedNetwork(seed: seed)
         for _ in 0..<200 {
             network.add()
             network.run(.milliseconds(100))
@@ -129,6 +130,17 @@ import Testing
         }
     }
 
+    @Test("a few that know nobody else ask for places all the same, ever more seldom: they may be cut off from the rest")
+    func islands() {
+        var network = SimulatedNetwork(seed: 7)
+        let few = (0..<4).map { _ in network.add() }
+        network.run(.seconds(90))
+        let early = network.wishes
+        #expect(few.allSatisfy { early[$0, default: 0] >= 2 })
+        network.run(.seconds(1800))
+        #expect(few.allSatisfy { (1...8).contains(network.wishes[$0, default: 0] - early[$0, default: 0]) })
+    }
+
     @Test("one that knows nobody asks for places ever more seldom, and not again because it was told of some")
     func alone() {
         var node = TableNode(seed: 1)
@@ -139,7 +151,7 @@ import Testing
             var isAsking = true
             while isAsking {
                 isAsking = false
-                for effect in node.takeEffects() where effect == .isAlone {
+                for effect in node.takeEffects() where effect == .wantsPlaces {
                     asked.append(now)
                     node.begin(at: [], now: now)
                     node.begin(at: [NodeAddress(host: [9, 9, 9, 9], port: 9)!], now: now)

@@ -3,8 +3,8 @@ internal import Foundation
 internal import RPCProto
 internal import Synchronization
 
-/// Looks after connections from a thread of its own: ends those whose client is gone while a graph computes, that do not
-/// greet, stall in the middle of a message, or stay idle for longer than they may.
+/// Looks after connections from a thread of its own: ends those whose client is gone while a graph computes or whose host is gone while
+/// an answer is under way to it, that do not greet, stall in the middle of a message, or stay idle for longer than they may.
 ///
 /// A session cannot see any of this itself: its thread is in the computation or in a blocking call.
 final class WorkerWatch: Sendable {
@@ -63,6 +63,9 @@ final class WorkerWatch: Sendable {
             case .exchanging:
                 current[number] = checkProgress(connection, progress[number])
             default: break
+            }
+            if connection.stream.hostHasVanished(within: limits.keepAliveSeconds) {
+                connection.end("its host gives no sign of life")
             }
         }
         progress = current

@@ -71,7 +71,7 @@ final class ClientStream: @unchecked Sendable {
         self.descriptor = descriptor
         self.seal = seal
         buffer = .allocate(byteCount: 64 << 10, alignment: 64)
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        SocketOption.sendAtOnce(descriptor)
         // A machine that vanished without a word is noticed within half a minute. What it has not acknowledged has no limit
         // of its own: a server that computes takes nothing meanwhile, and the system would count that too.
         SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)

@@ -228,7 +228,7 @@ package final class LifeLines: Sendable {
 
         private func prepare() {
             _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+            SocketOption.sendAtOnce(descriptor)
             // What stands at the address by now may be a stock server that owes an answer: see ``ClientStream/interrupt()``.
             SocketOption.setResetting(descriptor, true)
         }

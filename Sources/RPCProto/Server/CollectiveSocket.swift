@@ -56,7 +56,7 @@ final class CollectiveSocket {
     deinit { close(descriptor) }
 
     /// For a connected socket: parts of a sum are awaited, none may linger for company.
-    func sendAtOnce() { SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+    func sendAtOnce() { SocketOption.sendAtOnce(descriptor) }
 
     /// All of `bytes`.
     /// - Parameter silence: seconds without progress after which it gives up.

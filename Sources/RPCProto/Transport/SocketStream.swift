@@ -51,7 +51,7 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
         self.identity = identity
         buffer = .allocate(byteCount: 64 << 10, alignment: 64)
         // Answers are awaited: none may linger for company.
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        SocketOption.sendAtOnce(descriptor)
     }
 
     deinit {
@@ -88,23 +88,15 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     /// Whether the peer has closed its side or is gone. One that closed its side may still read, but asks for nothing more.
     public var peerHasLeft: Bool { SocketOption.peerHasLeft(descriptor) }
 
-    /// Has the system ask a silent peer whether it is still there, so that one that vanished without a word is noticed.
+    /// Has the system ask a silent peer whether it is still there, so that one that vanished without a word is noticed; one to which
+    /// bytes are under way is noticed by ``hostHasVanished(within:)``.
     ///
-    /// - Parameter seconds: of silence, or of data that is not acknowledged, after which the connection is broken off.
-    public func keepAlive(within seconds: Int) {
-        let seconds = Int32(clamping: max(2, seconds))
-        SocketOption.set(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
-        let idle = max(1, seconds / 3)
-        #if canImport(Glibc)
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, seconds.multipliedReportingOverflow(by: 1000).partialValue)
-        #else
-            SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPALIVE, idle)
-        #endif
-        let interval = max(1, (seconds - idle) / 3)
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
-        SocketOption.set(descriptor, Int32(IPPROTO_TCP), TCP_KEEPCNT, max(1, (seconds - idle) / interval))
-    }
+    /// - Parameter seconds: of silence after which the connection is broken off.
+    public func keepAlive(within seconds: Int) { HostWatch.begin(descriptor, within: seconds) }
+
+    /// Whether bytes are under way to the peer whose host has confirmed nothing for so long, though they were sent again. A peer that
+    /// does not read is not meant.
+    public func hostHasVanished(within seconds: Int) -> Bool { HostWatch.hasVanished(descriptor, within: seconds) }
 
     // MARK: For the serving thread
 
@@ -262,7 +254,7 @@ public final class SocketStream: ByteStream, @unchecked Sendable {
     }
 }
 
-enum SocketOption {
+package enum SocketOption {
     #if canImport(Glibc)
         /// Not among the names that the C library exports to Swift: Linux's POLLRDHUP.
         private static let departure = Int16(0x2000)
@@ -288,6 +280,9 @@ enum SocketOption {
         while dup2(other, descriptor) < 0, errno == EINTR || errno == EBUSY {}
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     }
+
+    /// Each piece is somebody's question or answer, and waits for no other.
+    package static func sendAtOnce(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
 
     static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
         var value = value

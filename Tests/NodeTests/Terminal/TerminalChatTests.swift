@@ -42,11 +42,13 @@ import Testing
         let engine = try await Engines.text(
             EngineOptions(modelPath: model.path, contextSize: 50_000, slotCount: 1, threads: 1)
         ) { _ in }
-        let output = try Output(path: "/dev/null")
+        let path = FileManager.default.temporaryDirectory.appendingPathComponent("stopped-\(UInt64.random(in: 0 ... .max))").path
+        defer { try? FileManager.default.removeItem(atPath: path) }
+        let output = try Output(path: path)
         let request = GenerationRequest(prompt: .text(""), sampling: SamplingSettings(temperature: 0), ignoreEnd: true)
         let writing = Task { try await Continuation(engine: engine, output: output, request: request).write(.tokens([3, 4, 5])) }
-        while engine.status.slotsBusy == 0 { try await Task.sleep(for: .milliseconds(5)) }
-        try await Task.sleep(for: .milliseconds(100))
+        // Some words are there.
+        while try Input.bytes(ofFile: path).count < 50 { try await Task.sleep(for: .milliseconds(5)) }
         writing.cancel()
         let account = try await writing.value
         #expect(account.generatedTokens > 0)

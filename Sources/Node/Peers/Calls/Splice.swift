@@ -71,7 +71,10 @@ struct Splice: ~Copyable {
     /// - Throws: what broke.
     consuming func run() throws(StreamError) {
         let sides = [there.source, back.source]
-        for side in sides { HostWatch.begin(side) }
+        for side in sides {
+            HostWatch.begin(side)
+            SocketOption.sendAtOnce(side)
+        }
         var lastLook = MonotonicClock.nanoseconds()
         do throws(StreamError) {
             while true {

@@ -235,7 +235,7 @@ package final class PeerNetwork: Sendable {
                 defer { SocketDialer.close(tunnel.stream.descriptor) }
                 _ = revocations.merge(tunnel.revoked, from: tunnel.card)
                 // The system knows of the way to who joins them, not of the rest.
-                return (tunnel.card, route, route.isDirect ? SocketWait.roundTrip(tunnel.stream.descriptor) : nil)
+                return (tunnel.card, route, route.isDirect ? HostWatch.roundTrip(tunnel.stream.descriptor) : nil)
             } catch {
                 failure = error
             }

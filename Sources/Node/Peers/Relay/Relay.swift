@@ -59,8 +59,10 @@ package struct Relay: ~Copyable {
 
     /// Relays until both sides have ended, or one breaks. Where one breaks, closing the descriptors tells both peers so.
     package consuming func run() -> End {
-        HostWatch.begin(plain)
-        HostWatch.begin(wire)
+        for side in [plain, wire] {
+            HostWatch.begin(side)
+            SocketOption.sendAtOnce(side)
+        }
         var lastLook = MonotonicClock.nanoseconds()
         do throws(StreamError) {
             while true {

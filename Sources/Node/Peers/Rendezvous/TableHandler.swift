@@ -19,7 +19,7 @@ final class TableHandler: ChannelInboundHandler {
     private let start = ContinuousClock.now
     private let path: String?
     private let logger: Logger
-    private let isAlone: @Sendable () -> Void
+    private let wantsPlaces: @Sendable () -> Void
     private let found: @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void
     private let ended: @Sendable (_ key: [UInt8]) -> Void
 
@@ -29,13 +29,13 @@ final class TableHandler: ChannelInboundHandler {
     private static let largestFile = 64 << 10
 
     init(
-        _ options: TableNode.Options, savedAt path: String?, logger: Logger, isAlone: @escaping @Sendable () -> Void,
+        _ options: TableNode.Options, savedAt path: String?, logger: Logger, wantsPlaces: @escaping @Sendable () -> Void,
         found: @escaping @Sendable (_ key: [UInt8], _ place: Endpoint) -> Void, ended: @escaping @Sendable (_ key: [UInt8]) -> Void
     ) {
         self.ended = ended
         self.path = path
         self.logger = logger
-        self.isAlone = isAlone
+        self.wantsPlaces = wantsPlaces
         self.found = found
         var saved: [UInt8]?
         if let path, let file = FileHandle(forReadingAtPath: path) {
@@ -136,7 +136,7 @@ final class TableHandler: ChannelInboundHandler {
             case .ended(let key, let answers):
                 logger.trace("table: a search for \(key) has ended, \(answers) nodes have answered")
                 ended(key.bytes)
-            case .isAlone: isAlone()
+            case .wantsPlaces: wantsPlaces()
             case .hasBegun:
                 for key in sought { NodeNumber(key).map { node.look(for: $0, at: now) } }
                 hasBegun = true

@@ -93,7 +93,7 @@ package final class TableService: Sendable {
         let port = state.withLock { $0.port == 0 ? options.port : $0.port }
         let (logger, found, ended, sharesNeighbourhoods) = (logger, found, ended, options.sharesNeighbourhoods)
         let path = options.folder.map { "\($0)/table-\(isIPv6 ? "v6" : "v4")" }
-        let isAlone: @Sendable () -> Void = { [weak self] in self?.resolve() }
+        let wantsPlaces: @Sendable () -> Void = { [weak self] in self?.resolve() }
         var bootstrap = DatagramBootstrap(group: loop)
         if isIPv6 { bootstrap = bootstrap.channelOption(ChannelOptions.socket(.init(IPPROTO_IPV6), IPV6_V6ONLY), value: 1) }
         let channel = try bootstrap.channelInitializer { channel in
@@ -102,7 +102,7 @@ package final class TableService: Sendable {
                 table.isIPv6 = isIPv6
                 table.sharesNeighbourhoods = sharesNeighbourhoods
                 try channel.pipeline.syncOperations.addHandler(
-                    TableHandler(table, savedAt: path, logger: logger, isAlone: isAlone, found: found, ended: ended))
+                    TableHandler(table, savedAt: path, logger: logger, wantsPlaces: wantsPlaces, found: found, ended: ended))
             }
         }.bind(host: host, port: port).wait()
         let handler = try loop.submit {

@@ -108,25 +108,6 @@ enum SocketWait {
         static let withoutWaiting = MSG_DONTWAIT
     #endif
 
-    #if canImport(Glibc)
-        /// What the system knows of a TCP connection.
-        static func information(_ descriptor: Int32) -> tcp_info? {
-            var info = tcp_info()
-            var size = socklen_t(MemoryLayout<tcp_info>.size)
-            return getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &info, &size) == 0 ? info : nil
-        }
-    #endif
-
-    /// Seconds to the other end of a connection and back, as the system measures them; nil where it does not.
-    static func roundTrip(_ descriptor: Int32) -> Double? {
-        #if canImport(Glibc)
-            guard let info = information(descriptor), info.tcpi_rtt > 0 else { return nil }
-            return Double(info.tcpi_rtt) / 1e6
-        #else
-            return nil
-        #endif
-    }
-
     /// - Returns: false if nothing happened before the deadline.
     static func wait(_ descriptor: Int32, _ events: Int16, until deadline: UInt64) -> Bool {
         while true {

@@ -96,8 +96,7 @@ package final class TunnelClient: Sendable {
     private func begin(
         _ descriptor: Int32, _ request: Request, _ expected: String?, _ deadline: UInt64
     ) throws(TunnelError) -> Tunnel {
-        var one: Int32 = 1
-        _ = setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+        SocketOption.sendAtOnce(descriptor)
         let side = try credentials.clientSeal()
         let beginning = TunnelBeginning(descriptor: descriptor, seal: side.seal, deadline: deadline)
         do throws(TunnelError) {

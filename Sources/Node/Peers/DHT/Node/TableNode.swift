@@ -16,8 +16,9 @@ package struct TableNode: Sendable {
         case ended(key: NodeNumber, answers: Int)
         /// Somebody is known now, after nobody was: what was looked for in vain is worth looking for again.
         case hasBegun
-        /// Nobody is known; places where somebody is are wanted (``TableNode/begin(at:now:)``).
-        case isAlone
+        /// Nobody is known, or so few that they may be cut off from the rest; places where somebody is are wanted
+        /// (``TableNode/begin(at:now:)``).
+        case wantsPlaces
     }
 
     package struct Options: Hashable, Sendable {
@@ -48,6 +49,8 @@ package struct TableNode: Sendable {
     private struct Search: Sendable {
         var lookup: Lookup
         var goal: Goal
+        /// Whether it has asked at the places to begin with.
+        var hasBegunAnew = false
     }
 
     private enum Goal: Hashable, Sendable {
@@ -72,6 +75,8 @@ package struct TableNode: Sendable {
     private var isAlone = true
     private var nextBeginning: Time = .zero
     private var beginningPause = TableNode.shortestPause
+    private var nextAcquaintance: Time = .zero
+    private var acquaintancePause = TableNode.shortestAcquaintancePause
     private var nextUpkeep: Time = .zero
     /// Places that were said to be good to begin with.
     private var places: [NodeAddress] = []
@@ -91,6 +96,10 @@ package struct TableNode: Sendable {
     private static let upkeepPeriod = Duration.seconds(1)
     private static let shortestPause = Duration.seconds(3)
     private static let longestPause = Duration.seconds(120)
+    /// Who knows fewer makes acquaintances again, in these times.
+    private static let fewNodes = 2 * RoutingTable.size
+    private static let shortestAcquaintancePause = Duration.seconds(10)
+    private static let longestAcquaintancePause = Duration.seconds(600)
     /// Peers in one answer: it is to fit into a datagram that every network carries, and to be no larger than it must.
     private var answerPeers: Int { options.isIPv6 ? 28 : 40 }
 
@@ -142,8 +151,12 @@ package struct TableNode: Sendable {
     package mutating func begin(at addresses: [NodeAddress], now: Time) {
         for address in addresses where address.isIPv6 == options.isIPv6 && !places.contains(address) { places.append(address) }
         if places.count > 2 * TableNode.savedLimit { places.removeFirst(places.count - 2 * TableNode.savedLimit) }
-        // Told, it asks for no more places.
-        if table.count == 0, !places.isEmpty, !searches.values.contains(where: { $0.goal == .nodes }) { search(table.own, .nodes, now) }
+        if let number = searches.first(where: { $0.value.goal == .nodes && $0.value.lookup.target == table.own })?.key {
+            searches[number]?.lookup.add(places: addresses.filter { $0.isIPv6 == options.isIPv6 })
+            advance(number, now)
+        } else if table.count == 0, !places.isEmpty {
+            search(table.own, .nodes, now)
+        }
     }
 
     /// Looks for programs under a key: ``Effect/found(key:_:)`` and ``Effect/ended(key:answers:)`` follow.
@@ -173,7 +186,7 @@ package struct TableNode: Sendable {
 
     /// Time has passed.
     package mutating func tick(at now: Time) {
-        for (transaction, question) in questions {
+        for (transaction, question) in questions.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
             if now - question.time >= TableNode.answerTime {
                 questions[transaction] = nil
                 table.failed(question.address, at: now)
@@ -204,7 +217,14 @@ package struct TableNode: Sendable {
         beginningPause = TableNode.shortestPause
         let free = TableNode.lookLimit - questions.values.count { $0.purpose == .look }
         for contact in table.doubtful(atMost: max(0, min(free, 4)), at: now) { ask(contact.address, .ping, .look, now) }
-        if !searches.values.contains(where: { $0.goal == .nodes }), let target = table.stale(at: now, &random) {
+        guard !searches.values.contains(where: { $0.goal == .nodes }) else { return }
+        if now >= nextAcquaintance, table.goodCount(at: now) < TableNode.fewNodes {
+            // In a small network there are no more of them: it asks ever more seldom.
+            acquaintancePause = min(TableNode.longestAcquaintancePause, acquaintancePause * 2)
+            nextAcquaintance = now + acquaintancePause
+            effects.append(.wantsPlaces)
+            search(table.own, .nodes, now)
+        } else if let target = table.stale(at: now, &random) {
             search(target, .nodes, now)
         }
     }
@@ -214,7 +234,7 @@ package struct TableNode: Sendable {
         isAlone = true
         nextBeginning = now + beginningPause
         beginningPause = min(TableNode.longestPause, beginningPause * 2)
-        effects.append(.isAlone)
+        effects.append(.wantsPlaces)
         search(table.own, .nodes, now)
     }
 
@@ -234,7 +254,6 @@ package struct TableNode: Sendable {
         // More than it takes, since some of them may be gone.
         let known = table.nearest(to: target, TableNode.seedCount)
         lookup.add(known, atMost: TableNode.seedCount)
-        if known.count < RoutingTable.size { lookup.add(places: places.shuffled(using: &random)) }
         if goal == .peers {
             // This node may be one of the nearest itself.
             let own = lookup.take(store.peers(under: target, atMost: answerPeers, at: now, &random))
@@ -252,8 +271,19 @@ package struct TableNode: Sendable {
             if ask(address, search.goal == .nodes ? .findNode(target: target) : .getPeers(key: target), .lookup(number), now) { continue }
             search.lookup.failed(address)
         }
+        guard search.lookup.isOver else {
+            searches[number] = search
+            return
+        }
+        if search.lookup.answeredCount < RoutingTable.size, !search.hasBegunAnew, !places.isEmpty {
+            // Those that were known are gone, most of them.
+            search.hasBegunAnew = true
+            search.lookup.add(places: places.shuffled(using: &random))
+            searches[number] = search
+            return advance(number, now)
+        }
         searches[number] = search
-        if search.lookup.isOver { end(number, now) }
+        end(number, now)
     }
 
     private mutating func end(_ number: Int, _ now: Time) {
