@@ -7,6 +7,7 @@ the link itself is measured: what it does is to be what was asked of it.
 import contextlib
 import json
 import socket
+import sys
 import threading
 import time
 
@@ -183,6 +184,14 @@ def check_head(wire, token, link, worker, expected, name, round_trip, rate, loss
         head.program.end()
 
 
+def chosen():
+    """The links to try: those that are named, else the first of them in a short sample, else all."""
+    names = sys.argv[1:]
+    if unknown := [name for name in names if name not in [row[0] for row in LINKS]]:
+        stop(f"there is no link {unknown}; there are {[row[0] for row in LINKS]}")
+    return [row for row in LINKS if row[0] in names] if names else LINKS[:1] if SHORT else LINKS
+
+
 def main():
     with Wire() as wire:
         token = new_token()
@@ -192,10 +201,11 @@ def main():
         report.note(f"one machine: prefill {prefill:.0f} tokens/s, decode {decode:.2f}")
         worker = WorkerMachine(wire, token)
         link = ShapedLink(worker.node)
-        check_link(alone.node, worker.node, link)
+        if not sys.argv[1:]:
+            check_link(alone.node, worker.node, link)
         link.be(0)
         worker.start().ready()
-        for row in LINKS[:1] if SHORT else LINKS:
+        for row in chosen():
             check_head(wire, token, link, worker, expected, *row)
         worker.program.end()
 

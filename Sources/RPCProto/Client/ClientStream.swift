@@ -43,6 +43,8 @@ final class ClientStream: @unchecked Sendable {
     private var vouchedLimit = 0.0
     private var vouchedDeadline: UInt64 = 0
     private var movedSinceRenewal = 0
+    /// Bytes that were sent and not confirmed when it was last looked.
+    private var unconfirmed = 0
     /// Whether the limit was passed because the peer was vouched for.
     private var wasVouchedFor = false
 
@@ -156,6 +158,7 @@ final class ClientStream: @unchecked Sendable {
     func begin(within seconds: Double, whileVouchedFor longer: Double) {
         limit = seconds
         vouchedLimit = longer
+        unconfirmed = 0
         renew()
     }
 
@@ -169,6 +172,11 @@ final class ClientStream: @unchecked Sendable {
     /// After bytes have moved, or none within a tick.
     private func checkTime(moved count: Int) throws(StreamFailure) {
         movedSinceRenewal &+= count
+        if count == 0, let left = SocketOption.unconfirmedByteCount(descriptor) {
+            // What the system has taken and sends on slowly gets on too.
+            movedSinceRenewal &+= max(0, unconfirmed - left)
+            unconfirmed = left
+        }
         if movedSinceRenewal >= ClientStream.progressByteCount { return renew() }
         let now = MonotonicClock.nanoseconds()
         if now <= deadline { return }

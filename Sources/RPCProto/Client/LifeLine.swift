@@ -38,11 +38,18 @@ package struct LifeLine: Sendable {
     private var failureCount = 0
     /// From the last question to its answer, in nanoseconds.
     package private(set) var roundTrip: UInt64?
+    /// The same without its ups and downs (RFC 6298's weight).
+    private var smoothRoundTrip: UInt64?
 
     /// Between two questions.
     package static let period: UInt64 = 500_000_000
-    /// How long an answer may take.
+    /// How long an answer may take on a link that takes none itself, and how many of the link's round trips on top: what is lost is sent
+    /// again after about two of them. On a link that takes long of late because it is full they are the more.
     package static let patience: UInt64 = 2_500_000_000
+    private static let patientRoundTrips: UInt64 = 4
+    private static let longestPatience: UInt64 = 6_000_000_000
+    /// How long a connection and the answer to its greeting may take.
+    package static let openingTime: UInt64 = 10_000_000_000
     /// After a connection that came to nothing; after each further one twice as long, up to a limit: where there is no place for it at
     /// the worker, there may be none for long.
     package static let rest: UInt64 = 5_000_000_000
@@ -54,11 +61,16 @@ package struct LifeLine: Sendable {
 
     package var hasEnded: Bool { state == .ended }
 
+    /// How long an answer may take on this link.
+    package var patience: UInt64 {
+        min(LifeLine.longestPatience, LifeLine.patience + LifeLine.patientRoundTrips * min(smoothRoundTrip ?? 0, LifeLine.longestPatience))
+    }
+
     /// When ``pass(_:)`` has something to do.
     package var nextTime: Time? {
         switch state {
         case .resting(let time), .beginning(let time), .answered(let time): time
-        case .asked(let time): time + LifeLine.patience
+        case .asked(let time): time + patience
         case .ended: nil
         }
     }
@@ -68,7 +80,7 @@ package struct LifeLine: Sendable {
         guard let due = nextTime, now >= due else { return [] }
         switch state {
         case .resting:
-            state = .beginning(until: now + LifeLine.patience)
+            state = .beginning(until: now + LifeLine.openingTime)
             return [.connect]
         case .beginning:
             rest(now)
@@ -102,7 +114,9 @@ package struct LifeLine: Sendable {
 
     package mutating func answered(_ now: Time) -> [Effect] {
         guard case .asked(let start) = state else { return [] }
-        roundTrip = now &- start
+        let taken = now &- start
+        roundTrip = taken
+        smoothRoundTrip = smoothRoundTrip.map { ($0 / 8) * 7 + taken / 8 } ?? taken
         state = .answered(next: max(now, start + LifeLine.period))
         return []
     }

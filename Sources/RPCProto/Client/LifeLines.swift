@@ -201,7 +201,7 @@ package final class LifeLines: Sendable {
                 case .vouch(let isVouchedFor): connection?.setVouched(isVouchedFor)
                 case .giveUp:
                     guard let connection else { break }
-                    connection.giveUp(afterSilenceOf: Double(LifeLine.patience) / 1e9)
+                    connection.giveUp(afterSilenceOf: (Double(decisions.patience) / 1e8).rounded() / 10)
                     onSilence()
                 }
             }

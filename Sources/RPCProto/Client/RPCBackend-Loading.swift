@@ -82,8 +82,7 @@ extension RPCBackend {
         // Sizes are those of memory that exists, or checked where the server says them.
         let packing = try BufferPacking(
             tensors, sizes: sizes, on: name, alignment: alignment, largest: state.largestBuffer, apart: apart)
-        var buffers: [RPCBuffer] = []
-        for count in packing.byteCounts { buffers.append(try buffer(of: count)) }
+        let buffers = try buffers(of: packing.byteCounts)
         return packing.places.map { (buffers[$0.buffer], $0.byteOffset) }
     }
 

@@ -60,10 +60,24 @@ public final class RPCBackend: Backend {
         }
     }
 
-    /// A buffer that ``load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)`` fills.
-    func buffer(of byteCount: Int) throws(BackendError) -> RPCBuffer {
-        RPCBuffer(try memory(of: byteCount, zeroed: false), of: self, isWritable: false)
+    /// Buffers that ``load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)`` fills. Many take no longer than one, however far
+    /// away the server is.
+    func buffers(of byteCounts: [Int]) throws(BackendError) -> [RPCBuffer] {
+        var buffers: [RPCBuffer] = []
+        for start in stride(from: 0, to: byteCounts.count, by: RPCBackend.allocationWindow) {
+            let part = Array(byteCounts[start..<min(byteCounts.count, start + RPCBackend.allocationWindow)])
+            let (memories, fault) = try connection.exchange(within: connection.limits.answer) { pipeline throws(BackendError) in
+                try state.allocate(part, zeroed: false, pipeline)
+            }
+            // What there is is given back where that is not all.
+            buffers += memories.map { RPCBuffer($0, of: self, isWritable: false) }
+            if let fault { throw fault }
+        }
+        return buffers
     }
+
+    /// Buffers that are asked for at once.
+    private static let allocationWindow = 64
 
     /// Has the compute memory hold plans of up to so many bytes, so that those need no other, which would make the server
     /// forget all graphs.

@@ -44,31 +44,55 @@ final class RemoteDevice: @unchecked Sendable {
 
     /// New memory, zeroed where that is wanted.
     func allocate(_ byteCount: Int, zeroed: Bool, _ pipeline: RequestPipeline) throws(BackendError) -> Memory {
+        let (memories, fault) = try allocate([byteCount], zeroed: zeroed, pipeline)
+        guard let memory = memories.first else { throw fault ?? BackendError(.outOfMemory, "\(pipeline.endpoint) has no room") }
+        return memory
+    }
+
+    /// New memory in several buffers, in two round trips for all of them.
+    ///
+    /// - Returns: what there is room for, and what is wrong if that is not all.
+    func allocate(
+        _ byteCounts: [Int], zeroed: Bool, _ pipeline: RequestPipeline
+    ) throws(BackendError) -> (memories: [Memory], fault: BackendError?) {
         let place = "\(pipeline.endpoint) device \(number)"
-        guard byteCount >= 0 else { throw BackendError(.invalidArgument, "a buffer of \(byteCount) bytes") }
-        guard byteCount <= largestBuffer else {
-            throw BackendError(.outOfMemory, "\(place) has buffers of at most \(largestBuffer) bytes, not \(byteCount)")
+        for byteCount in byteCounts {
+            if byteCount < 0 { return ([], BackendError(.invalidArgument, "a buffer of \(byteCount) bytes")) }
+            guard byteCount > largestBuffer else { continue }
+            return ([], BackendError(.outOfMemory, "\(place) has buffers of at most \(largestBuffer) bytes, not \(byteCount)"))
         }
         // A buffer of nothing has no address.
-        let size = max(byteCount, alignment)
-        pipeline.ask(.allocateBuffer(device: number, byteCount: UInt64(size)))
+        let sizes = byteCounts.map { max($0, alignment) }
+        for size in sizes { pipeline.ask(.allocateBuffer(device: number, byteCount: UInt64(size))) }
         try pipeline.flush()
-        guard case .buffer(let handle, let granted) = try pipeline.answer(to: .allocateBuffer) else {
-            throw pipeline.failure(.allocateBuffer, "the answer is no buffer")
+        var granted: [(handle: UInt64, byteCount: UInt64, index: Int)] = []
+        var fault: BackendError?
+        for (index, size) in sizes.enumerated() {
+            guard case .buffer(let handle, let count) = try pipeline.answer(to: .allocateBuffer) else {
+                throw pipeline.failure(.allocateBuffer, "the answer is no buffer")
+            }
+            if handle == 0 {
+                fault = fault ?? BackendError(.outOfMemory, "\(place) has no room for \(size) bytes")
+                continue
+            }
+            guard count >= UInt64(size) else {
+                throw pipeline.failure(.allocateBuffer, "gives \(count) bytes instead of \(size)")
+            }
+            granted.append((handle, count, index))
         }
-        guard handle != 0 else { throw BackendError(.outOfMemory, "\(place) has no room for \(size) bytes") }
-        guard granted >= UInt64(size) else {
-            throw pipeline.failure(.allocateBuffer, "gives \(granted) bytes instead of \(size)")
-        }
-        pipeline.ask(.getBase(buffer: handle))
+        for (handle, _, _) in granted { pipeline.ask(.getBase(buffer: handle)) }
         // Not confirmed in most versions: whatever comes next waits for it.
-        if zeroed { pipeline.ask(.clearBuffer(buffer: handle, value: 0), workByteCount: size) }
+        if zeroed { for (handle, _, index) in granted { pipeline.ask(.clearBuffer(buffer: handle, value: 0), workByteCount: sizes[index]) } }
         try pipeline.flush()
-        let base = try pipeline.number(answering: .getBase)
-        guard base > 0, base % UInt64(alignment) == 0, !base.addingReportingOverflow(granted).overflow else {
-            throw pipeline.failure(.getBase, "a buffer of \(granted) bytes cannot be at \(base), aligned to \(alignment)")
+        var memories: [Memory] = []
+        for (handle, count, index) in granted {
+            let base = try pipeline.number(answering: .getBase)
+            guard base > 0, base % UInt64(alignment) == 0, !base.addingReportingOverflow(count).overflow else {
+                throw pipeline.failure(.getBase, "a buffer of \(count) bytes cannot be at \(base), aligned to \(alignment)")
+            }
+            memories.append(Memory(handle: handle, base: base, byteCount: byteCounts[index]))
         }
-        return Memory(handle: handle, base: base, byteCount: byteCount)
+        return (memories, fault)
     }
 
     /// The compute memory, of at least so many bytes, and which one it is: everything planned for another has to be moved.

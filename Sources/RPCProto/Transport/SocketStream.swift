@@ -281,8 +281,24 @@ package enum SocketOption {
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     }
 
-    /// Each piece is somebody's question or answer, and waits for no other.
-    package static func sendAtOnce(_ descriptor: Int32) { set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1) }
+    /// Each piece is somebody's question or answer, and waits for no other; one that is lost is sent again after the same time each time,
+    /// and not after ever longer ones, since there are so few of them that they crowd nobody.
+    package static func sendAtOnce(_ descriptor: Int32) {
+        set(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, 1)
+        #if canImport(Glibc)
+            set(descriptor, Int32(IPPROTO_TCP), TCP_THIN_LINEAR_TIMEOUTS, 1)
+        #endif
+    }
+
+    /// Bytes that were sent and that the peer's system has not confirmed; nil where the system does not say.
+    static func unconfirmedByteCount(_ descriptor: Int32) -> Int? {
+        #if canImport(Glibc)
+            var count: Int32 = 0
+            return ioctl(descriptor, UInt(TIOCOUTQ), &count) == 0 ? Int(count) : nil
+        #else
+            return nil
+        #endif
+    }
 
     static func set(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
         var value = value

@@ -22,14 +22,33 @@ struct LifeLineTests {
         var line = begun(at: 7 * second)
         #expect(line.pass(7 * second + second / 4) == [])
         #expect(line.pass(7 * second + second / 2) == [.ask])
-        #expect(line.answered(8 * second) == [])
-        #expect(line.roundTrip == second / 2)
+        #expect(line.answered(7 * second + second / 2) == [])
+        #expect(line.roundTrip == 0)
         #expect(line.pass(8 * second) == [.ask])
         #expect(line.nextTime == 10 * second + second / 2)
         #expect(line.pass(10 * second) == [])
         #expect(line.pass(11 * second) == [.vouch(false), .close, .giveUp])
         #expect(line.hasEnded)
         #expect(line.pass(99 * second) == [])
+    }
+
+    /// A slow link is no frozen worker: what is lost on it is sent again after round trips, of which there must be time for some.
+    @Test func whoIsFarAwayHasMoreTime() {
+        let second = LifeLineTests.second
+        var line = begun(at: 0)
+        #expect(line.pass(second) == [.ask])
+        #expect(line.answered(second + second * 3 / 10) == [])
+        #expect(line.patience == LifeLine.patience + second * 12 / 10)
+        var now = second * 2
+        // However slow it gets, there is an end.
+        for _ in 0..<100 {
+            #expect(line.pass(now) == [.ask])
+            now += second * 2
+            #expect(line.answered(now) == [])
+        }
+        #expect(line.pass(now) == [.ask])
+        #expect((5 * second...6 * second).contains(line.patience))
+        #expect(line.pass(now + 6 * second) == [.vouch(false), .close, .giveUp])
     }
 
     /// An answer that lay there when nobody looked for a while counts.
@@ -45,7 +64,7 @@ struct LifeLineTests {
         let second = LifeLineTests.second
         var line = LifeLine(at: 0)
         var effects: [LifeLine.Effect] = []
-        for time in 0..<100 {
+        for time in 0..<200 {
             effects += line.pass(UInt64(time) * second / 2)
             if time % 5 == 0 { effects += line.connected() }
         }
