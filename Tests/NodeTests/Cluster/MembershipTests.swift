@@ -111,6 +111,31 @@ import Testing
         #expect(membership.nextLook == now + .seconds(30) + Membership.returnTime)
     }
 
+    @Test("a worker that moves is no flapping one: it is tried at its new place at once, also when that was said before it was missed")
+    func moving() throws {
+        var membership = membership()
+        let user = membership.join()
+        var now = Duration.zero
+        for link in 1...6 {
+            try hold(&membership, user, link: link, at: now)
+            now += .seconds(3)
+            if link % 2 == 0 { membership.moved(id, at: now) }
+            _ = membership.lost(id, link: link, .connection("silent"), at: now)
+            if link % 2 == 1 {
+                #expect(membership.nextLook.map { $0 > now + Membership.returnTime } ?? false)
+                membership.moved(id, at: now + .seconds(1))
+                #expect(membership.nextLook == now + .seconds(1))
+            }
+            #expect(membership.nextLook.map { $0 <= now + .seconds(1) } ?? false)
+            now += .seconds(1)
+        }
+        // What it could not do it can do nowhere else.
+        try hold(&membership, user, link: 7, at: now)
+        _ = membership.lost(id, link: 7, .unusable("full"), at: now)
+        membership.moved(id, at: now)
+        #expect(membership.nextLook.map { $0 > now + Membership.returnTime } ?? false)
+    }
+
     @Test("a worker that cannot do what is asked of it is let back in later each time, however long that takes to show")
     func uselessness() throws {
         var membership = membership()

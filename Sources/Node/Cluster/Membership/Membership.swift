@@ -45,7 +45,11 @@ package struct Membership {
         /// Why it was absent before somebody began to connect.
         fileprivate var lastReason = "it has not been reached yet"
         fileprivate var since = Time.zero
+        /// When it was last said to be at another place.
+        fileprivate var moved: Time?
         fileprivate var isBeingAsked = false
+        /// Whether it was lost with its connection, and not for what it did.
+        fileprivate var isLostByMoving = false
         /// When it last said what memory it has.
         fileprivate var heard = Time.zero
         /// Whether a model has been in its places on it since it came.
@@ -169,6 +173,17 @@ package struct Membership {
         order.append(id)
         table[id] = Entry(id, order: listCount, nextLook: now)
         return []
+    }
+
+    /// A worker in the list is at another place, too. That its connections break then says nothing of what it is good for.
+    package mutating func moved(_ id: NodeID, at now: Time) {
+        guard var entry = table[id] else { return }
+        entry.moved = now
+        if case .absent = entry.presence, entry.isLostByMoving {
+            entry.penalty = .zero
+            entry.nextLook = min(entry.nextLook, now)
+        }
+        table[id] = entry
     }
 
     /// A worker is in the list no more: it is emptied, and forgotten when nobody uses it.
@@ -315,12 +330,14 @@ package struct Membership {
         // One that comes and goes, or cannot do what it is wanted for, is of no use: each loss costs the others a placement. A
         // connection that broke after a good time says nothing of that kind.
         let isGood = entry.isProven && now - entry.since >= Membership.flappingTime
+        let hasMoved = entry.moved.map { $0 >= entry.since } ?? false
         let stayed =
             switch loss {
-            case .connection: isGood
+            case .connection: isGood || hasMoved
             case .unusable: false
             case .overAsked: true
             }
+        entry.isLostByMoving = if case .connection = loss { true } else { false }
         entry.penalty = stayed ? .zero : entry.nextPenalty
         entry.presence = .absent(loss.reason)
         entry.isLeaving = false

@@ -110,13 +110,18 @@ package final class NodePool: Sendable {
     private func list(_ peers: [Peer]) {
         let now = now
         let ids = Set(peers.map(\.id))
-        monitor.change { state in
-            for peer in peers { state.peers[peer.id] = peer }
+        let moved = monitor.change { state in
+            var moved: [NodeID] = []
+            for peer in peers {
+                if let old = state.peers.updateValue(peer, forKey: peer.id), !Set(peer.routes).isSubset(of: old.routes) { moved.append(peer.id) }
+            }
+            return moved
         }
         apply { membership in
             var effects: [Membership.Effect] = []
             for entry in membership.entries where !ids.contains(entry.id) { effects += membership.unlist(entry.id) }
             for peer in peers { effects += membership.list(peer.id, at: now) }
+            for id in moved { membership.moved(id, at: now) }
             return effects
         }
         monitor.change { state in
