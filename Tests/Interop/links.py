@@ -13,6 +13,7 @@ import time
 
 from interop import GEMMA, SHORT, TEXT, Report, need_swiftlet, stop
 from peers_wire import HEAD_PORT, HeadMachine, WorkerMachine, inside, new_token, timed
+from shaped_link import ShapedLink, arrivals
 from wire import Wire, possible, wait_for
 
 need_swiftlet()
@@ -21,29 +22,6 @@ HEAD = ["--parallel", "4", "--ctx-size", "2048"]
 # Name; round trip in ms; Mbit/s (0: as much as comes); percent lost.
 LINKS = [("20 ms", 20, 0, 0), ("100 ms", 100, 0, 0), ("300 ms", 300, 0, 0), ("20 ms, 1 % lost", 20, 0, 1), ("20 ms, 10 Mbit/s", 20, 10, 0)]
 PATIENCE = 600
-
-
-class ShapedLink:
-    """What sits between a node and the wire, told what to be."""
-
-    def __init__(self, node):
-        self.shaper = node.put_behind_link()
-
-    def ask(self, line):
-        before = len(self.shaper.text().splitlines())
-        self.shaper.say(line)
-        wait_for(lambda: len(self.shaper.text().splitlines()) > before, 10, f"the link's answer to {line}")
-        return self.shaper.text().splitlines()[-1]
-
-    def be(self, round_trip, rate=0, loss=0):
-        for line in (f"delay {round_trip / 2}", f"rate {rate}", f"loss {loss}"):
-            answer = self.ask(line)
-            if answer != f"ok {line}":
-                stop(f"the link: {answer}")
-
-    def carried(self):
-        """Bytes that came through, of the direction that carried more."""
-        return max(direction["bytes"] for direction in json.loads(self.ask("count")))
 
 
 def echo(node):
@@ -153,11 +131,6 @@ def questions(head):
     long = completion(head, TEXT.read_text()[:2200], 2)
     short = completion(head, "The lighthouse keeper opened the door and", 16)
     return [long["content"], short["content"]], long["timings"]["prompt_per_second"], short["timings"]["predicted_per_second"]
-
-
-def arrivals(head):
-    """How often the head's log says that its worker came: more than once, if it was given up in between."""
-    return sum(line.endswith(": is there") for line in head.program.text().splitlines())
 
 
 def check_head(wire, token, link, worker, expected, name, round_trip, rate, loss):

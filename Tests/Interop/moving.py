@@ -41,6 +41,8 @@ with Wire() as wire:
     worker.start().ready()
     head.start(GEMMA, *OPTIONS, "--no-local").ready()
     ident = worker.id
+    if timed(lambda: head.uses(ident), 60) is None:
+        stop(f"the worker is not used: {head.program.text()[-1500:]}")
     drops, uses = [], []
     with Streams(head, bodies, expected) as streams:
         for number in range(CHANGES):

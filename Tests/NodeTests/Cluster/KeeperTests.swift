@@ -119,18 +119,29 @@ import Testing
         }
     }
 
-    @Test("those who wait are told each time that there is no place, all of them after a minute; listeners once for each reason")
+    @Test("those who wait are told, after a moment, that there is no place, all of them after a minute; listeners once for each reason")
     func noPlace() {
         var keeper = running()
         _ = keeper.handle(.suspended("gone"), at: .zero)
         _ = keeper.handle(.done(.noRoom("full")), at: .zero)
         _ = keeper.handle(.done(.noRoom("full")), at: .zero)
+        // A worker may be back at once.
         var effects = keeper.handle(.done(.noRoom("full")), at: .zero)
-        #expect(effects == [.turnAway("full", endsAll: false), .settleOnWeights, .tell(.unavailable, "full")])
+        #expect(effects == [.settleOnWeights, .tell(.unavailable, "full")])
         // A worker that came is worth an attempt at once.
         let effects27 = keeper.handle(.changed, at: .milliseconds(1))
         #expect(effects27 == [.work(.place(includesIdle: true))])
-        _ = keeper.handle(.done(.noRoom("full")), at: .seconds(1))
+        _ = keeper.handle(.done(.noRoom("full")), at: .seconds(4))
+        effects = keeper.handle(.done(.noRoom("full")), at: .seconds(4))
+        #expect(effects == [.settleOnWeights])
+        #expect(keeper.nextTick(now: .seconds(4)) == Keeper.grace)
+        effects = keeper.handle(.tick(isBusy: true), at: Keeper.grace)
+        #expect(effects == [.work(.place(includesIdle: true))])
+        _ = keeper.handle(.done(.noRoom("full")), at: Keeper.grace)
+        effects = keeper.handle(.done(.noRoom("full")), at: Keeper.grace)
+        #expect(effects == [.turnAway("full", endsAll: false), .settleOnWeights])
+        _ = keeper.handle(.tick(isBusy: true), at: .seconds(60))
+        _ = keeper.handle(.done(.noRoom("full")), at: .seconds(60))
         effects = keeper.handle(.done(.noRoom("full")), at: .seconds(61))
         #expect(effects == [.turnAway("full", endsAll: true), .settleOnWeights])
     }

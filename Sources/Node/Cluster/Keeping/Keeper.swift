@@ -142,6 +142,9 @@ package struct Keeper: Sendable {
     package static let retryTime = Duration.seconds(2)
     /// Before the next attempt, where somebody was lost in the last.
     package static let pause = Duration.milliseconds(50)
+    /// For so long requests wait for a place that have no answer yet, once the model had one; what comes later is turned away until there
+    /// is one again.
+    package static let grace = Duration.seconds(5)
     /// For so long requests under way wait for a place to be found.
     package static let patience = Duration.seconds(60)
     /// Between two attempts to empty a worker whose layers fit nowhere else.
@@ -320,8 +323,14 @@ package struct Keeper: Sendable {
         nextAttempt = now + Keeper.retryTime
         includesIdle = true
         isWaitingForRoom = true
-        let isLong = outage.map { now - $0 > Keeper.patience } ?? false
-        var effects: [Effect] = [.turnAway(reason, endsAll: isLong), .settleOnWeights]
+        let lasted = outage.map { now - $0 } ?? .zero
+        var effects: [Effect] = [.settleOnWeights]
+        if hasBegun, outage != nil, lasted < Keeper.grace {
+            // A worker that moves, or is started anew, is back within seconds.
+            nextAttempt = min(nextAttempt, now + Keeper.grace - lasted)
+        } else {
+            effects.insert(.turnAway(reason, endsAll: lasted > Keeper.patience), at: 0)
+        }
         if complaint != reason { effects.append(.tell(.unavailable, reason)) }
         complaint = reason
         if !hasBegun {
