@@ -157,6 +157,34 @@ def check_head(wire, token, link, worker, expected, name, round_trip, rate, loss
         head.program.end()
 
 
+def check_resumption(wire, token, link, worker, expected):
+    """Does a transfer that is cut go on where it was, if the worker has a cache; and does the next start bring next to nothing?"""
+    link.be(2, 100)
+    before = link.carried()
+    head = HeadMachine(wire, token).start(GEMMA, *HEAD, "--no-local")
+    try:
+        half = timed(lambda: link.carried() - before > 100e6, 60, 0.05)
+        link.ask("cut")
+        time.sleep(12)
+        link.ask("mend")
+        used = timed(lambda: head.uses(worker.id), PATIENCE, 0.1)
+        brought = (link.carried() - before) / 1e6
+        texts, _, _ = questions(head)
+        report.check(
+            half is not None and used is not None and texts == expected and 240 < brought < 300,
+            f"a transfer that was cut for 12 s in its middle goes on where it was: {brought:.0f} MB brought in all, in use "
+            f"{used or -1:.1f} s after the link was mended")
+        head.program.end()
+        before = link.carried()
+        # The same machine: what others sent is not served to it.
+        head.start(GEMMA, *HEAD, "--no-local")
+        used = timed(lambda: head.uses(worker.id), PATIENCE, 0.1)
+        brought = (link.carried() - before) / 1e6
+        report.check(used is not None and brought < 10, f"the next head is in use {used or -1:.1f} s after its start, with {brought:.1f} MB brought")
+    finally:
+        head.program.end()
+
+
 def chosen():
     """The links to try: those that are named, else the first of them in a short sample, else all."""
     names = sys.argv[1:]
@@ -174,13 +202,17 @@ def main():
         report.note(f"one machine: prefill {prefill:.0f} tokens/s, decode {decode:.2f}")
         worker = WorkerMachine(wire, token)
         link = ShapedLink(worker.node)
-        if not sys.argv[1:]:
+        if not sys.argv[1:] and not SHORT:
             check_link(alone.node, worker.node, link)
         link.be(0)
         worker.start().ready()
         for row in chosen():
             check_head(wire, token, link, worker, expected, *row)
         worker.program.end()
+        if not sys.argv[1:]:
+            worker.start("--cache").ready()
+            check_resumption(wire, token, link, worker, expected)
+            worker.program.end()
 
 
 why = possible()
