@@ -37,6 +37,13 @@ struct WorkersOptions: ParsableArguments {
         help: "Have all logits sent for every token, for workers that cannot pick the likeliest ones themselves.")
     var fullLogits = false
 
+    @Option(
+        name: .customLong("hidden-type"),
+        help: ArgumentHelp(
+            "What hidden states travel as between machines: f32, or f16, half the bytes, for links that are slow; answers differ a little then.",
+            valueName: "type"))
+    var hiddenType = HiddenType.f32
+
     func validate() throws {
         try checkPositive(timeout, "--worker-timeout", atMost: 86400)
         if let workers, HeadOptions.list(workers).isEmpty { throw ValidationError("--workers names no machine.") }
@@ -57,9 +64,12 @@ struct WorkersOptions: ParsableArguments {
         let list = workers ?? HeadOptions.environmentVariables.lazy.compactMap { environment[$0] }.first { !$0.isEmpty } ?? ""
         return HeadOptions(
             workers: HeadOptions.list(list), usesLocal: !noLocal, devices: HeadOptions.list(devices ?? ""), split: split?.values,
-            timeout: timeout, sendsAllLogits: fullLogits)
+            timeout: timeout, sendsAllLogits: fullLogits, halvesHiddenStates: hiddenType == .f16)
     }
 }
+
+/// What hidden states travel as.
+enum HiddenType: String, ExpressibleByArgument, CaseIterable { case f32, f16 }
 
 /// Numbers of 0 or more, separated by commas: `3,1`.
 struct Shares: ExpressibleByArgument {

@@ -40,6 +40,8 @@ final class ForwardContext {
     let cache: StageCache
     /// I32 `[tokens]`, or, where the stage does not begin with tokens, F32 `[width, columns]`.
     let first: TensorID
+    /// Where hidden states go in, `[width, columns]`; nil where the stage begins with tokens.
+    let states: TensorID?
     /// I32 `[tokens]`.
     let positions: TensorID
     /// I32 `[4 · tokens]`, for ropes in sections.
@@ -57,7 +59,8 @@ final class ForwardContext {
     let inputs: InputTensors
 
     init(
-        _ layout: BatchLayout, _ extent: StageExtent, _ cache: StageCache, _ masks: MaskBands, _ h: Hyperparameters
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: StageCache, _ masks: MaskBands, _ h: Hyperparameters,
+        _ hiddenType: ElementType
     ) {
         self.layout = layout
         self.extent = extent
@@ -66,10 +69,11 @@ final class ForwardContext {
         var states: TensorID?
         if !extent.embeds {
             let columns = StageExtent.columnCount(of: layout, after: extent.layers.lowerBound, layerCount: h.layerCount)
-            states = g.input("hidden states", .f32, Shape(h.embeddingLength, columns))
+            states = g.input("hidden states", hiddenType, Shape(h.embeddingLength, columns))
         }
         inputs = InputTensors(layout, extent, h, g)
-        first = states ?? inputs[TokenInput.self].first ?? TensorID(0)
+        self.states = states
+        first = states.map { g.received($0) } ?? inputs[TokenInput.self].first ?? TensorID(0)
         positions = inputs[PositionInput.self].first ?? first
         sectionPositions = inputs[SectionPositionInput.self].first ?? first
         cacheRows = inputs[CacheRowInput.self].first ?? first

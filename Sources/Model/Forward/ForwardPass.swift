@@ -14,6 +14,7 @@ public final class ForwardPass {
     public let stages: [ForwardStage]
     /// For who takes one step at a time.
     private let step: ForwardStep
+    private let hiddenType: ElementType
     private let columnLimit: Int?
     private let padding: PromptPadding
 
@@ -34,7 +35,8 @@ public final class ForwardPass {
         self.stages = stages
         self.slotCount = slotCount
         self.contextLength = contextLength
-        step = ForwardStep(model.hyperparameters)
+        hiddenType = stages.first?.hiddenType ?? .f32
+        step = ForwardStep(model.hyperparameters, hiddenType)
     }
 
     /// The whole model on one backend.
@@ -77,7 +79,7 @@ public final class ForwardPass {
     // MARK: Many steps at once
 
     /// A step to be taken through the stages one by one, and then again.
-    package func makeStep() -> ForwardStep { ForwardStep(hyperparameters) }
+    package func makeStep() -> ForwardStep { ForwardStep(hyperparameters, hiddenType) }
 
     /// Has a step begin with new pieces.
     ///

@@ -14,6 +14,8 @@ public final class ForwardStage {
     /// Graphs that are ready to run again.
     package var planCount: Int { plans.count }
 
+    /// What hidden states are between this stage and others.
+    let hiddenType: ElementType
     let hyperparameters: Hyperparameters
     private let architecture: any Architecture
     private var plans: PlanCache
@@ -22,10 +24,14 @@ public final class ForwardStage {
     /// logits per token would take.
     static let outputsAtOnce = 32
 
+    /// - Parameter hiddenType: what hidden states are between this stage and others, the same for all stages of a pass: F32, or F16, which
+    ///   is half as much to send, and rounds.
     /// - Throws: `BackendError` where there is no memory for the cache.
     public init(
-        _ model: LanguageModel, _ extent: StageExtent, on backend: any Backend, slotCount: Int, contextLength: Int
+        _ model: LanguageModel, _ extent: StageExtent, on backend: any Backend, slotCount: Int, contextLength: Int,
+        hiddenType: ElementType = .f32
     ) throws(BackendError) {
+        self.hiddenType = hiddenType
         self.extent = extent
         self.backend = backend
         architecture = model.architecture
@@ -109,16 +115,16 @@ public final class ForwardStage {
     }
 
     private func prepare(_ layout: BatchLayout) throws -> PreparedGraph {
-        let (pass, result, tokens) = architecture.drawing(layout, extent, cache, masks)
+        let (pass, result, tokens) = architecture.drawing(layout, extent, cache, masks, hiddenType)
         return PreparedGraph(
             plan: try backend.prepare(pass.g.finish()), inputs: pass.inputs,
-            states: extent.embeds ? nil : pass.first, result: result, tokens: tokens)
+            states: pass.states, result: result, tokens: tokens)
     }
 
     private func prepareHead(_ count: Int, _ product: BatchLayout.Product) throws -> PreparedGraph {
         let g = GraphBuilder()
-        let states = g.input("hidden states", .f32, Shape(hyperparameters.embeddingLength, count))
-        let (result, tokens) = architecture.results(states, product, g)
+        let states = g.input("hidden states", hiddenType, Shape(hyperparameters.embeddingLength, count))
+        let (result, tokens) = architecture.results(g.received(states), product, g)
         return PreparedGraph(
             plan: try backend.prepare(g.finish()), inputs: InputTensors(), states: states, result: result, tokens: tokens)
     }
@@ -127,17 +133,18 @@ public final class ForwardStage {
 extension Architecture {
     /// The graph of one stage and where its results are: hidden states or logits, and the tokens of candidates.
     func drawing(
-        _ layout: BatchLayout, _ extent: StageExtent, _ cache: StageCache, _ masks: MaskBands
+        _ layout: BatchLayout, _ extent: StageExtent, _ cache: StageCache, _ masks: MaskBands, _ hiddenType: ElementType
     ) -> (context: ForwardContext, result: TensorID, tokens: TensorID?) {
-        let pass = ForwardContext(layout, extent, cache, masks, hyperparameters)
+        let pass = ForwardContext(layout, extent, cache, masks, hyperparameters, hiddenType)
         var x = extent.embeds ? embed(pass) : pass.first
         for layer in extent.layers { x = self.layer(layer, x, pass) }
         if extent.hasOutput, layout.produces != .hiddenStates, layout.outputCount > 0 {
             let (result, tokens) = results(x, layout.produces, pass.g)
             return (pass, result, tokens)
         }
-        pass.g.markOutput(x)
-        return (pass, x, nil)
+        let sent = pass.g.sent(x, as: hiddenType)
+        pass.g.markOutput(sent)
+        return (pass, sent, nil)
     }
 
     /// From hidden states to logits, or to the likeliest tokens `[count, n]` and their logits.
@@ -156,6 +163,16 @@ extension Architecture {
         g.markOutput(picked)
         return (picked, best)
     }
+}
+
+extension GraphBuilder {
+    /// Hidden states as they leave a stage. Some models have values that F16 has not; the largest that it has are near enough.
+    func sent(_ states: TensorID, as type: ElementType) -> TensorID {
+        type == .f32 ? states : cast(clamp(states, -65504, 65504), to: type)
+    }
+
+    /// Hidden states that have come from another stage, to compute with.
+    func received(_ states: TensorID) -> TensorID { self[states].type == .f32 ? states : cast(states, to: .f32) }
 }
 
 /// A graph that a backend has made ready, and where it takes and leaves things.

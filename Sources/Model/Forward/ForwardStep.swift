@@ -9,7 +9,8 @@ public final class ForwardStep {
     package private(set) var wantsCandidates = false
     private(set) var inputs = StepInputs()
 
-    private let width: Int
+    /// Bytes of one column of hidden states.
+    private let columnByteCount: Int
     private let vocabularySize: Int
     private let states = HostMemory()
     /// Columns of hidden states that are there.
@@ -17,8 +18,8 @@ public final class ForwardStep {
     private let logits = HostMemory()
     private let tokens = HostMemory()
 
-    init(_ h: Hyperparameters) {
-        width = h.embeddingLength
+    init(_ h: Hyperparameters, _ hiddenType: ElementType) {
+        columnByteCount = hiddenType.byteCount(elements: h.embeddingLength) ?? 4 * h.embeddingLength
         vocabularySize = h.vocabularySize
     }
 
@@ -65,7 +66,7 @@ public final class ForwardStep {
 
     // MARK: For stages
 
-    func reserveStates(columns: Int) { states.grow(toByteCount: columns * width * 4) }
+    func reserveStates(columns: Int) { states.grow(toByteCount: columns * columnByteCount) }
 
     func reserveResults(columns: Int) {
         logits.grow(toByteCount: columns * rowLength * 4)
@@ -74,19 +75,19 @@ public final class ForwardStep {
 
     /// Takes the hidden states that are there.
     func statesWrite(_ tensor: TensorID) -> Step.Write {
-        Step.Write(tensor: tensor, bytes: UnsafeRawBufferPointer(states.bytes(0..<columnCount * width * 4)))
+        Step.Write(tensor: tensor, bytes: UnsafeRawBufferPointer(states.bytes(0..<columnCount * columnByteCount)))
     }
 
     /// Takes some columns of the hidden states.
     func statesWrite(_ tensor: TensorID, _ columns: Range<Int>) -> Step.Write {
-        let bytes = states.bytes(columns.lowerBound * width * 4..<columns.upperBound * width * 4)
+        let bytes = states.bytes(columns.lowerBound * columnByteCount..<columns.upperBound * columnByteCount)
         return Step.Write(tensor: tensor, bytes: UnsafeRawBufferPointer(bytes))
     }
 
     /// Leaves hidden states.
     func statesRead(_ tensor: TensorID, columns: Int) -> Step.Read {
         columnCount = columns
-        return Step.Read(tensor: tensor, into: states.bytes(0..<columns * width * 4))
+        return Step.Read(tensor: tensor, into: states.bytes(0..<columns * columnByteCount))
     }
 
     /// Leaves results in the rows from `row` on.

@@ -74,8 +74,13 @@ public struct ModelOutline: Sendable {
         public var contextLength: Int
         /// Whether a result is wanted of every token, not only of the last of each slot.
         public var wantsAllResults: Bool
+        /// What hidden states are between stages.
+        public var hiddenType: ElementType
 
-        public init(batchSize: Int, slotCount: Int, contextLength: Int, wantsAllResults: Bool = false) {
+        public init(
+            batchSize: Int, slotCount: Int, contextLength: Int, wantsAllResults: Bool = false, hiddenType: ElementType = .f32
+        ) {
+            self.hiddenType = hiddenType
             self.batchSize = batchSize
             self.slotCount = slotCount
             self.contextLength = contextLength
@@ -110,7 +115,7 @@ public struct ModelOutline: Sendable {
             let cache = try StageCache(hyperparameters, layers: extent.layers, shape, on: Nowhere.shared)
             let masks = try MaskBands(hyperparameters, layers: extent.layers, shape, on: Nowhere.shared)
             let essence = extent.essence(of: layout, layerCount: hyperparameters.layerCount)
-            let graph = try architecture.drawing(essence, extent, cache, masks).context.g.finish()
+            let graph = try architecture.drawing(essence, extent, cache, masks, bounds.hiddenType).context.g.finish()
             return try MemoryPlan(graph, alignment: alignment, rest: rest).byteCount
         } catch {
             throw ModelError(.batch, "a step of \(layout.tokenCount) tokens over \(contextLength) has no size: \(error)")

@@ -12,14 +12,17 @@ public struct HeadOptions: Hashable, Sendable {
     public var timeout: Int
     /// Have all logits sent for every token, also where the likeliest would do.
     public var sendsAllLogits: Bool
+    /// Whether hidden states travel between machines as F16: half the bytes, and answers that differ a little.
+    public var halvesHiddenStates: Bool
     /// The devices of this machine that layers may be put on, as `LocalDevices` names them; empty for those that are used unless others
     /// are named.
     public var devices: [String]
 
     public init(
         workers: [String] = [], usesLocal: Bool = true, devices: [String] = [], split: [Double]? = nil,
-        timeout: Int = HeadOptions.defaultTimeout, sendsAllLogits: Bool = false
+        timeout: Int = HeadOptions.defaultTimeout, sendsAllLogits: Bool = false, halvesHiddenStates: Bool = false
     ) {
+        self.halvesHiddenStates = halvesHiddenStates
         self.workers = workers
         self.usesLocal = usesLocal
         self.devices = devices

@@ -125,7 +125,9 @@ package struct LoadedModel {
     }
 
     private func stage(_ seat: Seat, slotCount: Int, contextLength: Int) throws -> ForwardStage {
-        let stage = try ForwardStage(model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength)
+        let isHalved = options.head.halvesHiddenStates && seats.contains(where: \.backend.traits.isFar)
+        let stage = try ForwardStage(
+            model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength, hiddenType: isHalved ? .f16 : .f32)
         if seat.backend.traits.isFar {
             try seat.backend.reserve(computeByteCount: seat.computeByteCount)
             // What the server wants to have set aside beyond that shows now, not in the middle of an answer.
@@ -205,7 +207,8 @@ extension EngineOptions {
     /// What the steps of an engine of these options can be.
     package func stepBounds(slotCount: Int, contextLength: Int) -> ModelOutline.StepBounds {
         ModelOutline.StepBounds(
-            batchSize: max(batchSize, slotCount), slotCount: slotCount, contextLength: contextLength, wantsAllResults: wantsAllResults)
+            batchSize: max(batchSize, slotCount), slotCount: slotCount, contextLength: contextLength, wantsAllResults: wantsAllResults,
+            hiddenType: head.halvesHiddenStates ? .f16 : .f32)
     }
 }
 

@@ -61,7 +61,7 @@ import Testing
     /// The model cut after the given layers, each stage on a backend of its own that has only what it needs.
     private static func pass(
         _ file: GGUFFile, cutAfter cuts: [Int], embedsApart: Bool, paddedBatchSize: Int? = nil, padding: PromptPadding = .generous,
-        contextLength: Int = contextLength
+        contextLength: Int = contextLength, hiddenType: ElementType = .f32
     ) throws -> ForwardPass {
         let outline = try ModelOutline(file)
         var extents: [StageExtent] = embedsApart ? [StageExtent(embeds: true, layers: 0..<0, hasOutput: false)] : []
@@ -84,7 +84,7 @@ import Testing
         }
         let model = try LanguageModel(file, weights: weights)
         let stages = try zip(extents, backends).map {
-            try ForwardStage(model, $0, on: $1, slotCount: 4, contextLength: contextLength)
+            try ForwardStage(model, $0, on: $1, slotCount: 4, contextLength: contextLength, hiddenType: hiddenType)
         }
         return ForwardPass(
             model, stages: stages, slotCount: 4, contextLength: contextLength, paddedBatchSize: paddedBatchSize, padding: padding)
@@ -108,6 +108,30 @@ import Testing
                 }
             }
         }
+    }
+
+    @Test(
+        "hidden states that travel as F16 change what comes out a little, and are half the bytes",
+        arguments: ["llama", "gemma3", "deepseek2", "falcon-h1", "qwen35"])
+    func halvedStates(_ kind: String) throws {
+        try Self.withModel(kind) { file in
+            let exact = try Self.transcript(of: try Self.pass(file, cutAfter: [1, 2], embedsApart: true))
+            let halved = try Self.transcript(of: try Self.pass(file, cutAfter: [1, 2], embedsApart: true, hiddenType: .f16))
+            #expect(halved != exact && halved.rows.map { $0.prefix(2) } == exact.rows.map { $0.prefix(2) })
+            for (one, other) in zip(exact.rows, halved.rows) {
+                #expect(Self.divergence(one.dropFirst(2).map(Float.init(bitPattern:)), other.dropFirst(2).map(Float.init(bitPattern:))) < 1e-3)
+            }
+        }
+    }
+
+    /// Kullback and Leibler's, in nats, of what two rows of logits say.
+    private static func divergence(_ one: [Float], _ other: [Float]) -> Double {
+        func logarithms(_ logits: [Float]) -> [Double] {
+            let most = Double(logits.max() ?? 0)
+            let sum = logits.reduce(0.0) { $0 + exp(Double($1) - most) }
+            return logits.map { Double($0) - most - log(sum) }
+        }
+        return zip(logarithms(one), logarithms(other)).reduce(0.0) { $0 + exp($1.0) * ($1.0 - $1.1) }
     }
 
     @Test(

@@ -103,7 +103,7 @@ package struct PlacedModel {
                 LayerDemand(weightByteCount: outline.weightByteCount(of: .layer($0)), cacheByteCount: caches[$0])
             },
             outputByteCount: outline.weightByteCount(of: .output), computeByteCount: try compute(middle),
-            outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * 4,
+            outputComputeByteCount: try compute(last), hiddenByteCount: h.embeddingLength * (options.head.halvesHiddenStates ? 2 : 4),
             inputByteCount: outline.inputByteCountPerToken, logitsByteCount: h.vocabularySize * 4,
             candidatesByteCount: min(BatchLayout.candidateCount, h.vocabularySize) * 8)
         // What a layer remembers is in one buffer.
