@@ -10,7 +10,7 @@ import sys
 import time
 
 from interop import GEMMA, SCRATCH, SHORT, SWIFTLET, Report, need_swiftlet, stop
-from peers_wire import HEAD_PORT, HeadMachine, WorkerMachine, answers, new_token, timed
+from peers_wire import HeadMachine, WorkerMachine, answers, new_token, timed
 from recovery_load import requests_of
 from routers import Internet, possible
 from wire import wait_for
