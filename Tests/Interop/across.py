@@ -10,7 +10,7 @@ import sys
 import time
 
 from interop import GEMMA, SCRATCH, SHORT, SWIFTLET, Report, need_swiftlet, stop
-from peers_wire import HEAD_PORT, HeadMachine, WorkerMachine, answers, new_token, timed
+from peers_wire import HeadMachine, WorkerMachine, answers, new_token, timed
 from recovery_load import requests_of
 from routers import Internet, possible
 from wire import wait_for
@@ -42,7 +42,7 @@ class On:
         self.machine.node, self.machine.token, self.machine.network, self.machine.program = host, token, None, None
         self.machine.home = SCRATCH / f"home-{host.name}"
         self.machine.home.mkdir(exist_ok=True)
-        self.options = [*WITHOUT_MULTICAST, "--bootstrap", bootstrap, "--p2p-port", str(PORT), *options]
+        self.options = [*WITHOUT_MULTICAST, "--bootstrap", bootstrap, *options]
 
     def start(self, *arguments):
         self.machine.start(*arguments, *self.options)
@@ -54,6 +54,38 @@ def bootstrap_node(internet):
     program = host.start([SWIFTLET, "bootstrap", "--port", str(BOOTSTRAP_PORT)])
     wait_for(lambda: "UDP port" in program.text(), 10, f"the bootstrap node: {program.text()}")
     return f"{host.address}:{BOOTSTRAP_PORT}"
+
+
+class Apart(Internet):
+    """Two networks behind routers of a kind, or hosts with addresses of their own where it is None, with a bootstrap node and a token."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.kind = kind
+
+    def __enter__(self):
+        super().__enter__()
+        self.bootstrap, self.token = bootstrap_node(self), new_token(f"token-{time.monotonic_ns()}")
+        self.near, self.far = self.networks(self.kind)
+        return self
+
+    def networks(self, kind):
+        """Two networks."""
+        routers = [self.router(kind), self.router(kind)] if kind else [self, self]
+        if kind == "upnp":
+            for router in routers:
+                router.start_daemon()
+        return routers
+
+    def on(self, kind, network, *options):
+        """A machine on a new host of a network; those behind one router have ports of their own, which it keeps."""
+        host = network.host()
+        behind = len(getattr(network, "hosts", [host]))
+        return On(kind, host, self.token, self.bootstrap, *options, "--p2p-port", str(PORT + behind - 1))
+
+    def start_relay(self):
+        """A node on the internet that joins others."""
+        return self.on(WorkerMachine, self, "--relay").start("--memory", "16M").ready()
 
 
 def used_after(head, workers, began, what, limit):
@@ -100,17 +132,12 @@ def by_table(expected, bodies):
 def through(kind, options, expected_ways, expected, bodies, limit=30):
     """A head on one network and two workers on another, both behind routers of a kind."""
     what = f"through {kind} routers{' with ' + ' '.join(options) if options else ''}"
-    with Internet() as internet:
-        bootstrap, token = bootstrap_node(internet), new_token(f"token-{kind.replace(' ', '-')}")
-        capture = internet.bridge.start([sys.executable, "-c", CAPTURE, str(SCRATCH / "captured")])
+    with Apart(kind) as apart:
+        capture = apart.bridge.start([sys.executable, "-c", CAPTURE, str(SCRATCH / "captured")])
         wait_for(lambda: "ready" in capture.text(), 10, "capturing")
-        relay = On(WorkerMachine, internet.host(), token, bootstrap, "--relay").start("--memory", "16M").ready()
-        near, far = internet.router(kind), internet.router(kind)
-        if kind == "upnp":
-            for router in (near, far):
-                router.start_daemon()
-        head = On(HeadMachine, near.host(), token, bootstrap, *options).start(GEMMA, "--no-local", "--ctx-size", "4096").ready()
-        workers = [On(WorkerMachine, far.host(), token, bootstrap, *options, *(["--p2p-port", str(PORT + number)] if number else [])).start() for number in range(2)]
+        relay = apart.start_relay()
+        head = apart.on(HeadMachine, apart.near, *options).start(GEMMA, "--no-local", "--ctx-size", "4096").ready()
+        workers = [apart.on(WorkerMachine, apart.far, *options).start() for _ in range(2)]
         began = time.monotonic()
         if used_after(head, workers, began, what, limit):
             speed(head, bodies, expected, what)
@@ -122,7 +149,7 @@ def through(kind, options, expected_ways, expected, bodies, limit=30):
             machine.program.end()
         capture.end()
         packets = (SCRATCH / "captured").read_bytes()
-        secret = pathlib.Path(token).read_text().strip()
+        secret = pathlib.Path(apart.token).read_text().strip()
         told = [word for word in (secret[40:80], "gemma", "token_embd", "blk.0.") if word.encode() in packets]
         report.check(len(packets) > 100_000 and not told, f"{what}: of {len(packets) / 1e6:.1f} MB on the internet between them nothing tells {'' if not told else told}"
                      f"the token, the model or a tensor")
@@ -139,15 +166,16 @@ def alone():
         return bodies, texts
 
 
-need_swiftlet()
-why = possible()
-if why:
-    stop(why)
-bodies, expected = alone()
-by_table(expected, bodies)
-through("restricted", [], ["half-way"], expected, bodies)
-through("symmetric", [], ["by way of"], expected, bodies)
-if not SHORT:
-    through("full cone", [], ["half-way"], expected, bodies)
-through("upnp", ["--upnp"], ["25.77."], expected, bodies)
-report.finish()
+if __name__ == "__main__":
+    need_swiftlet()
+    why = possible()
+    if why:
+        stop(why)
+    bodies, expected = alone()
+    by_table(expected, bodies)
+    through("restricted", [], ["half-way"], expected, bodies)
+    through("symmetric", [], ["by way of"], expected, bodies)
+    if not SHORT:
+        through("full cone", [], ["25.77.", "half-way"], expected, bodies)
+    through("upnp", ["--upnp"], ["25.77."], expected, bodies)
+    report.finish()

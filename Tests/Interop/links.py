@@ -16,7 +16,6 @@ from peers_wire import HEAD_PORT, HeadMachine, WorkerMachine, inside, new_token,
 from shaped_link import ShapedLink, arrivals
 from wire import Wire, possible, wait_for
 
-need_swiftlet()
 report = Report()
 HEAD = ["--parallel", "4", "--ctx-size", "2048"]
 # Name; round trip in ms; Mbit/s (0: as much as comes); percent lost.
@@ -215,8 +214,10 @@ def main():
             worker.program.end()
 
 
-why = possible()
-if why:
-    stop(why)
-main()
-report.finish()
+if __name__ == "__main__":
+    need_swiftlet()
+    why = possible()
+    if why:
+        stop(why)
+    main()
+    report.finish()

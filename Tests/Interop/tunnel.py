@@ -96,8 +96,8 @@ def ask(port):
     return json.load(urllib.request.urlopen(request, timeout=60))["content"]
 
 
-def completion(*where):
-    return run([ROOT / "scripts" / "stock", "llama-completion", "-m", GEMMA, "-p", PROMPT, "-n", COUNT, "--temp", 0, "-no-cnv", "-t", 2, "--no-display-prompt",
+def completion(*where, model=GEMMA, before=()):
+    return run([*before, ROOT / "scripts" / "stock", "llama-completion", "-m", model, "-p", PROMPT, "-n", COUNT, "--temp", 0, "-no-cnv", "-t", 2, "--no-display-prompt",
                  "--no-warmup", "-c", 512, *map(str, where)], timeout=60).stdout.decode(errors="replace").strip("\n")
 
 
