@@ -113,7 +113,8 @@ package final class NodePool: Sendable {
         let moved = monitor.change { state in
             var moved: [NodeID] = []
             for peer in peers {
-                if let old = state.peers.updateValue(peer, forKey: peer.id), !Set(peer.routes).isSubset(of: old.routes) { moved.append(peer.id) }
+                guard let old = state.peers.updateValue(peer, forKey: peer.id) else { continue }
+                if !Set(peer.routes).isSubset(of: old.routes) || (peer.way != nil && peer.way != old.way) { moved.append(peer.id) }
             }
             return moved
         }

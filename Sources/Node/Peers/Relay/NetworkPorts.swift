@@ -100,10 +100,11 @@ package final class NetworkPorts: Sendable {
     }
 
     private func join(_ program: OwnedDescriptor, _ peer: String, to id: String) {
-        let routes = state.read { $0.list.isSaid(id) ? $0.routes[id] ?? [] : [] }
+        // A node that nobody can connect to has no address, and is met or called all the same.
+        let routes = state.read { $0.list.isSaid(id) ? $0.routes[id] ?? [] : nil }
         let tunnel: OpenedStream
         do throws(StreamError) {
-            if routes.isEmpty { throw StreamError(.failed, "it is not there at present") }
+            guard let routes else { throw StreamError(.failed, "it is not there at present") }
             tunnel = try open(id, routes, NetworkPorts.openTime)
             let now = now
             state.change { $0.list.reach(id, at: now) }
