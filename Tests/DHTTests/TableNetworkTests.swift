@@ -3,7 +3,8 @@ import Testing
 
 /// Many nodes that come and go find what each of them has put into the table.
 @Suite struct TableNetworkTests {
-    @Test("of two hundred nodes, of which three in ten leave and as many come every minute, who looks finds who is there",
+    @Test(
+        "of two hundred nodes, of which three in ten leave and as many come every minute, who looks finds who is there",
         arguments: [1, 16] as [UInt64])
     func churn(_ seed: UInt64) {
         var network = SimulatedNetwork(seed: seed)

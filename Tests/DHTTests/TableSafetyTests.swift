@@ -179,4 +179,58 @@ import Testing
         // Many of one neighbourhood are one voice.
         for host in 0...255 { #expect(votes.add(lie, by: TableSafetyTests.address([30, 0, 0, UInt8(host)])) == nil) }
     }
+
+    @Test("one neighbourhood of addresses takes its share of what is kept, is told so, and leaves the rest to others")
+    func shares() {
+        var (store, random) = (PeerStore(), Draws(21))
+        let own = NodeNumber(random: &random)
+        var kept = 0
+        for number in 0..<4000 {
+            let place = NodeAddress(host: [60, 1, 1, UInt8(number % 250 + 1)], port: 1000 + number)!
+            // Under keys near to the node, which would push out those that are far.
+            if store.put(place, under: own.neighbour(commonBits: 20, &random), own: own, at: .seconds(1)) { kept += 1 }
+        }
+        #expect(kept == PeerStore.share && store.peerCount == PeerStore.share)
+        for number in 0..<500 {
+            let key = NodeNumber(random: &random)
+            let place = NodeAddress(host: [61, UInt8(number / 250), UInt8(number % 250), 1], port: 7000)!
+            let isKept = store.put(place, under: key, own: own, at: .seconds(2))
+            let found = store.peers(under: key, atMost: 4, at: .seconds(3), &random)
+            #expect(isKept && found == [place])
+        }
+        store.expire(at: PeerStore.memory + .seconds(10))
+        #expect(store.peerCount == 0 && store.keyCount == 0)
+        let isKeptAgain = store.put(NodeAddress(host: [60, 1, 1, 1], port: 1)!, under: own, own: own, at: PeerStore.memory + .seconds(11))
+        #expect(isKeptAgain)
+    }
+
+    @Test("nobody has a node send anything to places in networks of somebody's own, but who is in one")
+    func localPlaces() throws {
+        let stranger = NodeAddress(host: [62, 1, 1, 1], port: 6881)!
+        let local = NodeAddress(host: [10, 9, 0, 1], port: 53)!
+        var random = Draws(22)
+        for asked in [stranger, NodeAddress(host: [10, 9, 0, 2], port: 6881)!] {
+            var node = TableNode(seed: 5)
+            let key = NodeNumber(random: &random)
+            node.begin(at: [asked], now: .zero)
+            node.look(for: key, at: .zero)
+            var (sent, told) = (Set<NodeAddress>(), Set<NodeAddress>())
+            for step in 0..<40 {
+                for effect in node.takeEffects() {
+                    if case .found(_, let peers) = effect { told.formUnion(peers) }
+                    guard case .send(let bytes, let to) = effect else { continue }
+                    sent.insert(to)
+                    guard to == asked, case .message(let message) = TableMessage.read(bytes), case .query = message.content else { continue }
+                    var reply = TableMessage.Reply(number: NodeNumber(for: asked.host, &random))
+                    reply.contacts = [TableMessage.Contact(number: key, address: local)]
+                    reply.peers = [local]
+                    reply.token = [1]
+                    node.receive(TableMessage(transaction: message.transaction, .reply(reply)).encoded, from: asked, at: .milliseconds(100 * step))
+                }
+                node.tick(at: .milliseconds(100 * step))
+            }
+            #expect(sent.contains(local) == asked.isLocal)
+            #expect(told.contains(local) == asked.isLocal)
+        }
+    }
 }

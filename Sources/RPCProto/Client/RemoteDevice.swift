@@ -82,7 +82,9 @@ final class RemoteDevice: @unchecked Sendable {
         }
         for (handle, _, _) in granted { pipeline.ask(.getBase(buffer: handle)) }
         // Not confirmed in most versions: whatever comes next waits for it.
-        if zeroed { for (handle, _, index) in granted { pipeline.ask(.clearBuffer(buffer: handle, value: 0), workByteCount: sizes[index]) } }
+        if zeroed {
+            for (handle, _, index) in granted { pipeline.ask(.clearBuffer(buffer: handle, value: 0), workByteCount: sizes[index]) }
+        }
         try pipeline.flush()
         var memories: [Memory] = []
         for (handle, count, index) in granted {

@@ -119,7 +119,8 @@ import Testing
             let halved = try Self.transcript(of: try Self.pass(file, cutAfter: [1, 2], embedsApart: true, hiddenType: .f16))
             #expect(halved != exact && halved.rows.map { $0.prefix(2) } == exact.rows.map { $0.prefix(2) })
             for (one, other) in zip(exact.rows, halved.rows) {
-                #expect(Self.divergence(one.dropFirst(2).map(Float.init(bitPattern:)), other.dropFirst(2).map(Float.init(bitPattern:))) < 1e-3)
+                #expect(
+                    Self.divergence(one.dropFirst(2).map(Float.init(bitPattern:)), other.dropFirst(2).map(Float.init(bitPattern:))) < 1e-3)
             }
         }
     }

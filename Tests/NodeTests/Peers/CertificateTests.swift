@@ -66,7 +66,7 @@ import X509
     ) throws -> [UInt8] {
         let made = try Certificate(
             version: .v3, serialNumber: Certificate.SerialNumber(bytes: [7]), publicKey: Certificate.PublicKey(key),
-            notValidBefore: now - day, notValidAfter: now + day, issuer: try DistinguishedName { CommonName("swiftlet \(keys.tag)") },
+            notValidBefore: now - day, notValidAfter: now + day, issuer: try DistinguishedName { CommonName("swiftlet") },
             subject: try DistinguishedName { CommonName(node.id) },
             extensions: try Certificate.Extensions {
                 if isAuthority {

@@ -53,8 +53,8 @@ package final class CallDesk: CallHost {
     package func onChange(_ call: @escaping @Sendable ([String]) -> Void) { change.withLock { $0 = call } }
 
     private func tell() {
-        let call = change.withLock { $0 }
-        call?(ids)
+        // One at a time: who was told last was told the latest.
+        change.withLock { $0?(ids) }
     }
 
     // MARK: Nodes that wait

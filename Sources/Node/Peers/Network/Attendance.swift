@@ -9,6 +9,8 @@ package final class Attendance: Sendable {
         /// Where it waits, and what ends that.
         var lines: [String: WakePipe] = [:]
         var isStopped = false
+        /// Connections that are being made because this node was called.
+        var comings = 0
     }
 
     private let network: PeerNetwork
@@ -18,6 +20,8 @@ package final class Attendance: Sendable {
     private let start = ContinuousClock.now
 
     private static let period = Duration.milliseconds(500)
+    /// Connections that are made at a time because this node was called: whoever calls it must not have it make any number.
+    private static let comingLimit = 64
     /// Seconds that a tunnel may take.
     private static let openTime = 5.0
 
@@ -70,7 +74,11 @@ package final class Attendance: Sendable {
     private func begin(at id: String) {
         do {
             let pipe = try WakePipe()
-            state.change { $0.lines[id] = pipe }
+            let isOver = state.change { state in
+                if !state.isStopped { state.lines[id] = pipe }
+                return state.isStopped
+            }
+            if isOver { return }
             try SystemThread.start(name: "wait \(id.prefix(6))", stackSize: 1 << 20) { [self] in wait(at: id, pipe) }
         } catch {
             end(at: id, nil, wasIn: false, "\(error)")
@@ -105,8 +113,15 @@ package final class Attendance: Sendable {
 
     /// Somebody wants to be connected with this node: it connects, and takes what comes as it takes connections at its door.
     private func come(to id: String, _ call: CallTunnel.Call) {
+        let isOne = state.change { state in
+            if state.comings >= Attendance.comingLimit { return false }
+            state.comings += 1
+            return true
+        }
+        guard isOne else { return logger.debug("called too often") }
         do throws(ThreadError) {
-            try SystemThread.start(name: "come", stackSize: 1 << 20) { [network, door, logger] in
+            try SystemThread.start(name: "come", stackSize: 1 << 20) { [network, door, logger, state] in
+                defer { state.change { $0.comings -= 1 } }
                 do throws(TunnelError) {
                     let deadline = MonotonicClock.moment(in: Attendance.openTime)
                     let tunnel = try network.openDirectly(

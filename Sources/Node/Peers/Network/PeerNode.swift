@@ -22,7 +22,6 @@ package final class PeerNode: Sendable {
     private let table = Mutex<TableDiscovery?>(nil)
     private let mapping = Mapping()
     /// Where the table's state is kept.
-    private let tableFolder: String?
     /// Where this node waits to be called; nil for one that nobody calls.
     private let attendance: Attendance?
 
@@ -68,8 +67,6 @@ package final class PeerNode: Sendable {
         self.logger = logger
         keys = settings.token.keys(networkID: settings.networkID)
         // One that only looks is nobody that others would know again.
-        let folder = try? UserFolders(environment).state("peers")
-        tableFolder = role == .visitor ? nil : folder
         keyFile = role == .visitor ? nil : try NodeKeyFile(folder: UserFolders(environment).state("peers"), role: role.rawValue)
         let key = keyFile?.key ?? NodeKey()
         let credentials = try TunnelCredentials(keys, key)
@@ -136,11 +133,11 @@ package final class PeerNode: Sendable {
             do throws(StreamError) {
                 return try TunnelDoor(host: host, port: settings.port, credentials, house, refusals)
             } catch {
-                last = ListeningError(host: host, port: settings.port, reason: error.message)
+                last = ListeningError(host: host, port: settings.port, reason: error.message, option: "--p2p-port")
                 if error.code == .addressInUse { break }
             }
         }
-        throw last ?? ListeningError(host: "::", port: settings.port, reason: "there is no address")
+        throw last ?? ListeningError(host: "::", port: settings.port, reason: "there is no address", option: "--p2p-port")
     }
 
     package var id: String { network.credentials.node.id }
@@ -214,7 +211,9 @@ package final class PeerNode: Sendable {
         var options = TableService.Options(bootstrap: bootstrap)
         options.port = door == nil ? 0 : settings.port
         options.host = settings.host
-        options.folder = tableFolder
+        // Two programs of one user are two nodes of the table.
+        options.savedAt = keyFile.map { "\($0.path.dropLast(4)).table" }
+        options.isReadOnly = door == nil
         let (network, door, logger) = (network, door, logger)
         let service = TableService(options, logger: logger) { _, place in
             if place.port == door?.port, OwnAddresses.current().contains(place) { return }

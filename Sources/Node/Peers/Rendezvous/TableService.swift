@@ -16,8 +16,10 @@ package final class TableService: Sendable {
         package var host: String?
         /// Where nodes are that are asked first.
         package var bootstrap: [Endpoint]
-        /// Where what is known is kept for the next time, a file for each family; nil for nowhere.
-        package var folder: String?
+        /// Where what is known is kept for the next time, a file for each family, by the beginning of their paths; nil for nowhere.
+        package var savedAt: String?
+        /// Whether it asks only, and is no node that others should know: for who is gone in a moment.
+        package var isReadOnly = false
         /// Whether addresses near to each other are different people's, as in a network of somebody's own.
         package var sharesNeighbourhoods = false
 
@@ -82,9 +84,14 @@ package final class TableService: Sendable {
             }
         }
         if state.withLock({ $0.channels.isEmpty }) {
-            throw ListeningError(host: options.host ?? "0.0.0.0", port: options.port, reason: "\(failure.map { "\($0)" } ?? "no address")")
+            throw ListeningError(host: options.host ?? "0.0.0.0", port: options.port, reason: TableService.text(of: failure))
         }
         resolve()
+    }
+
+    private static func text(of failure: (any Error)?) -> String {
+        if let failure = failure as? IOError { return String(cString: strerror(failure.errnoCode)) }
+        return failure.map { "\($0)" } ?? "this machine has no such address"
     }
 
     private func open(_ host: String, _ isIPv6: Bool) throws {
@@ -92,7 +99,8 @@ package final class TableService: Sendable {
         // The other family has the same port where it is free.
         let port = state.withLock { $0.port == 0 ? options.port : $0.port }
         let (logger, found, ended, sharesNeighbourhoods) = (logger, found, ended, options.sharesNeighbourhoods)
-        let path = options.folder.map { "\($0)/table-\(isIPv6 ? "v6" : "v4")" }
+        let isReadOnly = options.isReadOnly
+        let path = options.savedAt.map { "\($0)-\(isIPv6 ? "v6" : "v4")" }
         let wantsPlaces: @Sendable () -> Void = { [weak self] in self?.resolve() }
         var bootstrap = DatagramBootstrap(group: loop)
         if isIPv6 { bootstrap = bootstrap.channelOption(ChannelOptions.socket(.init(IPPROTO_IPV6), IPV6_V6ONLY), value: 1) }
@@ -101,6 +109,7 @@ package final class TableService: Sendable {
                 var table = TableNode.Options()
                 table.isIPv6 = isIPv6
                 table.sharesNeighbourhoods = sharesNeighbourhoods
+                table.isReadOnly = isReadOnly
                 try channel.pipeline.syncOperations.addHandler(
                     TableHandler(table, savedAt: path, logger: logger, wantsPlaces: wantsPlaces, found: found, ended: ended))
             }
@@ -167,7 +176,7 @@ package final class TableService: Sendable {
                 var places: [NodeAddress] = []
                 for place in options.bootstrap {
                     let found = TableService.addresses(of: place)
-                    if found.isEmpty { logger.debug("\(place) has no address") }
+                    if found.isEmpty { logger.warning("\(place), where the table of nodes is to begin, has no address") }
                     places += found
                 }
                 self?.state.withLock { $0.isResolving = false }

@@ -19,7 +19,8 @@ package struct Authority: Sendable {
 
     package init(_ keys: NetworkKeys) throws {
         key = try Authority.key(keys)
-        name = try DistinguishedName { CommonName("swiftlet \(keys.tag)") }
+        // Whoever is let as far as the certificates is not to read there which network it is.
+        name = try DistinguishedName { CommonName("swiftlet") }
         let identifier = SubjectKeyIdentifier(
             keyIdentifier: ArraySlice(SHA256.hash(data: key.publicKey.x963Representation).prefix(20)))
         keyIdentifier = identifier

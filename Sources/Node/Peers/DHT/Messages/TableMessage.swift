@@ -48,6 +48,7 @@ package struct TableMessage: Hashable, Sendable {
     }
 
     package static let genericError = 201
+    package static let serverError = 202
     package static let protocolError = 203
     package static let unknownMethod = 204
 
@@ -112,6 +113,7 @@ package struct TableMessage: Hashable, Sendable {
 
     private static func words(for code: Int) -> String {
         switch code {
+        case serverError: "Server Error"
         case protocolError: "Protocol Error"
         case unknownMethod: "Method Unknown"
         default: "Error"

@@ -55,7 +55,9 @@ struct Announcements: Sendable {
 
     /// The keys that are due; they are under way until ``ended(_:holders:at:_:)``.
     mutating func due(at now: Time) -> [NodeNumber] {
-        let due = announcements.filter { !$0.value.isUnderWay && $0.value.next <= now }.map(\.key).sorted { $0.bytes.lexicographicallyPrecedes($1.bytes) }
+        let due = announcements.filter { !$0.value.isUnderWay && $0.value.next <= now }.map(\.key).sorted {
+            $0.bytes.lexicographicallyPrecedes($1.bytes)
+        }
         for key in due { announcements[key]?.isUnderWay = true }
         return due
     }

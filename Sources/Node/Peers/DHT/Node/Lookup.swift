@@ -122,7 +122,8 @@ struct Lookup: Sendable {
         var candidate = candidates.remove(at: index)
         // Also where it is not who it was said to be: what it says is as good as what anybody says.
         candidate.number = reply.number
-        candidate.state = .answered
+        // With a number that its address cannot have (BEP 42), it is none of the nearest.
+        candidate.state = reply.number.isRight(for: address) ? .answered : .failed
         candidate.token = reply.token
         candidates.insert(candidate, at: candidates.firstIndex { isNearer(candidate, than: $0) } ?? candidates.count)
         add(reply.contacts.filter { $0.address.isIPv6 == isIPv6 })

@@ -360,7 +360,9 @@ package struct TableNode: Sendable {
             guard tokens.isGood(token, for: address),
                 let place = NodeAddress(host: address.host, port: port ?? Int(address.port))
             else { return send(TableMessage(transaction: transaction, .error(code: TableMessage.protocolError)), to: address) }
-            store.put(place, under: key, own: table.own, at: now)
+            guard store.put(place, under: key, own: table.own, at: now) else {
+                return send(TableMessage(transaction: transaction, .error(code: TableMessage.serverError)), to: address)
+            }
         }
         send(TableMessage(transaction: transaction, .reply(reply), seenAddress: address), to: address)
         let contact = TableMessage.Contact(number: number, address: address)
@@ -385,6 +387,12 @@ package struct TableNode: Sendable {
                 advance(number, now)
             }
             return
+        }
+        var reply = reply
+        if !address.isLocal {
+            // Nobody elsewhere knows what is in a network of somebody's own, and nobody is to have this node knock there.
+            reply.contacts.removeAll(where: \.address.isLocal)
+            reply.peers.removeAll(where: \.isLocal)
         }
         table.answered(TableMessage.Contact(number: reply.number, address: address), at: now)
         if case .lookup(let number) = question.purpose, var search = searches[number] {

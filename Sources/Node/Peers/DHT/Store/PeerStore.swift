@@ -11,6 +11,8 @@ package struct PeerStore: Sendable {
 
     private var keys: [NodeNumber: [Peer]] = [:]
     private var count = 0
+    /// Places in all, by the neighbourhood of their addresses; of local ones by the address.
+    private var shares: [[UInt8]: Int] = [:]
 
     /// For so long something stays that is not put here again.
     package static let memory = Duration.seconds(30 * 60)
@@ -19,6 +21,8 @@ package struct PeerStore: Sendable {
     /// Of one address, and of one neighbourhood of addresses, under one key.
     package static let portsPerHost = 4
     package static let peersPerNeighbourhood = 16
+    /// Of one neighbourhood of addresses, under all keys.
+    package static let share = 128
     /// In all: about a hundred bytes each.
     package static let peerLimit = 20_000
 
@@ -28,24 +32,35 @@ package struct PeerStore: Sendable {
     package var keyCount: Int { keys.count }
 
     /// Puts a program under a key, or keeps it there.
-    package mutating func put(_ address: NodeAddress, under key: NodeNumber, own: NodeNumber, at now: Time) {
-        var peers = keys[key] ?? []
-        count -= peers.count
-        defer {
-            keys[key] = peers.isEmpty ? nil : peers
-            count += peers.count
+    ///
+    /// - Returns: false if there is no room for it.
+    @discardableResult
+    package mutating func put(_ address: NodeAddress, under key: NodeNumber, own: NodeNumber, at now: Time) -> Bool {
+        if let index = keys[key]?.firstIndex(where: { $0.address == address }) {
+            keys[key]?[index].time = now
+            return true
         }
-        if let index = peers.firstIndex(where: { $0.address == address }) {
-            peers[index].time = now
-            return
+        let owner = PeerStore.owner(address)
+        if count >= PeerStore.peerLimit || shares[owner, default: 0] >= PeerStore.share { expire(at: now) }
+        if count >= PeerStore.peerLimit || shares[owner, default: 0] >= PeerStore.share { return false }
+        if keys[key] == nil, keys.count >= PeerStore.keyLimit, !makeRoom(for: key, own: own, at: now) { return false }
+        if let peers = keys[key], let surplus = surplus(of: peers, for: address), let gone = keys[key]?.remove(at: surplus) {
+            release(gone)
         }
-        if peers.isEmpty, keys.count >= PeerStore.keyLimit, !makeRoom(for: key, own: own, at: now) { return }
-        if count + peers.count >= PeerStore.peerLimit {
-            expire(at: now)
-            if count + peers.count >= PeerStore.peerLimit { return }
-        }
-        if let surplus = surplus(of: peers, for: address) { peers.remove(at: surplus) }
-        peers.append(Peer(address: address, time: now))
+        keys[key, default: []].append(Peer(address: address, time: now))
+        count += 1
+        shares[owner, default: 0] += 1
+        return true
+    }
+
+    /// Who counts as one holder of addresses.
+    private static func owner(_ address: NodeAddress) -> [UInt8] { address.isLocal ? address.host : address.neighbourhood }
+
+    private mutating func release(_ peer: Peer) {
+        count -= 1
+        let owner = PeerStore.owner(peer.address)
+        let left = shares[owner, default: 1] - 1
+        shares[owner] = left > 0 ? left : nil
     }
 
     /// Whose place a newcomer under a key takes, if it is to take one: the oldest of its own host, else of its own neighbourhood, else of
@@ -74,7 +89,7 @@ package struct PeerStore: Sendable {
         guard let farthest = keys.keys.max(by: { own.distance(to: $0) < own.distance(to: $1) }),
             own.distance(to: key) < own.distance(to: farthest)
         else { return false }
-        count -= keys.removeValue(forKey: farthest)?.count ?? 0
+        for peer in keys.removeValue(forKey: farthest) ?? [] { release(peer) }
         return true
     }
 
@@ -89,8 +104,8 @@ package struct PeerStore: Sendable {
     package mutating func expire(at now: Time) {
         for (key, peers) in keys where peers.contains(where: { now - $0.time >= PeerStore.memory }) {
             let fresh = peers.filter { now - $0.time < PeerStore.memory }
+            for peer in peers where now - peer.time >= PeerStore.memory { release(peer) }
             keys[key] = fresh.isEmpty ? nil : fresh
         }
-        count = keys.values.reduce(0) { $0 + $1.count }
     }
 }
