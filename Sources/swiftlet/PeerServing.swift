@@ -29,7 +29,11 @@ enum PeerServing {
         var nodeID: String { node.id }
 
         var workerCommand: String {
-            networkID.map { "swiftlet worker --p2p --p2p-network-id '\($0)'" } ?? "swiftlet worker --p2p"
+            // Where the table begins is to be said only where nothing else says it.
+            let settings = node.settings
+            let known = settings.token.bootstrap + PeersSettings.publicBootstrap.map { "\($0)" }
+            let bootstrap = (settings.bootstrap ?? []).map { "\($0)" }.filter { !known.contains($0) }
+            return "swiftlet worker --p2p" + NewNetwork.options(networkID: settings.networkID, bootstrap: bootstrap)
         }
 
         var nodes: [NetworkNode] {

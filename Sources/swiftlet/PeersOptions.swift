@@ -28,15 +28,17 @@ struct TokenOptions: ParsableArguments {
 
     /// Reads the token, and writes warnings about where it is kept to standard error.
     ///
-    /// - Parameter makesOne: a new token is made where there is none, and shown once, with what to do with it.
+    /// - Parameters:
+    ///   - makesOne: a new token is made where there is none, and shown once, with what to do with it.
+    ///   - bootstrap: what is given of where the table of nodes begins, which the others have to be given too.
     func found(
-        _ environment: [String: String] = ProcessInfo.processInfo.environment, makesOne: Bool = false
+        _ environment: [String: String] = ProcessInfo.processInfo.environment, makesOne: Bool = false, bootstrap: [String] = []
     ) throws -> (token: NetworkToken, networkID: String) {
         let source = TokenSource(text: token, file: tokenFile, environment: environment)
         let networkID = try source.networkID(networkID)
         if makesOne, !source.hasOne {
             let token = NetworkToken.make()
-            try Output.standard.write(NewNetwork.text(token, networkID: networkID))
+            try Output.standard.write(NewNetwork.text(token, networkID: networkID, bootstrap: bootstrap))
             return (token, networkID)
         }
         let found = try source.found()
@@ -47,14 +49,21 @@ struct TokenOptions: ParsableArguments {
 
 /// What is said of a network that was made for want of a token.
 enum NewNetwork {
-    static func text(_ token: NetworkToken, networkID: String) -> String {
-        let id = networkID.isEmpty ? "" : " --p2p-network-id '\(networkID)'"
+    static func text(_ token: NetworkToken, networkID: String, bootstrap: [String]) -> String {
+        let options = options(networkID: networkID, bootstrap: bootstrap)
         return """
             No token was given, so this is a new network. Whoever has its token can join it. On each machine that is to help:
-              swiftlet worker --p2p --p2p-token \(token.text)\(id)
+              swiftlet worker --p2p --p2p-token \(token.text)\(options)
             To have the same network again, give the token here too (--p2p-token-file FILE, or P2P_TOKEN).
 
             """
+    }
+}
+
+extension NewNetwork {
+    /// What another machine has to be given beside the token.
+    static func options(networkID: String, bootstrap: [String]) -> String {
+        (networkID.isEmpty ? "" : " --p2p-network-id '\(networkID)'") + bootstrap.map { " --bootstrap \($0)" }.joined()
     }
 }
 
@@ -160,7 +169,7 @@ struct PeersOptions: ParsableArguments {
     func settings(
         environment: [String: String] = ProcessInfo.processInfo.environment, makesOne: Bool = false
     ) throws -> PeersSettings {
-        let (token, networkID) = try token.found(environment, makesOne: makesOne)
+        let (token, networkID) = try token.found(environment, makesOne: makesOne, bootstrap: table.bootstrap)
         return PeersSettings(
             token: token, networkID: networkID, port: port, host: host, peers: try PeerEndpoints.parse(peers),
             name: name ?? PeersSettings.announced(name: HostName.current) ?? "swiftlet", usesMDNS: !noMDNS,

@@ -8,7 +8,7 @@ public struct NodesListing: Sendable {
         public var card: NodeCard
         /// How it was reached: where it was found, or by way of whom.
         public var route: String
-        /// The kind of that: `direct`, `called` or `relayed`.
+        /// The kind of that: `direct`, `punched`, `called` or `relayed`.
         public var way: String
         /// Seconds there and back, where they are known.
         public var roundTrip: Double?

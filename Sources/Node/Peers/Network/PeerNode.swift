@@ -178,12 +178,8 @@ package final class PeerNode: Sendable {
                     switch change {
                     case .mapped(let mapping, let method):
                         let place = mapping.external(.tcp)
-                        self?.state.withLock { $0.external = mapping.isBehindAnotherRouter ? nil : place }
+                        self?.state.withLock { $0.external = place }
                         logger.notice("the router lets tunnels in at \(place.map { "\($0)" } ?? "no port"), by \(method)")
-                        if mapping.isBehindAnotherRouter {
-                            logger.warning(
-                                "its address outside is \(mapping.address), which is a private one: it is itself behind a router")
-                        }
                     case .failed(let error):
                         self?.state.withLock { $0.external = nil }
                         logger.warning("the router lets nothing in: \(error)")

@@ -240,7 +240,9 @@ package struct PeerTable: Sendable {
         for id in after.subtracting(before) {
             hint(.desk(of: host, node: id), id: id, host == ownID ? [.called(at: host)] : [.punched(at: host), .called(at: host)], at: now)
         }
-        desks[host] = after.isEmpty ? nil : after
+        // Those for whom there is no room are told of again the next time.
+        let taken = after.filter { subjects[.desk(of: host, node: $0)] != nil }
+        desks[host] = taken.isEmpty ? nil : taken
     }
 
     /// Whether all that a record says was looked along in vain.
@@ -260,7 +262,10 @@ package struct PeerTable: Sendable {
     }
 
     private mutating func forget(_ id: String) {
-        for source in nodes[id]?.hints.keys ?? [] { subjects[source] = nil }
+        for source in nodes[id]?.hints.keys ?? [] {
+            subjects[source] = nil
+            if case .desk(let host, let node) = source { desks[host]?.remove(node) }
+        }
         nodes[id] = nil
         looks[.node(id)] = nil
     }

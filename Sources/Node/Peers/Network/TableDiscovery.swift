@@ -39,7 +39,16 @@ package final class TableDiscovery: Sendable {
 
     /// - Throws: where there is no UDP port, or no thread.
     package func begin() throws {
-        try service.start()
+        do {
+            try service.start()
+            try startSearching()
+        } catch {
+            service.stop()
+            throw error
+        }
+    }
+
+    private func startSearching() throws {
         logger.info("looking for others in the distributed hash table, from UDP port \(service.port)")
         try SystemThread.start(name: "rendezvous", stackSize: 1 << 20) { [weak self, state] in
             while let next = self {
