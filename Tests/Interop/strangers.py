@@ -64,7 +64,7 @@ class Network:
              "decipher_only"), False)
         return (
             x509.CertificateBuilder()
-            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"swiftlet {self.tag}")]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "swiftlet")]))
             .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, ident)]))
             .public_key(key.public_key()).serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=60)).not_valid_after(now + datetime.timedelta(days=days))
