@@ -9,7 +9,7 @@ import sys
 import time
 
 from interop import GEMMA, SHORT, Report, need_swiftlet, stop
-from peers_wire import HeadMachine, Streams, WorkerMachine, answers, new_token, timed
+from peers_wire import HeadMachine, Streams, WorkerMachine, answers_alone, new_token, timed
 from recovery_load import requests_of
 from shaped_link import ShapedLink, arrivals
 from wire import Wire, possible
@@ -43,10 +43,8 @@ if why:
     stop(why)
 with Wire() as wire:
     token = new_token()
-    alone = HeadMachine(wire, token, "alone").start(GEMMA, *OPTIONS, "--no-mdns").ready()
     bodies = requests_of(2)
-    expected = answers(alone, bodies)
-    alone.program.end()
+    expected = answers_alone(wire, token, GEMMA, bodies, *OPTIONS)
     head, worker = HeadMachine(wire, token), WorkerMachine(wire, token)
     link = ShapedLink(worker.node)
     link.be(1, 0, 0)

@@ -7,7 +7,7 @@ same node before and after.
 import time
 
 from interop import GEMMA, SHORT, Report, need_swiftlet, stop
-from peers_wire import HeadMachine, Streams, WorkerMachine, answers, new_token, timed
+from peers_wire import HeadMachine, Streams, WorkerMachine, answers_alone, new_token, timed
 from recovery_load import requests_of
 from wire import Wire, possible
 
@@ -33,10 +33,8 @@ with Wire() as wire:
     worker = WorkerMachine(wire, token)
     for machine in (head, worker):
         machine.node.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/eth0/disable_ipv6")
-    alone = HeadMachine(wire, token, "alone").start(GEMMA, *OPTIONS, "--no-mdns").ready()
     bodies = requests_of(4)
-    expected = answers(alone, bodies)
-    alone.program.end()
+    expected = answers_alone(wire, token, GEMMA, bodies, *OPTIONS)
 
     worker.start().ready()
     head.start(GEMMA, *OPTIONS, "--no-local").ready()

@@ -9,7 +9,7 @@ import contextlib
 import threading
 
 from interop import GEMMA, SHORT, Report, need_swiftlet, stop
-from peers_wire import HeadMachine, Streams, WorkerMachine, answers, new_token, timed
+from peers_wire import HeadMachine, Streams, WorkerMachine, answers, answers_alone, new_token, timed
 from recovery_load import requests_of
 from wire import Wire, possible, wait_for
 
@@ -131,10 +131,8 @@ if why:
     stop(why)
 with Wire() as wire:
     token = new_token()
-    alone = HeadMachine(wire, token, "alone").start(MODEL, "--parallel", "8", "--ctx-size", "4096", "--no-mdns").ready()
     bodies = requests_of()
-    expected = answers(alone, bodies)
-    alone.program.end()
+    expected = answers_alone(wire, token, MODEL, bodies, "--parallel", "8", "--ctx-size", "4096")
 
     head = HeadMachine(wire, token)
     workers = [WorkerMachine(wire, token) for _ in range(3)]

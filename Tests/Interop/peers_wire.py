@@ -197,6 +197,14 @@ def answers(head, bodies):
     return texts
 
 
+def answers_alone(wire, token, model, bodies, *arguments):
+    """What a machine of its own answers."""
+    alone = HeadMachine(wire, token, "alone").start(model, *arguments, "--no-mdns").ready()
+    texts = answers(alone, bodies)
+    alone.program.end()
+    return texts
+
+
 def timed(condition, patience, step=0.02):
     """Seconds until `condition` holds; None if it does not within `patience`."""
     began = time.monotonic()

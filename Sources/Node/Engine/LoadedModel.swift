@@ -125,9 +125,10 @@ package struct LoadedModel {
     }
 
     private func stage(_ seat: Seat, slotCount: Int, contextLength: Int) throws -> ForwardStage {
-        let isHalved = options.head.halvesHiddenStates && seats.contains(where: \.backend.traits.isFar)
+        let crosses = seats.contains(where: \.backend.traits.isFar)
         let stage = try ForwardStage(
-            model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength, hiddenType: isHalved ? .f16 : .f32)
+            model, seat.extent, on: seat.backend, slotCount: slotCount, contextLength: contextLength,
+            hiddenType: crosses && options.head.halvesHiddenStates ? .f16 : .f32)
         if seat.backend.traits.isFar {
             try seat.backend.reserve(computeByteCount: seat.computeByteCount)
             // What the server wants to have set aside beyond that shows now, not in the middle of an answer.

@@ -50,14 +50,11 @@ public final class RPCBackend: Backend {
     // MARK: Buffers
 
     public func allocate(byteCount: Int) throws(BackendError) -> any Buffer {
-        RPCBuffer(try memory(of: byteCount, zeroed: true), of: self)
-    }
-
-    private func memory(of byteCount: Int, zeroed: Bool) throws(BackendError) -> RemoteDevice.Memory {
         // Servers that confirm the zeroing have done it by then, which takes its time for what is large.
-        try connection.exchange(within: connection.limits.transfer(of: byteCount)) { pipeline throws(BackendError) in
-            try state.allocate(byteCount, zeroed: zeroed, pipeline)
+        let memory = try connection.exchange(within: connection.limits.transfer(of: byteCount)) { pipeline throws(BackendError) in
+            try state.allocate(byteCount, zeroed: true, pipeline)
         }
+        return RPCBuffer(memory, of: self)
     }
 
     /// Buffers that ``load(_:apart:hashes:fillsCaches:isInVain:onAllocated:progress:)`` fills. Many take no longer than one, however far
@@ -66,7 +63,8 @@ public final class RPCBackend: Backend {
         var buffers: [RPCBuffer] = []
         for start in stride(from: 0, to: byteCounts.count, by: RPCBackend.allocationWindow) {
             let part = Array(byteCounts[start..<min(byteCounts.count, start + RPCBackend.allocationWindow)])
-            let (memories, fault) = try connection.exchange(within: connection.limits.answer) { pipeline throws(BackendError) in
+            let limit = connection.limits.transfer(of: part.reduce(0, &+))
+            let (memories, fault) = try connection.exchange(within: limit) { pipeline throws(BackendError) in
                 try state.allocate(part, zeroed: false, pipeline)
             }
             // What there is is given back where that is not all.

@@ -323,14 +323,14 @@ package struct Keeper: Sendable {
         nextAttempt = now + Keeper.retryTime
         includesIdle = true
         isWaitingForRoom = true
-        let lasted = outage.map { now - $0 } ?? .zero
-        var effects: [Effect] = [.settleOnWeights]
-        if hasBegun, outage != nil, lasted < Keeper.grace {
+        var effects: [Effect] = []
+        if hasBegun, let outage, now - outage < Keeper.grace {
             // A worker that moves, or is started anew, is back within seconds.
-            nextAttempt = min(nextAttempt, now + Keeper.grace - lasted)
+            nextAttempt = min(nextAttempt, outage + Keeper.grace)
         } else {
-            effects.insert(.turnAway(reason, endsAll: lasted > Keeper.patience), at: 0)
+            effects.append(.turnAway(reason, endsAll: outage.map { now - $0 > Keeper.patience } ?? false))
         }
+        effects.append(.settleOnWeights)
         if complaint != reason { effects.append(.tell(.unavailable, reason)) }
         complaint = reason
         if !hasBegun {

@@ -49,7 +49,7 @@ package struct Membership {
         fileprivate var moved: Time?
         fileprivate var isBeingAsked = false
         /// Whether it was lost with its connection, and not for what it did.
-        fileprivate var isLostByMoving = false
+        fileprivate var isLostByConnection = false
         /// When it last said what memory it has.
         fileprivate var heard = Time.zero
         /// Whether a model has been in its places on it since it came.
@@ -179,7 +179,7 @@ package struct Membership {
     package mutating func moved(_ id: NodeID, at now: Time) {
         guard var entry = table[id] else { return }
         entry.moved = now
-        if case .absent = entry.presence, entry.isLostByMoving {
+        if case .absent = entry.presence, entry.isLostByConnection {
             entry.penalty = .zero
             entry.nextLook = min(entry.nextLook, now)
         }
@@ -337,7 +337,7 @@ package struct Membership {
             case .unusable: false
             case .overAsked: true
             }
-        entry.isLostByMoving = if case .connection = loss { true } else { false }
+        entry.isLostByConnection = if case .connection = loss { true } else { false }
         entry.penalty = stayed ? .zero : entry.nextPenalty
         entry.presence = .absent(loss.reason)
         entry.isLeaving = false

@@ -49,7 +49,7 @@ package final class CallDesk: CallHost {
     /// The ids of the nodes that wait here.
     package var ids: [String] { state.read { $0.lines.keys.sorted() } }
 
-    /// Has something called with those that wait whenever others do; from any thread, maybe several at once.
+    /// Has something called with those that wait whenever others do; from any thread, one call at a time.
     package func onChange(_ call: @escaping @Sendable ([String]) -> Void) { change.withLock { $0 = call } }
 
     private func tell() {

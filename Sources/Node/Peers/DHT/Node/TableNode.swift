@@ -186,7 +186,8 @@ package struct TableNode: Sendable {
 
     /// Time has passed.
     package mutating func tick(at now: Time) {
-        for (transaction, question) in questions.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
+        let due = questions.filter { now - $0.value.time >= ($0.value.isLate ? TableNode.answerTime : TableNode.lateTime) }
+        for (transaction, question) in due.sorted(by: { $0.key.lexicographicallyPrecedes($1.key) }) {
             if now - question.time >= TableNode.answerTime {
                 questions[transaction] = nil
                 table.failed(question.address, at: now)
@@ -194,7 +195,7 @@ package struct TableNode: Sendable {
                     searches[number]?.lookup.failed(question.address)
                     advance(number, now)
                 }
-            } else if !question.isLate, now - question.time >= TableNode.lateTime {
+            } else {
                 questions[transaction]?.isLate = true
                 if case .lookup(let number) = question.purpose {
                     searches[number]?.lookup.isLate(question.address)
@@ -271,19 +272,15 @@ package struct TableNode: Sendable {
             if ask(address, search.goal == .nodes ? .findNode(target: target) : .getPeers(key: target), .lookup(number), now) { continue }
             search.lookup.failed(address)
         }
-        guard search.lookup.isOver else {
-            searches[number] = search
-            return
-        }
-        if search.lookup.answeredCount < RoutingTable.size, !search.hasBegunAnew, !places.isEmpty {
+        let isCutOff = search.lookup.isOver && search.lookup.answeredCount < RoutingTable.size && !search.hasBegunAnew && !places.isEmpty
+        if isCutOff {
             // Those that were known are gone, most of them.
             search.hasBegunAnew = true
             search.lookup.add(places: places.shuffled(using: &random))
-            searches[number] = search
-            return advance(number, now)
         }
         searches[number] = search
-        end(number, now)
+        if isCutOff { return advance(number, now) }
+        if search.lookup.isOver { end(number, now) }
     }
 
     private mutating func end(_ number: Int, _ now: Time) {

@@ -41,7 +41,7 @@ package struct PeerStore: Sendable {
             return true
         }
         let owner = PeerStore.owner(address)
-        if count >= PeerStore.peerLimit || shares[owner, default: 0] >= PeerStore.share { expire(at: now) }
+        // What is old goes every second (``expire(at:)``): looking for it here would make floods dear.
         if count >= PeerStore.peerLimit || shares[owner, default: 0] >= PeerStore.share { return false }
         if keys[key] == nil, keys.count >= PeerStore.keyLimit, !makeRoom(for: key, own: own, at: now) { return false }
         if let peers = keys[key], let surplus = surplus(of: peers, for: address), let gone = keys[key]?.remove(at: surplus) {
